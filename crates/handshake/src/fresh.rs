@@ -1,0 +1,62 @@
+use core::fmt;
+
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+/// A nonce from the operating system's CSPRNG, good for one handshake (H-2).
+///
+/// Neither `Clone` nor `Copy`: starting a handshake consumes it, so it can't be used twice.
+pub struct Nonce([u8; 32]);
+
+impl Nonce {
+    /// Takes 32 random bytes; `None` if all are zero, which is no nonce (H-2).
+    pub fn new(bytes: [u8; 32]) -> Option<Self> {
+        if bytes == [0; 32] { None } else { Some(Self(bytes)) }
+    }
+
+    pub(crate) fn into_bytes(self) -> [u8; 32] {
+        self.0
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nonce(unused)")
+    }
+}
+
+/// The secret half of an X25519 share, good for one handshake (K-4). Wiped when dropped.
+pub struct EphemeralSecret(StaticSecret);
+
+impl EphemeralSecret {
+    /// Takes 32 random bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        let bytes = Zeroizing::new(bytes);
+        Self(StaticSecret::from(*bytes))
+    }
+
+    pub(crate) fn share(&self) -> [u8; 32] {
+        PublicKey::from(&self.0).to_bytes()
+    }
+
+    /// The shared secret, or `None` when the peer's share is a low-order point (K-4).
+    pub(crate) fn agree(self, peer_share: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+        let shared = self.0.diffie_hellman(&PublicKey::from(*peer_share));
+        shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
+    }
+}
+
+impl fmt::Debug for EphemeralSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EphemeralSecret(redacted)")
+    }
+}
+
+/// The randomness that one side of one handshake may use up.
+#[derive(Debug)]
+pub struct Fresh {
+    /// This side's nonce.
+    pub nonce: Nonce,
+    /// This side's share, used only when forward secrecy is negotiated.
+    pub ephemeral: EphemeralSecret,
+}

@@ -1,0 +1,49 @@
+use core::fmt;
+
+use replink_frame::KeyId;
+use zeroize::Zeroizing;
+
+use crate::mac::derive_secret;
+use crate::{App, Secret};
+
+/// What a secret proves with: its MAC keys for both versions and its public id.
+///
+/// Derived once; the secret itself is not kept. Wiped when dropped, not `Clone`, silent in
+/// `Debug` but for the id.
+pub struct Key {
+    id: KeyId,
+    v1: Zeroizing<[u8; 32]>,
+    v2: Zeroizing<[u8; 32]>,
+}
+
+impl Key {
+    /// Derives the keys of H-4 and H-5 in the domain of `app`.
+    pub fn derive(app: &App, secret: &Secret) -> Self {
+        let id = derive_secret(app, " replica-auth v2 psk->key-id", &[secret.bytes()]);
+        let (id, _) = id.split_first_chunk().expect("8 of 32 bytes");
+        Self {
+            id: KeyId(*id),
+            v1: derive_secret(app, " replica-auth v1 psk->mac-key", &[secret.bytes()]),
+            v2: derive_secret(app, " replica-auth v2 psk->mac-key", &[secret.bytes()]),
+        }
+    }
+
+    /// The public name of this key (H-5).
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    pub(crate) fn v1(&self) -> &[u8; 32] {
+        &self.v1
+    }
+
+    pub(crate) fn v2(&self) -> &[u8; 32] {
+        &self.v2
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}, redacted)", self.id)
+    }
+}

@@ -1,0 +1,64 @@
+//! The mutual handshake that a replica link begins with: `ReplicaHello`, `ReplicaChallenge`,
+//! `ReplicaFinish` (sections 2 and 3 of `docs/protocol.md`).
+//!
+//! Both ends are **type-states that consume themselves**. Each step takes the 256 bytes that
+//! came in and gives either the next state and the frame to send, or a failure that ends the
+//! handshake, hands the link back for closing, and carries the frame still owed to the peer:
+//!
+//! ```text
+//!   Dialer::begin ──► AwaitChallenge ──► Authenticated        Acceptor::begin ──► AwaitHello
+//!        │ Hello            │ Finish                                                 │ Challenge
+//!        ▼                  ▼                                                        ▼
+//!      wire               wire      Authenticated ◄── admit ── Verified ◄── AwaitFinish
+//! ```
+//!
+//! [`Authenticated`] is the proof: the last step makes it, nothing else does, and only it opens
+//! into the [`Session`] that a link needs to read or write a frame.
+//!
+//! The crate is pure. It knows no socket, clock or random source: bytes and [`Fresh`]
+//! randomness come in as arguments. It is `no_std` with `alloc`, forbids unsafe code, and
+//! nothing that arrives can make it panic.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod acceptor;
+mod app;
+mod authenticated;
+mod binding;
+mod cluster;
+mod control;
+mod dialer;
+pub mod disabled;
+mod fresh;
+mod key;
+mod late_reject;
+mod local;
+mod mac;
+mod policy;
+mod rejected;
+mod ring;
+mod roster;
+mod secret;
+mod session;
+
+pub use acceptor::{Acceptor, AcceptorConfig, Availability, AwaitFinish, AwaitHello, Verified};
+pub use app::{App, InvalidApp};
+pub use authenticated::{Authenticated, Authentication, Peer, Role};
+pub use binding::ChannelBinding;
+pub use cluster::cluster_id;
+pub use control::{Control, ControlError};
+pub use dialer::{AwaitChallenge, DialError, DialFailed, DialTarget, Dialer, DialerConfig};
+pub use fresh::{EphemeralSecret, Fresh, Nonce};
+pub use key::Key;
+pub use late_reject::PeerReject;
+pub use local::Local;
+pub use policy::FlagPolicy;
+pub use rejected::{Rejected, Rejection};
+pub use ring::KeyRing;
+pub use roster::Roster;
+pub use secret::{MIN_SECRET_LEN, Secret, SecretTooShort};
+pub use session::{ExportedKey, NoSessionKey, Receiving, Sending, Session};
+
+pub use replink_frame as frame;

@@ -1,0 +1,163 @@
+//! The MACs and derivations of the handshake: H-4, H-5, H-7 and K-4.
+
+use alloc::format;
+
+use blake3::{Hash, Hasher};
+use replink_frame::{Challenge, ClusterId, Finish, Hello, ReplicaId};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{App, ChannelBinding, Key};
+
+/// A computed MAC. Comparing it takes the same time wherever the difference is (H-3).
+pub(crate) struct Mac(Hash);
+
+impl Mac {
+    pub(crate) fn matches(&self, received: &[u8; 32]) -> bool {
+        // H-3: `blake3::Hash` compares in constant time.
+        self.0 == Hash::from_bytes(*received)
+    }
+
+    pub(crate) fn into_bytes(self) -> [u8; 32] {
+        self.0.into()
+    }
+}
+
+/// Whose MAC: `dir` of section 3.
+#[derive(Clone, Copy)]
+pub(crate) enum Direction {
+    Dialer = 1,
+    Acceptor = 2,
+}
+
+/// `derive(app || purpose, parts…)`.
+pub(crate) fn derive_secret(app: &App, purpose: &str, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    finish_secret(Hasher::new_derive_key(&format!("{app}{purpose}")), parts)
+}
+
+/// `keyed(key, parts…)` where the result is itself a key.
+pub(crate) fn keyed_secret(key: &[u8; 32], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    finish_secret(Hasher::new_keyed(key), parts)
+}
+
+/// `keyed(key, parts…)` where the result goes over the wire.
+pub(crate) fn keyed_mac(key: &[u8; 32], parts: &[&[u8]]) -> Mac {
+    Mac(finish(Hasher::new_keyed(key), parts))
+}
+
+fn finish_secret(hasher: Hasher, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut hash = finish(hasher, parts);
+    let secret = Zeroizing::new(*hash.as_bytes());
+    hash.zeroize();
+    secret
+}
+
+fn finish(mut hasher: Hasher, parts: &[&[u8]]) -> Hash {
+    for part in parts {
+        hasher.update(part);
+    }
+    let hash = hasher.finalize();
+    hasher.zeroize(); // it held the key
+    hash
+}
+
+/// Everything that a version 1 MAC covers but the direction (H-4).
+pub(crate) struct TranscriptV1<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) cluster: ClusterId,
+    pub(crate) dialer: ReplicaId,
+    pub(crate) acceptor: ReplicaId,
+    pub(crate) dialer_nonce: &'a [u8; 32],
+    pub(crate) acceptor_nonce: &'a [u8; 32],
+    pub(crate) binding: &'a ChannelBinding,
+}
+
+impl TranscriptV1<'_> {
+    /// H-4.
+    pub(crate) fn mac(&self, key: &Key, direction: Direction) -> Mac {
+        keyed_mac(
+            key.v1(),
+            &[
+                self.app.as_str().as_bytes(),
+                b" replica-auth v1",
+                &self.cluster.0,
+                &[self.dialer.0, self.acceptor.0],
+                self.dialer_nonce,
+                self.acceptor_nonce,
+                &[self.binding.mode()],
+                self.binding.exporter(),
+                &[direction as u8],
+            ],
+        )
+    }
+}
+
+/// `mac_a` of H-5, and of a reject (H-7).
+pub(crate) fn acceptor_v2(
+    app: &App,
+    key: &Key,
+    hello: &Hello,
+    challenge: &Challenge,
+    binding: &ChannelBinding,
+) -> Mac {
+    keyed_mac(
+        key.v2(),
+        &[
+            app.as_str().as_bytes(),
+            b" replica-auth v2",
+            &[Direction::Acceptor as u8],
+            hello.bytes(),
+            challenge.without_mac().bytes(),
+            &[binding.mode()],
+            binding.exporter(),
+        ],
+    )
+}
+
+/// `mac_d` of H-5.
+pub(crate) fn dialer_v2(
+    app: &App,
+    key: &Key,
+    hello: &Hello,
+    challenge: &Challenge,
+    finish: &Finish,
+    binding: &ChannelBinding,
+) -> Mac {
+    keyed_mac(
+        key.v2(),
+        &[
+            app.as_str().as_bytes(),
+            b" replica-auth v2",
+            &[Direction::Dialer as u8],
+            hello.bytes(),
+            challenge.bytes(),
+            finish.without_mac().bytes(),
+            &[binding.mode()],
+            binding.exporter(),
+        ],
+    )
+}
+
+/// The session key (K-4). `shared` is the X25519 secret, or zeros.
+pub(crate) fn session_key(
+    app: &App,
+    key: &Key,
+    hello: &Hello,
+    challenge: &Challenge,
+    finish: &Finish,
+    binding: &ChannelBinding,
+    shared: &[u8; 32],
+) -> Zeroizing<[u8; 32]> {
+    derive_secret(
+        app,
+        " replica-auth v2 session",
+        &[
+            key.v2(),
+            hello.bytes(),
+            challenge.bytes(),
+            finish.bytes(),
+            &[binding.mode()],
+            binding.exporter(),
+            shared,
+        ],
+    )
+}

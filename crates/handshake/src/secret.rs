@@ -1,0 +1,56 @@
+use alloc::vec::Vec;
+use core::fmt;
+
+use replink_frame::ReplicaId;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::App;
+use crate::mac::derive_secret;
+
+/// Fewest bytes of a secret (K-1).
+pub const MIN_SECRET_LEN: usize = 32;
+
+/// A pre-shared secret: the exact bytes of the configured string (K-1).
+///
+/// Wiped when dropped; neither cloned, compared, printed nor serialized. It is needed only to
+/// derive a [`crate::Key`] and is best dropped right after.
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+/// A secret under [`MIN_SECRET_LEN`] bytes. Says how many there were, not what they were.
+#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[error("a secret needs at least {MIN_SECRET_LEN} bytes, this one has {len}")]
+pub struct SecretTooShort {
+    /// Bytes in the refused secret.
+    pub len: usize,
+}
+
+impl Secret {
+    /// Takes the secret over; a refused one is wiped too.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretTooShort`] below [`MIN_SECRET_LEN`] bytes (K-1).
+    pub fn new(bytes: impl Into<Zeroizing<Vec<u8>>>) -> Result<Self, SecretTooShort> {
+        let bytes = bytes.into();
+        if bytes.len() < MIN_SECRET_LEN { Err(SecretTooShort { len: bytes.len() }) } else { Ok(Self(bytes)) }
+    }
+
+    /// The secret of the pair of replicas `a` and `b`, in either order, from the root secret
+    /// (K-3). A replica that holds only its pairs' secrets can't speak as anyone else.
+    pub fn for_pair(app: &App, root: &Self, a: ReplicaId, b: ReplicaId) -> Self {
+        let ids = [a.min(b).0, a.max(b).0];
+        let pair = derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids]);
+        Self(Zeroizing::new(pair.to_vec()))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}

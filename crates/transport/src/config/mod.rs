@@ -1,0 +1,1 @@
+//! `cluster.toml`: parsing and validation.

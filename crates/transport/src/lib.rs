@@ -1,0 +1,3 @@
+//! Authenticated replica links over plain, dup-able TCP sockets.
+
+pub mod config;

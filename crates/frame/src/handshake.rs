@@ -74,6 +74,11 @@ const _: () = {
 };
 
 impl HandshakeFields {
+    /// The reserved bytes of any header as these fields, without a copy or a check.
+    pub fn view(header: &GenericHeader) -> &Self {
+        zerocopy::transmute_ref!(&header.reserved_command)
+    }
+
     /// The offered or selected flags.
     pub fn flags(&self) -> Flags {
         Flags(self.flags.get())
@@ -104,7 +109,7 @@ fn check(
     if header.size.get() != HEADER_SIZE_U32 {
         return Err(HandshakeFrameError::Size { found: header.size.get() }); // H-10
     }
-    let fields: &HandshakeFields = zerocopy::transmute_ref!(&header.reserved_command);
+    let fields = HandshakeFields::view(header);
     let version = Version::from_wire(fields.version)
         .ok_or(HandshakeFrameError::UnsupportedVersion { found: fields.version })?; // H-6
     let used = used(fields);
@@ -201,7 +206,7 @@ macro_rules! handshake_frame {
 
             /// The fields of the reserved bytes.
             pub fn fields(&self) -> &HandshakeFields {
-                zerocopy::transmute_ref!(&self.0.reserved_command)
+                HandshakeFields::view(&self.0)
             }
 
             /// The fields of the reserved bytes, to fill in.

@@ -20,9 +20,8 @@ impl Key {
     /// Derives the keys of H-4 and H-5 in the domain of `app`.
     pub fn derive(app: &App, secret: &Secret) -> Self {
         let id = derive_secret(app, " replica-auth v2 psk->key-id", &[secret.bytes()]);
-        let (id, _) = id.split_first_chunk().expect("8 of 32 bytes");
         Self {
-            id: KeyId(*id),
+            id: KeyId(core::array::from_fn(|index| id[index])),
             v1: derive_secret(app, " replica-auth v1 psk->mac-key", &[secret.bytes()]),
             v2: derive_secret(app, " replica-auth v2 psk->mac-key", &[secret.bytes()]),
         }

@@ -20,6 +20,10 @@
 //! nothing that arrives can make it panic.
 #![no_std]
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::result_large_err,
+    reason = "a failure carries the frame owed to the peer; boxing it would allocate for an unauthenticated one"
+)]
 
 extern crate alloc;
 
@@ -37,6 +41,7 @@ mod late_reject;
 mod local;
 mod mac;
 mod policy;
+mod reject_frame;
 mod rejected;
 mod ring;
 mod roster;

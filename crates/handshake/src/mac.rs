@@ -91,11 +91,11 @@ impl TranscriptV1<'_> {
     }
 }
 
-/// `mac_a` of H-5, and of a reject (H-7).
+/// `mac_a` of H-5, and of a reject (H-7): then `hello` may be malformed.
 pub(crate) fn acceptor_v2(
     app: &App,
     key: &Key,
-    hello: &Hello,
+    hello: &[u8; 256],
     challenge: &Challenge,
     binding: &ChannelBinding,
 ) -> Mac {
@@ -105,7 +105,7 @@ pub(crate) fn acceptor_v2(
             app.as_str().as_bytes(),
             b" replica-auth v2",
             &[Direction::Acceptor as u8],
-            hello.bytes(),
+            hello,
             challenge.without_mac().bytes(),
             &[binding.mode()],
             binding.exporter(),

@@ -1,0 +1,2 @@
+//! The `replink` command.
+fn main() {}

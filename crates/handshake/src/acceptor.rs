@@ -1,0 +1,389 @@
+//! The acceptor's states: `Acceptor::begin` → [`AwaitHello`] → [`AwaitFinish`] → [`Verified`] →
+//! [`Authenticated`].
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::ops::RangeInclusive;
+
+use replink_frame::{Challenge, Finish, Flags, Hello, ReplicaId, Status, Version};
+use zeroize::Zeroizing;
+
+use crate::authenticated::{Authentication, Peer, Role};
+use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
+use crate::reject_frame::{Refusal, RejectProof, reject};
+use crate::{
+    Authenticated, ChannelBinding, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Rejected, Roster,
+    Session,
+};
+
+/// How this node answers those who connect.
+#[derive(Clone, Debug)]
+pub struct AcceptorConfig {
+    /// Who this node is.
+    pub local: Local,
+    /// The keys that peers may use (K-2).
+    pub ring: Arc<KeyRing>,
+    /// The replicas that may connect (H-1).
+    pub roster: Roster,
+    /// The lowest version to accept (H-6).
+    pub min_version: Version,
+    /// What to select and what to insist on.
+    pub flags: FlagPolicy,
+    /// The peers' software releases to talk to; not asked in version 1.
+    pub releases: RangeInclusive<u32>,
+}
+
+/// Answers handshakes of peers with a lower replica id (H-1).
+#[derive(Clone, Debug)]
+pub struct Acceptor(Arc<AcceptorConfig>);
+
+/// Whether this node has room for one more link. The last check of a Hello (H-11).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Availability {
+    /// Come in.
+    Open,
+    /// Too many handshakes are under way.
+    Busy {
+        /// When the peer should come back, in milliseconds.
+        retry_after_ms: u32,
+    },
+    /// This node is shutting down.
+    Draining {
+        /// When the peer should come back, in milliseconds.
+        retry_after_ms: u32,
+    },
+}
+
+impl Acceptor {
+    /// An acceptor for any number of handshakes.
+    pub fn new(config: AcceptorConfig) -> Self {
+        Self(Arc::new(config))
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &AcceptorConfig {
+        &self.0
+    }
+
+    /// Begins one handshake on `link`.
+    pub fn begin<L>(&self, link: L, binding: ChannelBinding) -> AwaitHello<L> {
+        AwaitHello { link, config: Arc::clone(&self.0), binding }
+    }
+}
+
+/// Nothing has come yet; a Hello must be first.
+pub struct AwaitHello<L> {
+    link: L,
+    config: Arc<AcceptorConfig>,
+    binding: ChannelBinding,
+}
+
+impl<L> AwaitHello<L> {
+    /// Takes the first 256 bytes: the state that waits for the Finish, and the challenge to send.
+    /// Uses `fresh` up (H-2).
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] with the first check of H-11 that failed, and the reject owed to the peer.
+    pub fn receive(
+        self,
+        frame: &[u8; 256],
+        availability: Availability,
+        fresh: Fresh,
+    ) -> Result<(AwaitFinish<L>, Challenge), Rejected<L>> {
+        let config = &*self.config;
+        let local = &config.local;
+        let nonce = fresh.nonce.into_bytes();
+        let (hello, key) = match check_hello(config, frame, availability) {
+            Ok(found) => found,
+            Err(refusal) => {
+                let proof = |id| {
+                    let key = config.ring.find(id)?;
+                    Some(RejectProof { key, nonce, binding: &self.binding })
+                };
+                let (reply, rejection) = reject(local, frame, &refusal, proof);
+                return Err(Rejected::new(self.link, reply, rejection));
+            }
+        };
+
+        let key = Arc::clone(key);
+        let mut challenge = Challenge::new(local.cluster, local.replica, hello.version());
+        challenge.fields_mut().nonce = nonce;
+        let mut ephemeral = None;
+        let mac = match hello.version() {
+            Version::V1 => v1(config, &hello, &challenge, &self.binding).mac(&key, Direction::Acceptor),
+            Version::V2 => {
+                let selected = hello.fields().flags() & config.flags.offered();
+                challenge.set_release(local.release);
+                let fields = challenge.fields_mut();
+                fields.flags = selected.0.into();
+                fields.key_id = key.id();
+                fields.incarnation = local.incarnation.into();
+                fields.lane = hello.fields().lane;
+                if selected.contains(Flags::EPHEMERAL) {
+                    fields.ephemeral = fresh.ephemeral.share();
+                    ephemeral = Some(fresh.ephemeral);
+                }
+                acceptor_v2(&local.app, &key, hello.bytes(), &challenge, &self.binding)
+            }
+        };
+        challenge.fields_mut().mac = mac.into_bytes();
+        let state = AwaitFinish {
+            link: self.link,
+            handshake: Handshake { config: self.config, binding: self.binding, key, hello, challenge },
+            ephemeral,
+        };
+        Ok((state, challenge))
+    }
+
+    /// The link, to read the Hello from. No frame of it is the embedder's.
+    pub fn link_mut(&mut self) -> &mut L {
+        &mut self.link
+    }
+
+    /// Gives the handshake up, for instance when its time is over.
+    pub fn abandon(self) -> L {
+        self.link
+    }
+}
+
+/// H-11: the checks of a Hello, in the order in which they count.
+fn check_hello<'a>(
+    config: &'a AcceptorConfig,
+    frame: &[u8; 256],
+    availability: Availability,
+) -> Result<(Hello, &'a Arc<Key>), Refusal> {
+    let hello = Hello::parse(frame)?; // command, size, version, unused bytes
+    let fields = hello.fields();
+    let anonymous = fields.nonce == [0; 32];
+    // H-6. A version 1 Hello without a nonce is one of a node that does not authenticate; it is
+    // told so below, whatever the lowest version is (H-12).
+    if hello.version() < config.min_version && !anonymous {
+        return Err(Status::UNSUPPORTED_VERSION.into());
+    }
+    if hello.cluster() != config.local.cluster {
+        return Err(Status::CLUSTER_MISMATCH.into());
+    }
+    check_dialer(hello.sender(), config.local.replica, &config.roster)?;
+    if anonymous {
+        return Err(Status::AUTH_REQUIRED.into()); // H-2, H-12
+    }
+    let key = match hello.version() {
+        Version::V1 => config.ring.nth(0), // H-4 names no key: it is the offered one
+        Version::V2 => config.ring.find(fields.key_id),
+    };
+    let key = key.ok_or(Status::UNKNOWN_KEY)?; // K-2
+    if hello.version() == Version::V2 && !config.releases.contains(&hello.release()) {
+        return Err(Status::RELEASE_MISMATCH.into());
+    }
+    if !fields.flags().contains(config.flags.required) {
+        return Err(Status::POLICY_MISMATCH.into());
+    }
+    match availability {
+        Availability::Open => Ok((hello, key)),
+        Availability::Busy { retry_after_ms } => Err(Refusal { retry_after_ms, ..Status::BUSY.into() }),
+        Availability::Draining { retry_after_ms } => {
+            Err(Refusal { retry_after_ms, ..Status::DRAINING.into() })
+        }
+    }
+}
+
+/// H-1, from the acceptor's side.
+pub(crate) fn check_dialer(dialer: ReplicaId, local: ReplicaId, roster: &Roster) -> Result<(), Status> {
+    if dialer >= local {
+        Err(Status::DIRECTIONAL_RULE)
+    } else if roster.contains(dialer) {
+        Ok(())
+    } else {
+        Err(Status::NOT_ALLOWED)
+    }
+}
+
+/// The handshake so far, from the challenge on.
+struct Handshake {
+    config: Arc<AcceptorConfig>,
+    binding: ChannelBinding,
+    key: Arc<Key>,
+    hello: Hello,
+    challenge: Challenge,
+}
+
+impl Handshake {
+    /// A late reject (H-9). It repeats the challenge's nonce; its MAC covers the status, so it
+    /// can't be taken for the challenge.
+    fn reject<L>(self, link: L, refusal: &Refusal) -> Rejected<L> {
+        let nonce = self.challenge.fields().nonce;
+        let proof = |_| Some(RejectProof { key: &self.key, nonce, binding: &self.binding });
+        let (reply, rejection) = reject(&self.config.local, self.hello.bytes(), refusal, proof);
+        Rejected::new(link, reply, rejection)
+    }
+
+    fn check_finish(&self, frame: &[u8; 256]) -> Result<Finish, Refusal> {
+        let (local, hello) = (&self.config.local, &self.hello);
+        let finish = Finish::parse(frame)?; // H-8, H-10
+        if finish.version() != hello.version() {
+            return Err(Status::UNSUPPORTED_VERSION.into()); // H-6
+        }
+        if finish.cluster() != local.cluster {
+            return Err(Status::CLUSTER_MISMATCH.into());
+        }
+        if finish.sender() != hello.sender() {
+            return Err(Status::DIRECTIONAL_RULE.into()); // H-1: another replica than the one that dialed
+        }
+        let mac = match hello.version() {
+            Version::V1 => {
+                v1(&self.config, hello, &self.challenge, &self.binding).mac(&self.key, Direction::Dialer)
+            }
+            Version::V2 => dialer_v2(&local.app, &self.key, hello, &self.challenge, &finish, &self.binding),
+        };
+        if !mac.matches(&finish.fields().mac) {
+            return Err(Status::MAC_MISMATCH.into()); // H-3
+        }
+        if hello.version() == Version::V2 {
+            let (theirs, hello_fields) = (finish.fields(), hello.fields());
+            let repeated = theirs.flags == self.challenge.fields().flags
+                && theirs.key_id == hello_fields.key_id
+                && theirs.incarnation == hello_fields.incarnation
+                && theirs.lane == hello_fields.lane
+                && finish.release() == hello.release();
+            if !repeated {
+                return Err(Status::MALFORMED_FRAME.into());
+            }
+        }
+        Ok(finish)
+    }
+}
+
+fn v1<'a>(
+    config: &'a AcceptorConfig,
+    hello: &'a Hello,
+    challenge: &'a Challenge,
+    binding: &'a ChannelBinding,
+) -> TranscriptV1<'a> {
+    let local = &config.local;
+    TranscriptV1 {
+        app: &local.app,
+        cluster: local.cluster,
+        dialer: hello.sender(),
+        acceptor: local.replica,
+        dialer_nonce: &hello.fields().nonce,
+        acceptor_nonce: &challenge.fields().nonce,
+        binding,
+    }
+}
+
+/// The challenge is out; the dialer's Finish comes next.
+pub struct AwaitFinish<L> {
+    link: L,
+    handshake: Handshake,
+    ephemeral: Option<EphemeralSecret>,
+}
+
+impl<L> AwaitFinish<L> {
+    /// Takes the Finish: the peer has then proved itself, and this end decides whether to
+    /// [`admit`](Verified::admit) it.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] with the late reject owed to the peer (H-9).
+    pub fn receive(self, frame: &[u8; 256]) -> Result<Verified<L>, Rejected<L>> {
+        let Self { link, handshake, ephemeral } = self;
+        let finish = match handshake.check_finish(frame) {
+            Ok(finish) => finish,
+            Err(refusal) => return Err(handshake.reject(link, &refusal)),
+        };
+        // K-4: only now, after the peer's MAC verified, is the private key used.
+        let shared = match ephemeral {
+            None => Zeroizing::new([0; 32]),
+            Some(secret) => match secret.agree(&handshake.hello.fields().ephemeral) {
+                Some(shared) => shared,
+                None => return Err(handshake.reject(link, &Status::MALFORMED_FRAME.into())),
+            },
+        };
+        let Handshake { config, binding, key, hello, challenge } = &handshake;
+        let version = hello.version();
+        let session = match version {
+            Version::V1 => None,
+            Version::V2 => {
+                Some(session_key(&config.local.app, key, hello, challenge, &finish, binding, &shared))
+            }
+        };
+        let peer = Peer {
+            replica: hello.sender(),
+            role: Role::Acceptor,
+            version,
+            authentication: Authentication::PreSharedKey(key.id()),
+            flags: challenge.fields().flags(),
+            release: hello.release(),
+            incarnation: hello.fields().incarnation.get(),
+            lane: hello.fields().lane.get(),
+        };
+        let session = Session::new(&config.local, peer, session, None);
+        Ok(Verified { link, handshake, session })
+    }
+
+    /// The replica that the peer claims to be.
+    pub fn claimed(&self) -> ReplicaId {
+        self.handshake.hello.sender()
+    }
+
+    /// The link, to read the Finish from. No frame of it is the embedder's.
+    pub fn link_mut(&mut self) -> &mut L {
+        &mut self.link
+    }
+
+    /// Gives the handshake up, for instance when its time is over.
+    pub fn abandon(self) -> L {
+        self.link
+    }
+}
+
+/// The peer has proved who it is; whether it may stay is still this end's to say.
+pub struct Verified<L> {
+    link: L,
+    handshake: Handshake,
+    session: Session,
+}
+
+impl<L> Verified<L> {
+    /// Who it is.
+    pub fn peer(&self) -> &Peer {
+        self.session.peer()
+    }
+
+    /// Takes the link: it is up.
+    pub fn admit(self) -> Authenticated<L> {
+        Authenticated::new(self.link, self.session)
+    }
+
+    /// Turns the proved peer away with a late reject (H-9), for instance with
+    /// [`Status::DUPLICATE_REPLICA`]. `retry_after_ms` counts for Busy and Draining only.
+    ///
+    /// # Panics
+    ///
+    /// If `status` is ok: that would be no reject.
+    pub fn refuse(self, status: Status, retry_after_ms: u32) -> Rejected<L> {
+        assert!(!status.is_ok(), "a refusal needs a reason");
+        let retry_after_ms = if status.carries_retry() { retry_after_ms } else { 0 };
+        let refusal = Refusal { retry_after_ms, ..status.into() };
+        self.handshake.reject(self.link, &refusal)
+    }
+}
+
+macro_rules! redacted_debug {
+    ($($name:ident: $($field:ident).+;)*) => {$(
+        impl<L> fmt::Debug for $name<L> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("local", &self.$($field).+.local.replica)
+                    .finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+redacted_debug! {
+    AwaitHello: config;
+    AwaitFinish: handshake.config;
+    Verified: handshake.config;
+}

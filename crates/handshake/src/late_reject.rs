@@ -1,0 +1,87 @@
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::fmt;
+
+use replink_frame::{Challenge, Hello, ReplicaId, Status, Version};
+
+use crate::mac::acceptor_v2;
+use crate::{App, ChannelBinding, Key};
+
+/// A reject that an acceptor sent: instead of its challenge, or late, after the Finish (H-9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerReject {
+    /// Why.
+    pub status: Status,
+    /// When to come back, in milliseconds; 0 where the acceptor does not say.
+    pub retry_after_ms: u32,
+    /// Whether the acceptor proved with the key that the reject is its own (H-7). One that is
+    /// not proved is a hint: anyone on the path could have sent it.
+    pub authenticated: bool,
+    /// The replica that the reject says it is from.
+    pub from: ReplicaId,
+}
+
+impl fmt::Display for PeerReject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proof = if self.authenticated { "authenticated" } else { "a hint, not authenticated" };
+        write!(
+            f,
+            "replica {} rejected us with {}, {proof}: {}",
+            self.from,
+            self.status,
+            self.status.advice()
+        )?;
+        match self.retry_after_ms {
+            0 => Ok(()),
+            ms => write!(f, "; it asks to come back in {ms} ms"),
+        }
+    }
+}
+
+/// What it takes to tell a genuine reject from a forged one: the handshake so far.
+#[derive(Clone)]
+pub(crate) struct LateRejectVerifier(Box<RejectContext>);
+
+#[derive(Clone)]
+pub(crate) struct RejectContext {
+    pub(crate) app: App,
+    /// `None` where authentication is disabled: then no reject can be authenticated.
+    pub(crate) key: Option<Arc<Key>>,
+    pub(crate) hello: Hello,
+    pub(crate) binding: ChannelBinding,
+}
+
+impl RejectContext {
+    /// Reads `challenge` as a reject; `None` if its status is ok.
+    pub(crate) fn read(&self, challenge: &Challenge) -> Option<PeerReject> {
+        let fields = challenge.fields();
+        if fields.status.is_ok() {
+            return None;
+        }
+        // H-7: a version 1 reject is never authenticated; in version 2 a reject without a nonce
+        // was made by an acceptor that does not hold the key.
+        let authenticated = challenge.version() == Version::V2
+            && fields.nonce != [0; 32]
+            && self.key.as_ref().is_some_and(|key| {
+                acceptor_v2(&self.app, key, self.hello.bytes(), challenge, &self.binding).matches(&fields.mac)
+            });
+        Some(PeerReject {
+            status: fields.status,
+            retry_after_ms: fields.retry_after_ms.get(),
+            authenticated,
+            from: challenge.sender(),
+        })
+    }
+}
+
+impl LateRejectVerifier {
+    pub(crate) fn new(context: RejectContext) -> Self {
+        Self(Box::new(context))
+    }
+
+    /// H-9: a challenge of the link's version with a nonzero status.
+    pub(crate) fn verify(&self, frame: &[u8; 256]) -> Option<PeerReject> {
+        let challenge = Challenge::parse(frame).ok()?;
+        if challenge.version() == self.0.hello.version() { self.0.read(&challenge) } else { None }
+    }
+}

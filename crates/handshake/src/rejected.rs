@@ -1,0 +1,62 @@
+use core::fmt;
+
+use replink_frame::{HandshakeFrameError, ReplicaId, Status};
+
+/// A handshake that this end, the acceptor, refused: the link to close, the reject still owed
+/// to the peer, and why.
+#[must_use = "the peer is still owed the reject frame"]
+pub struct Rejected<L> {
+    link: L,
+    reply: [u8; 256],
+    rejection: Rejection,
+}
+
+impl<L> Rejected<L> {
+    pub(crate) fn new(link: L, reply: [u8; 256], rejection: Rejection) -> Self {
+        Self { link, reply, rejection }
+    }
+
+    /// Why.
+    pub fn rejection(&self) -> &Rejection {
+        &self.rejection
+    }
+
+    /// The link to send the 256-byte reject on and to close, and why.
+    pub fn into_parts(self) -> (L, [u8; 256], Rejection) {
+        (self.link, self.reply, self.rejection)
+    }
+}
+
+impl<L> fmt::Debug for Rejected<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected").field("rejection", &self.rejection).finish_non_exhaustive()
+    }
+}
+
+/// Why this end turned a peer away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rejection {
+    /// The reason. A version 1 peer may have been told a coarser one (section 2.1).
+    pub status: Status,
+    /// The replica that the peer claimed to be; unproved unless the status says more.
+    pub claimed: Option<ReplicaId>,
+    /// Whether the reject carries a MAC, so that the peer can tell it is ours (H-7).
+    pub authenticated: bool,
+    /// What exactly was wrong with the frame, where it was the frame.
+    pub frame_error: Option<HandshakeFrameError>,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.claimed {
+            Some(replica) => write!(f, "turned away a peer that claims to be replica {replica}: ")?,
+            None => f.write_str("turned away a peer: ")?,
+        }
+        match self.frame_error {
+            Some(error) => write!(f, "{}: {error}", self.status),
+            None => write!(f, "{}: {}", self.status, self.status.advice()),
+        }
+    }
+}
+
+impl core::error::Error for Rejection {}

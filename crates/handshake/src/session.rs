@@ -1,0 +1,167 @@
+use core::fmt;
+
+use replink_frame::{ClusterId, Version};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::authenticated::{Peer, Role};
+use crate::control::{ControlOpener, ControlSigner};
+use crate::late_reject::LateRejectVerifier;
+use crate::mac::keyed_secret;
+use crate::{Local, PeerReject};
+
+/// What both ends hold after the handshake: who the peer is, and on version 2 a session key
+/// (K-4) that all subkeys come from (K-5).
+///
+/// It splits into a [`Receiving`] and a [`Sending`] half, each the proof that a codec for that
+/// direction needs. Keys are wiped when dropped and silent in `Debug`.
+pub struct Session {
+    cluster: ClusterId,
+    peer: Peer,
+    key: Option<Zeroizing<[u8; 32]>>,
+    receiving: Receiving,
+    sending: Sending,
+}
+
+/// The receiving half of a [`Session`]: proves control frames, and recognizes a late reject.
+pub struct Receiving {
+    pub(crate) cluster: ClusterId,
+    pub(crate) peer: Peer,
+    pub(crate) control: Option<ControlOpener>,
+    late_reject: Option<LateRejectVerifier>,
+}
+
+/// The sending half of a [`Session`]: signs control frames.
+pub struct Sending {
+    pub(crate) cluster: ClusterId,
+    pub(crate) peer: Peer,
+    pub(crate) control: Option<ControlSigner>,
+}
+
+/// A 32-byte key for the embedder's own use (K-5, `export`). Wiped when dropped, silent in
+/// `Debug`.
+pub struct ExportedKey(Zeroizing<[u8; 32]>);
+
+impl ExportedKey {
+    /// The key.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ExportedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExportedKey(redacted)")
+    }
+}
+
+/// The link has no session key: it speaks version 1 (H-13), or authentication is disabled.
+#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[error("this link has no session key; only version 2 links have one")]
+pub struct NoSessionKey;
+
+impl Session {
+    /// `key` is the K-4 session key, `None` on a version 1 link.
+    pub(crate) fn new(
+        local: &Local,
+        peer: Peer,
+        key: Option<Zeroizing<[u8; 32]>>,
+        late_reject: Option<LateRejectVerifier>,
+    ) -> Self {
+        debug_assert_eq!(key.is_some(), peer.version == Version::V2);
+        let (send_label, receive_label) = match peer.role {
+            Role::Dialer => (DIALER_TO_ACCEPTOR, ACCEPTOR_TO_DIALER),
+            Role::Acceptor => (ACCEPTOR_TO_DIALER, DIALER_TO_ACCEPTOR),
+        };
+        let subkey = |label| key.as_ref().map(|key| keyed_secret(key, &[b"control ", label]));
+        let cluster = local.cluster;
+        Self {
+            cluster,
+            peer,
+            receiving: Receiving {
+                cluster,
+                peer,
+                control: subkey(receive_label).map(|key| ControlOpener::new(key, peer.replica)),
+                late_reject,
+            },
+            sending: Sending {
+                cluster,
+                peer,
+                control: subkey(send_label).map(|key| ControlSigner::new(key, local)),
+            },
+            key,
+        }
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The cluster that both ends belong to.
+    pub fn cluster(&self) -> ClusterId {
+        self.cluster
+    }
+
+    /// A key for the embedder's own use, the same on both ends and on no other link:
+    /// `keyed(session, "export " || label)` (K-5).
+    ///
+    /// # Errors
+    ///
+    /// [`NoSessionKey`] on a version 1 link.
+    pub fn export(&self, label: &str) -> Result<ExportedKey, NoSessionKey> {
+        let key = self.key.as_ref().ok_or(NoSessionKey)?;
+        Ok(ExportedKey(keyed_secret(key, &[b"export ", label.as_bytes()])))
+    }
+
+    /// The halves that the two directions' codecs need; the session key itself is wiped.
+    pub fn split(self) -> (Receiving, Sending) {
+        (self.receiving, self.sending)
+    }
+}
+
+const DIALER_TO_ACCEPTOR: &[u8] = b"dialer->acceptor";
+const ACCEPTOR_TO_DIALER: &[u8] = b"acceptor->dialer";
+
+impl Receiving {
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The cluster that every frame must name (F-3).
+    pub fn cluster(&self) -> ClusterId {
+        self.cluster
+    }
+
+    /// Reads a `ReplicaChallenge` that comes *first* on an established link: the acceptor's
+    /// refusal of the Finish (H-9). `None` when it is no such reject, which makes it a protocol
+    /// violation.
+    pub fn late_reject(&self, frame: &[u8; 256]) -> Option<PeerReject> {
+        self.late_reject.as_ref().and_then(|verifier| verifier.verify(frame))
+    }
+}
+
+impl Sending {
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The cluster that every frame must name (F-3).
+    pub fn cluster(&self) -> ClusterId {
+        self.cluster
+    }
+}
+
+macro_rules! redacted_debug {
+    ($($name:ident)*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("peer", &self.peer).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+redacted_debug!(Session Receiving Sending);

@@ -1,0 +1,5 @@
+//! What the tests share: known answers, fixtures, and peers that speak the wire by hand.
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+pub mod fixtures;
+pub mod vectors;

@@ -1,3 +1,32 @@
 //! Authenticated replica links over plain, dup-able TCP sockets.
+//!
+//! A [`Link`] goes through the handshake ([`blocking::dial`], [`blocking::accept`], or the states
+//! of `replink-handshake` over a stream of your own) and comes out as an
+//! [`Authenticated<Link>`](handshake::Authenticated). That is the only way to an [`Inbound`],
+//! which turns bytes into frames, and an [`Outbound`], which turns frames into bytes.
+//!
+//! `Inbound`, `Outbound` and [`Backoff`] are pure: they can be driven by any runtime.
+//! [`blocking`] drives them with threads.
 
+pub mod blocking;
 pub mod config;
+
+mod backoff;
+mod endpoint;
+mod entropy;
+mod inbound;
+mod link;
+mod outbound;
+mod pending;
+mod sys;
+
+pub use backoff::Backoff;
+pub use endpoint::{Endpoint, UnknownReplica};
+pub use entropy::{EntropyError, fresh, incarnation};
+pub use inbound::{Admitted, Inbound, InboundError, OwnedFrame, READ_AHEAD_SIZE, Received};
+pub use link::Link;
+pub use outbound::{Outbound, OutboundLimits, SendCause, SendError};
+pub use pending::{Full, Pending, PendingLimits, Slot};
+
+pub use replink_frame as frame;
+pub use replink_handshake as handshake;

@@ -1,0 +1,71 @@
+use std::time::Instant;
+
+use replink_handshake::{Authenticated, Availability, ChannelBinding, Rejected, Rejection, disabled};
+use thiserror::Error;
+
+use super::handshake_io::{
+    Step, StreamError, clear_timeouts, close_after_reject, read_frame, write_frame,
+};
+use crate::endpoint::Answering;
+use crate::{Endpoint, EntropyError, Link, fresh};
+
+/// Why a connection did not become a link, on the accepting side. The connection is closed.
+#[derive(Error, Debug)]
+#[non_exhaustive]
+pub enum AcceptFailure {
+    /// We turned the peer away, and told it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The connection ended or stalled.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The operating system failed us.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// Answers a handshake on an accepted connection, all of it before `deadline`.
+///
+/// # Errors
+///
+/// [`AcceptFailure`]; a peer that is turned away has been told why.
+pub fn accept(
+    link: Link,
+    endpoint: &Endpoint,
+    availability: Availability,
+    deadline: Instant,
+) -> Result<Authenticated<Link>, AcceptFailure> {
+    let first = read_frame(&link, Step::Hello, deadline)?;
+    let accepted = match endpoint.answering() {
+        Answering::Authenticated(acceptor) => {
+            let waiting = acceptor.begin(link, ChannelBinding::None);
+            let (mut waiting, challenge) = match waiting.receive(&first, availability, fresh()?) {
+                Ok(answered) => answered,
+                Err(rejected) => return Err(tell(rejected, deadline)),
+            };
+            write_frame(waiting.link_mut(), Step::Challenge, challenge.bytes(), deadline)?;
+            let finish = read_frame(waiting.link_mut(), Step::Finish, deadline)?;
+            match waiting.receive(&finish) {
+                Ok(verified) => verified.admit(),
+                Err(rejected) => return Err(tell(rejected, deadline)),
+            }
+        }
+        Answering::Disabled { local, roster } => {
+            match disabled::accept(link, local, *roster).receive(&first) {
+                Ok(accepted) => accepted,
+                Err(rejected) => return Err(tell(rejected, deadline)),
+            }
+        }
+    };
+    clear_timeouts(accepted.link(), Step::Finish)?;
+    Ok(accepted)
+}
+
+fn tell(rejected: Rejected<Link>, deadline: Instant) -> AcceptFailure {
+    let (link, reply, rejection) = rejected.into_parts();
+    // Whether the peer takes the reject is its own affair.
+    if write_frame(&link, Step::Challenge, &reply, deadline).is_ok() {
+        close_after_reject(&link, deadline);
+    }
+    rejection.into()
+}

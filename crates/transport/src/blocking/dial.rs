@@ -1,0 +1,114 @@
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use replink_frame::Status;
+use replink_handshake::{Authenticated, ChannelBinding, DialError, DialTarget, disabled};
+use thiserror::Error;
+
+use super::handshake_io::{Step, StreamError, clear_timeouts, read_frame, write_frame};
+use crate::endpoint::Dialing;
+use crate::{Endpoint, EntropyError, Link, fresh};
+
+/// Why dialing did not make a link. The connection, if there was one, is closed.
+#[derive(Error, Debug)]
+#[non_exhaustive]
+pub enum DialFailure {
+    /// Nobody answers there.
+    #[error("can't connect to {address}: {source}")]
+    Connect {
+        /// The last address tried.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The peer has no address.
+    #[error("replica has no address to connect to")]
+    NoAddress,
+    /// The handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] DialError),
+    /// The connection ended or stalled.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The operating system failed us.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// Connects to the first of `addresses` that answers and shakes hands, all of it before
+/// `deadline`. A peer that does not know the offered key is asked again with the next (K-2), each
+/// time over a new connection.
+///
+/// # Errors
+///
+/// [`DialFailure`] of the last attempt.
+pub fn connect(
+    endpoint: &Endpoint,
+    target: DialTarget,
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Result<Authenticated<Link>, DialFailure> {
+    let mut target = target;
+    loop {
+        let link = connect_any(addresses, deadline)?;
+        match dial(link, endpoint, target, deadline) {
+            Err(DialFailure::Handshake(DialError::Rejected(reject)))
+                if reject.status == Status::UNKNOWN_KEY && target.key_index + 1 < endpoint.key_count() =>
+            {
+                target.key_index += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Link, DialFailure> {
+    let mut failure = DialFailure::NoAddress;
+    for &address in addresses {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let connected = if left.is_zero() {
+            Err(io::Error::from(io::ErrorKind::TimedOut))
+        } else {
+            TcpStream::connect_timeout(&address, left).and_then(Link::new)
+        };
+        match connected {
+            Ok(link) => return Ok(link),
+            Err(source) => failure = DialFailure::Connect { address, source },
+        }
+    }
+    Err(failure)
+}
+
+/// Shakes hands on a connected link, all of it before `deadline`.
+///
+/// # Errors
+///
+/// [`DialFailure`]; never [`DialFailure::Connect`].
+pub fn dial(
+    link: Link,
+    endpoint: &Endpoint,
+    target: DialTarget,
+    deadline: Instant,
+) -> Result<Authenticated<Link>, DialFailure> {
+    let authenticated = match endpoint.dialing() {
+        Dialing::Authenticated(dialer) => {
+            let (mut waiting, hello) =
+                dialer.begin(link, target, ChannelBinding::None, fresh()?).map_err(|failed| failed.error)?;
+            write_frame(waiting.link_mut(), Step::Hello, hello.bytes(), deadline)?;
+            let challenge = read_frame(waiting.link_mut(), Step::Challenge, deadline)?;
+            let (authenticated, finish) =
+                waiting.receive(&challenge).map_err(|failed| failed.error)?;
+            write_frame(authenticated.link(), Step::Finish, finish.bytes(), deadline)?;
+            authenticated
+        }
+        Dialing::Disabled { local } => {
+            let (unproved, hello) =
+                disabled::dial(link, local, target.peer).map_err(|failed| failed.error)?;
+            write_frame(unproved.link(), Step::Hello, hello.bytes(), deadline)?;
+            unproved
+        }
+    };
+    clear_timeouts(authenticated.link(), Step::Finish)?;
+    Ok(authenticated)
+}

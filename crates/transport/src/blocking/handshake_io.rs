@@ -1,0 +1,151 @@
+//! Whole handshake frames over a socket, within one deadline.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use replink_frame::HEADER_SIZE;
+use thiserror::Error;
+
+use crate::Link;
+
+/// The frame that a handshake was about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// `ReplicaHello`.
+    Hello,
+    /// `ReplicaChallenge`.
+    Challenge,
+    /// `ReplicaFinish`.
+    Finish,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hello => "hello",
+            Self::Challenge => "challenge",
+            Self::Finish => "finish",
+        })
+    }
+}
+
+/// The stream failed within a handshake.
+#[derive(Error, Debug)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The deadline passed. The peer is slow, silent, or the network is.
+    #[error("timed out after {received} of 256 bytes of the peer's {step}; is it a replica at all?")]
+    TimedOut {
+        /// The frame under way.
+        step: Step,
+        /// Its bytes that came.
+        received: usize,
+    },
+    /// The peer closed the connection.
+    #[error("peer closed the connection after {received} of 256 bytes of its {step}; its log says why")]
+    Closed {
+        /// The frame under way.
+        step: Step,
+        /// Its bytes that came.
+        received: usize,
+    },
+    /// The peer did not take our frame before the deadline.
+    #[error("timed out sending our {step}; the peer does not read")]
+    NotTaken {
+        /// The frame under way.
+        step: Step,
+    },
+    /// The socket failed, for instance with a reset.
+    #[error("connection failed at the {step}: {source}")]
+    Io {
+        /// The frame under way.
+        step: Step,
+        /// What the socket says.
+        source: io::Error,
+    },
+}
+
+/// Reads exactly one handshake frame (section 6: what is behind it stays in the socket).
+pub(super) fn read_frame(link: &Link, step: Step, deadline: Instant) -> Result<[u8; HEADER_SIZE], StreamError> {
+    let mut frame = [0; HEADER_SIZE];
+    let mut received = 0;
+    let failed = |source| StreamError::Io { step, source };
+    while received < HEADER_SIZE {
+        let Some(left) = time_left(deadline) else {
+            return Err(StreamError::TimedOut { step, received });
+        };
+        link.stream().set_read_timeout(Some(left)).map_err(failed)?;
+        match link.read(&mut frame[received..]) {
+            Ok(0) => return Err(StreamError::Closed { step, received }),
+            Ok(count) => received += count,
+            Err(error) if is_retry(&error) => {} // the deadline decides
+            Err(source) => return Err(failed(source)),
+        }
+    }
+    Ok(frame)
+}
+
+/// Writes one handshake frame.
+pub(super) fn write_frame(
+    link: &Link,
+    step: Step,
+    frame: &[u8; HEADER_SIZE],
+    deadline: Instant,
+) -> Result<(), StreamError> {
+    let mut written = 0;
+    let failed = |source| StreamError::Io { step, source };
+    while written < HEADER_SIZE {
+        let Some(left) = time_left(deadline) else {
+            return Err(StreamError::NotTaken { step });
+        };
+        link.stream().set_write_timeout(Some(left)).map_err(failed)?;
+        match link.write(&frame[written..]) {
+            Ok(count) => written += count,
+            Err(error) if is_retry(&error) => {}
+            Err(source) => return Err(failed(source)),
+        }
+    }
+    Ok(())
+}
+
+/// Takes the deadlines off again.
+pub(super) fn clear_timeouts(link: &Link, step: Step) -> Result<(), StreamError> {
+    let failed = |source| StreamError::Io { step, source };
+    link.stream().set_read_timeout(None).map_err(failed)?;
+    link.stream().set_write_timeout(None).map_err(failed)
+}
+
+/// What a refused peer may still have under way to us, in bytes and time.
+const LINGER_BYTES_MAX: usize = 64 * 1024;
+const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// Closes after a reject so that the peer gets to read it: closing with unread bytes in the
+/// socket would reset the connection, and the reset may overtake the reject.
+pub(super) fn close_after_reject(link: &Link, deadline: Instant) {
+    let deadline = deadline.min(Instant::now() + LINGER_TIME_MAX);
+    let _ = link.stream().shutdown(std::net::Shutdown::Write);
+    let mut scratch = [0; 1024];
+    let mut discarded = 0;
+    while discarded < LINGER_BYTES_MAX {
+        let Some(left) = time_left(deadline) else { return };
+        if link.stream().set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        match link.read(&mut scratch) {
+            Ok(0) => return,
+            Ok(count) => discarded += count,
+            Err(error) if is_retry(&error) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// `None` once the deadline passed; never zero, which a socket would take for "no timeout".
+fn time_left(deadline: Instant) -> Option<Duration> {
+    deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+}
+
+fn is_retry(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

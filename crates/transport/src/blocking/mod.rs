@@ -1,0 +1,35 @@
+//! Links driven by threads: one call does one handshake, sends one frame, or waits for one.
+//!
+//! A handshake has one deadline for all of it, so a peer that drips bytes gains nothing. Nothing
+//! is allocated for a peer that has not authenticated: its handshake lives on the stack.
+
+mod accept;
+mod dial;
+mod handshake_io;
+mod receiver;
+mod sender;
+
+pub use accept::{AcceptFailure, accept};
+pub use dial::{DialFailure, connect, dial};
+pub use handshake_io::{Step, StreamError};
+pub use receiver::{LinkEnd, Receiver};
+pub use sender::{SendFailure, Sender};
+
+use std::io;
+
+use replink_handshake::Authenticated;
+
+use crate::{Inbound, Link, Outbound, OutboundLimits};
+
+/// Opens an authenticated link for sending and receiving; the two halves may live in two threads.
+///
+/// # Errors
+///
+/// When the process is out of file descriptors: each half has a handle of its own.
+pub fn open(link: Authenticated<Link>, limits: OutboundLimits) -> io::Result<(Sender, Receiver)> {
+    let (link, session) = link.into_parts();
+    let (receiving, sending) = session.split();
+    let sender = Sender::new(link.try_clone()?, Outbound::new(sending, limits));
+    let receiver = Receiver::new(link, Inbound::new(receiving, limits.frame_size));
+    Ok((sender, receiver))
+}

@@ -1,0 +1,78 @@
+use std::io;
+use std::time::Duration;
+
+use replink_handshake::Peer;
+use thiserror::Error;
+
+use crate::{Inbound, InboundError, Link, Received};
+
+/// The receiving half of a link: a call returns when a frame has come.
+#[derive(Debug)]
+pub struct Receiver {
+    link: Link,
+    inbound: Inbound,
+}
+
+/// Why nothing more comes.
+#[derive(Error, Debug)]
+#[non_exhaustive]
+pub enum LinkEnd {
+    /// The peer closed the connection without a goodbye (section 4: it has been lost).
+    #[error("peer closed the connection without a goodbye")]
+    Closed,
+    /// The peer closed the connection in the middle of a frame.
+    #[error("peer closed the connection in the middle of a frame")]
+    Truncated,
+    /// The peer broke the protocol, or refused us late.
+    #[error(transparent)]
+    Violation(#[from] InboundError),
+    /// The connection failed.
+    #[error("connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Receiver {
+    pub(super) fn new(link: Link, inbound: Inbound) -> Self {
+        Self { link, inbound }
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        self.inbound.peer()
+    }
+
+    /// The link, to look at.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// How long [`Receiver::receive`] waits for bytes; `None` waits forever.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; a timeout of zero is invalid.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.link.stream().set_read_timeout(timeout)
+    }
+
+    /// Waits for the next frame. `None` when the timeout passed without a byte, or with bytes that
+    /// do not complete one.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkEnd`].
+    pub fn receive(&mut self) -> Result<Option<Received<'_>>, LinkEnd> {
+        while !self.inbound.is_ready()? {
+            match self.inbound.read_from(&self.link) {
+                Ok(0) if self.inbound.is_at_frame_boundary() => return Err(LinkEnd::Closed),
+                Ok(0) => return Err(LinkEnd::Truncated),
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.inbound.next()?)
+    }
+}

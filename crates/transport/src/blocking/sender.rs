@@ -1,0 +1,107 @@
+use std::io;
+
+use bytes::Bytes;
+use replink_frame::{GenericHeader, GoodbyeReason};
+use replink_handshake::Peer;
+use thiserror::Error;
+
+use crate::{Link, Outbound, SendError};
+
+/// The sending half of a link: a call returns when the socket has taken the bytes.
+#[derive(Debug)]
+pub struct Sender {
+    link: Link,
+    outbound: Outbound,
+}
+
+/// A frame that was not sent.
+#[derive(Error, Debug)]
+#[non_exhaustive]
+pub enum SendFailure {
+    /// It was not even queued, and is given back.
+    #[error(transparent)]
+    Refused(#[from] SendError),
+    /// The connection failed; what was queued is lost with it.
+    #[error("connection failed while sending: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Sender {
+    pub(super) fn new(link: Link, outbound: Outbound) -> Self {
+        Self { link, outbound }
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        self.outbound.peer()
+    }
+
+    /// The link, to look at.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Sends a frame, and all that was queued before it.
+    ///
+    /// # Errors
+    ///
+    /// [`SendFailure::Refused`] gives the frame back, and the link goes on;
+    /// [`SendFailure::Io`] ends it.
+    pub fn send(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendFailure> {
+        self.outbound.push(header, body)?;
+        Ok(self.flush()?)
+    }
+
+    /// Queues a frame without sending it, so that several go out together.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the frame back.
+    pub fn queue(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendError> {
+        self.outbound.push(header, body)
+    }
+
+    /// Sends all that was queued.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; it ends the link.
+    pub fn flush(&mut self) -> io::Result<()> {
+        while !self.outbound.is_empty() {
+            self.outbound.write_to(&self.link)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a `LinkPing`; the counter that its pong will echo, or `None` on a version 1 link.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; it ends the link.
+    pub fn ping(&mut self) -> io::Result<Option<u64>> {
+        let counter = self.outbound.ping();
+        self.flush()?;
+        Ok(counter)
+    }
+
+    /// Answers the peer's ping with counter `echo`.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; it ends the link.
+    pub fn pong(&mut self, echo: u64) -> io::Result<()> {
+        self.outbound.pong(echo);
+        self.flush()
+    }
+
+    /// Leaves: sends all that was queued, a `LinkGoodbye`, and the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; the link is over either way.
+    pub fn goodbye(mut self, reason: GoodbyeReason) -> io::Result<()> {
+        self.outbound.goodbye(reason);
+        self.flush()?;
+        self.link.stream().shutdown(std::net::Shutdown::Write)
+    }
+}

@@ -1,0 +1,125 @@
+use replink_frame::{Flags, ReplicaId, Version};
+use replink_handshake::{Acceptor, AcceptorConfig, Dialer, DialerConfig, FlagPolicy, Local, Roster};
+use thiserror::Error;
+
+use crate::OutboundLimits;
+use crate::config::{Config, Policy};
+
+/// One replica as a `cluster.toml` describes it, ready to shake hands in both roles.
+///
+/// Cheap to rebuild when the configuration changes; the incarnation stays the process's.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    dialing: Dialing,
+    answering: Answering,
+    outbound_limits: OutboundLimits,
+}
+
+/// How this node dials.
+#[derive(Clone, Debug)]
+pub(crate) enum Dialing {
+    Authenticated(Dialer),
+    /// H-12.
+    Disabled {
+        local: Local,
+    },
+}
+
+/// How this node answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Answering {
+    Authenticated(Acceptor),
+    /// H-12.
+    Disabled {
+        local: Local,
+        roster: Roster,
+    },
+}
+
+/// The replica is not one of `cluster.nodes`.
+#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[error("replica {0} is not in cluster.nodes; add it, or use another replica id")]
+pub struct UnknownReplica(pub ReplicaId);
+
+impl Endpoint {
+    /// Replica `replica` of the cluster in `config`. `release` is the embedder's software
+    /// release, `incarnation` the random number of this process (see [`crate::incarnation`]).
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownReplica`].
+    pub fn new(
+        config: &Config,
+        replica: ReplicaId,
+        release: u32,
+        incarnation: u64,
+    ) -> Result<Self, UnknownReplica> {
+        config.node(replica).ok_or(UnknownReplica(replica))?;
+        let (auth, link) = (&config.auth, &config.link);
+        let roster = config.roster();
+        let local = Local { app: auth.app.clone(), cluster: config.cluster, replica, release, incarnation };
+        let ephemeral = match link.forward_secrecy {
+            Policy::Off => FlagPolicy::default(),
+            Policy::Optional => FlagPolicy { supported: Flags::EPHEMERAL, required: Flags::NONE },
+            Policy::Required => FlagPolicy { supported: Flags::NONE, required: Flags::EPHEMERAL },
+        };
+        let releases = 0..=u32::MAX;
+        let (dialing, answering) = match (&auth.keys, auth.enabled) {
+            (Some(ring), true) => (
+                Dialing::Authenticated(Dialer::new(DialerConfig {
+                    local: local.clone(),
+                    ring: ring.clone(),
+                    version: auth.version,
+                    // H-13: version 1 has no flags to offer.
+                    flags: if auth.version == Version::V1 { FlagPolicy::default() } else { ephemeral },
+                    releases: releases.clone(),
+                })),
+                Answering::Authenticated(Acceptor::new(AcceptorConfig {
+                    local,
+                    ring: ring.clone(),
+                    roster,
+                    min_version: auth.min_version,
+                    flags: ephemeral,
+                    releases,
+                })),
+            ),
+            // A configuration with authentication has keys; see `AuthConfig::keys`.
+            _ => (Dialing::Disabled { local: local.clone() }, Answering::Disabled { local, roster }),
+        };
+        let outbound_limits = OutboundLimits {
+            frame_size: link.max_frame_size,
+            queue_frames: link.send_queue_frames,
+            queue_bytes: link.send_queue_bytes,
+        };
+        Ok(Self { dialing, answering, outbound_limits })
+    }
+
+    /// Who this node is.
+    pub fn local(&self) -> &Local {
+        match &self.dialing {
+            Dialing::Authenticated(dialer) => &dialer.config().local,
+            Dialing::Disabled { local } => local,
+        }
+    }
+
+    /// How many keys there are to dial with; 0 without authentication.
+    pub fn key_count(&self) -> usize {
+        match &self.dialing {
+            Dialing::Authenticated(dialer) => dialer.config().ring.ids().len(),
+            Dialing::Disabled { .. } => 0,
+        }
+    }
+
+    /// The limits of `[cluster.link]` for frames and send queues.
+    pub fn outbound_limits(&self) -> OutboundLimits {
+        self.outbound_limits
+    }
+
+    pub(crate) fn dialing(&self) -> &Dialing {
+        &self.dialing
+    }
+
+    pub(crate) fn answering(&self) -> &Answering {
+        &self.answering
+    }
+}

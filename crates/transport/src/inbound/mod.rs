@@ -1,0 +1,221 @@
+//! Bytes in, frames out: the receiving codec of an established link.
+
+mod admitted;
+mod error;
+mod read_ahead;
+
+use std::io;
+
+use bytes::BytesMut;
+use replink_frame::{CommandClass, GenericHeader, HEADER_SIZE, ReplicatedHeader};
+use replink_handshake::{Control, Peer, Receiving};
+
+pub use admitted::{Admitted, OwnedFrame};
+pub use error::InboundError;
+
+use crate::Link;
+use crate::sys;
+use read_ahead::ReadAhead;
+
+/// Bytes of read-ahead that a link holds: what one receive takes of small frames.
+pub const READ_AHEAD_SIZE: usize = 256 * 1024;
+
+/// Bodies from this size on, in bytes, that have not wholly arrived get a buffer of their own,
+/// which the rest is received into without a copy. Smaller ones wait in the read-ahead.
+const DIRECT_BODY_MIN: usize = 16 * 1024;
+
+/// The receiving codec: it takes bytes in chunks of any size and yields frames.
+///
+/// Pure but for [`Inbound::read_from`]. Making one takes the [`Receiving`] half of a session, so
+/// there is none for a link that has not finished the handshake. What it holds is bounded by the
+/// read-ahead and one frame of at most the frame limit.
+pub struct Inbound {
+    receiving: Receiving,
+    frame_limit: u32,
+    ahead: ReadAhead,
+    direct: Option<DirectBody>,
+    /// Whether a frame has come: from then on there is no late reject (H-9).
+    begun: bool,
+    ready: Option<Ready>,
+    failed: Option<InboundError>,
+}
+
+/// A large body under way.
+struct DirectBody {
+    header: ReplicatedHeader,
+    body: BytesMut,
+    missing: usize,
+}
+
+/// What has come from the peer.
+#[derive(Debug)]
+pub enum Received<'a> {
+    /// One of the embedder's frames.
+    Frame(Admitted<'a>),
+    /// A proved control frame. A [`Control::Ping`] wants a pong; after a [`Control::Goodbye`]
+    /// nothing more comes.
+    Control(Control),
+}
+
+impl Inbound {
+    /// A codec for the link that `receiving` is proof of. `frame_limit` is the largest frame to
+    /// take, header included, in bytes (F-1).
+    pub fn new(receiving: Receiving, frame_limit: u32) -> Self {
+        Self {
+            receiving,
+            frame_limit,
+            ahead: ReadAhead::new(),
+            direct: None,
+            begun: false,
+            ready: None,
+            failed: None,
+        }
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        self.receiving.peer()
+    }
+
+    /// Takes bytes in the order in which they came, as many as there is room for, and returns
+    /// how many it took. The rest is to be given again once [`Inbound::next`] has nothing more.
+    pub fn push(&mut self, chunk: &[u8]) -> usize {
+        let (direct, rest) = match &mut self.direct {
+            Some(direct) => {
+                let (mine, rest) = chunk.split_at(direct.missing.min(chunk.len()));
+                direct.body.extend_from_slice(mine);
+                direct.missing -= mine.len();
+                (mine.len(), rest)
+            }
+            None => (0, chunk),
+        };
+        direct + self.ahead.push(rest)
+    }
+
+    /// Receives from `link` what it has, with one system call: the rest of a large body under
+    /// way straight into its buffer, and what is behind it into the read-ahead. Returns the bytes
+    /// received; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; a system call that was interrupted is made again.
+    pub fn read_from(&mut self, link: &Link) -> io::Result<usize> {
+        let mut none = BytesMut::new();
+        loop {
+            let ahead = self.ahead.target();
+            let direct = match &mut self.direct {
+                Some(direct) => sys::Target { buffer: &mut direct.body, limit: direct.missing },
+                None => sys::Target { buffer: &mut none, limit: 0 },
+            };
+            match sys::receive(link, [direct, ahead]) {
+                Ok(received) => {
+                    if let Some(direct) = &mut self.direct {
+                        direct.missing -= received.min(direct.missing);
+                    }
+                    return Ok(received);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether no part of a frame is held: the stream may end here without having lost one.
+    pub fn is_at_frame_boundary(&self) -> bool {
+        self.direct.is_none() && self.ready.is_none() && self.ahead.is_empty()
+    }
+
+    /// Whether [`Inbound::next`] has something to give.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inbound::next`].
+    pub fn is_ready(&mut self) -> Result<bool, InboundError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.ready.is_none() {
+            self.ready = self.step().inspect_err(|error| self.failed = Some(*error))?;
+        }
+        Ok(self.ready.is_some())
+    }
+
+    /// The next frame, or `None` until more bytes come.
+    ///
+    /// # Errors
+    ///
+    /// [`InboundError`]; it ends the link, and every further call repeats it.
+    #[expect(clippy::should_implement_trait, reason = "frames are lent, which an iterator can't")]
+    pub fn next(&mut self) -> Result<Option<Received<'_>>, InboundError> {
+        self.is_ready()?;
+        Ok(self.ready.take().map(|ready| match ready {
+            Ready::Control(control) => Received::Control(control),
+            Ready::Ahead { size } => Received::Frame(Admitted::ahead(self.ahead.lend(size))),
+            Ready::Direct(DirectBody { header, body, .. }) => {
+                Received::Frame(Admitted::direct(header, body.freeze()))
+            }
+        }))
+    }
+
+    fn step(&mut self) -> Result<Option<Ready>, InboundError> {
+        if let Some(direct) = self.direct.take_if(|direct| direct.missing == 0) {
+            return Ok(Some(Ready::Direct(direct)));
+        }
+        if self.direct.is_some() {
+            return Ok(None);
+        }
+        let available = self.ahead.unread();
+        let Some((header, behind)) = available.split_first_chunk::<HEADER_SIZE>() else {
+            return Ok(None);
+        };
+        let header = GenericHeader::view(header);
+        let first = !core::mem::replace(&mut self.begun, true);
+        match header.command.class() {
+            CommandClass::Handshake => {
+                // H-9
+                let reject = if first { self.receiving.late_reject(header.bytes()) } else { None };
+                return Err(match reject {
+                    Some(reject) => InboundError::LateReject(reject),
+                    None => InboundError::HandshakeFrame { command: header.command },
+                });
+            }
+            CommandClass::Control => {
+                let control = self.receiving.open_control(header)?;
+                self.ahead.consume(HEADER_SIZE);
+                return Ok(Some(Ready::Control(control)));
+            }
+            // The check below refuses the two that no frame may have.
+            CommandClass::Embedder | CommandClass::Reserved | CommandClass::TransportReserved => {}
+        }
+        // F-1, F-3, before a byte of body gets memory.
+        let header = ReplicatedHeader::check(header, self.receiving.cluster(), self.frame_limit)?;
+        let body_len = header.body_len();
+        if behind.len() >= body_len {
+            return Ok(Some(Ready::Ahead { size: HEADER_SIZE + body_len }));
+        }
+        if body_len >= DIRECT_BODY_MIN {
+            let mut body = BytesMut::with_capacity(body_len);
+            body.extend_from_slice(behind);
+            let (missing, arrived) = (body_len - behind.len(), HEADER_SIZE + behind.len());
+            self.direct = Some(DirectBody { header: *header, body, missing });
+            self.ahead.consume(arrived);
+        }
+        Ok(None)
+    }
+}
+
+/// What [`Inbound::next`] gives.
+enum Ready {
+    Control(Control),
+    /// A frame of this size, in bytes, lies whole in the read-ahead.
+    Ahead {
+        size: usize,
+    },
+    Direct(DirectBody),
+}
+
+impl std::fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbound").field("peer", self.peer()).finish_non_exhaustive()
+    }
+}

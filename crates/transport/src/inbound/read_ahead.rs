@@ -1,0 +1,112 @@
+use bytes::{Buf, Bytes, BytesMut};
+use replink_frame::HEADER_SIZE;
+
+use super::{DIRECT_BODY_MIN, READ_AHEAD_SIZE};
+use crate::sys::Target;
+
+/// Room that a receive finds at least behind what is unread, in bytes. A frame that waits here
+/// for its rest always fits: it is smaller than a direct body.
+const ROOM_MIN: usize = READ_AHEAD_SIZE / 4;
+const _: () = assert!(HEADER_SIZE + DIRECT_BODY_MIN <= ROOM_MIN);
+
+/// Bytes received and not yet handed up: `buffer[start..]`.
+///
+/// Frames are lent in place, or taken out as `Bytes` without a copy. The memory is used again
+/// as soon as nobody holds a part of it.
+pub(crate) struct ReadAhead {
+    buffer: BytesMut,
+    start: usize,
+}
+
+impl ReadAhead {
+    pub(crate) fn new() -> Self {
+        Self { buffer: BytesMut::with_capacity(READ_AHEAD_SIZE), start: 0 }
+    }
+
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.buffer.len()
+    }
+
+    pub(crate) fn consume(&mut self, len: usize) {
+        self.start += len;
+        debug_assert!(self.start <= self.buffer.len());
+        if self.is_empty() {
+            // Back to the front: a link of small frames stays within a few cache lines.
+            self.buffer.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Takes as many bytes as there is room for, and says how many that were.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
+        self.make_room();
+        let taken = bytes.len().min(self.room());
+        self.buffer.extend_from_slice(&bytes[..taken]);
+        taken
+    }
+
+    /// Where a receive may put what it gets.
+    pub(crate) fn target(&mut self) -> Target<'_> {
+        self.make_room();
+        Target { limit: self.room(), buffer: &mut self.buffer }
+    }
+
+    /// Lends the first `size` unread bytes. They are consumed when the loan ends.
+    pub(crate) fn lend(&mut self, size: usize) -> Lent<'_> {
+        debug_assert!(size <= self.unread().len());
+        Lent { from: self, size }
+    }
+
+    fn room(&self) -> usize {
+        self.buffer.capacity() - self.buffer.len()
+    }
+
+    fn make_room(&mut self) {
+        let unread = self.unread().len();
+        if self.room() >= ROOM_MIN || unread > READ_AHEAD_SIZE - ROOM_MIN {
+            return; // there is room, or the caller has yet to take what is here
+        }
+        self.skip_consumed();
+        // The unread bytes move to the front of the same memory; if someone holds frames of it,
+        // to the front of new memory.
+        if !self.buffer.try_reclaim(READ_AHEAD_SIZE - unread) {
+            let mut fresh = BytesMut::with_capacity(READ_AHEAD_SIZE);
+            fresh.extend_from_slice(&self.buffer);
+            self.buffer = fresh;
+        }
+    }
+
+    fn skip_consumed(&mut self) {
+        self.buffer.advance(self.start);
+        self.start = 0;
+    }
+}
+
+/// The bytes of one frame, lent.
+pub(crate) struct Lent<'a> {
+    from: &'a mut ReadAhead,
+    size: usize,
+}
+
+impl Lent<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.from.unread()[..self.size]
+    }
+
+    /// Takes the bytes out, without a copy.
+    pub(crate) fn take(mut self) -> Bytes {
+        self.from.skip_consumed();
+        let size = core::mem::take(&mut self.size);
+        self.from.buffer.split_to(size).freeze()
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.from.consume(self.size);
+    }
+}

@@ -1,0 +1,93 @@
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+/// A connected TCP socket between two replicas: plain, and dup-able.
+///
+/// A `Link` alone carries no frames. It goes into a handshake, comes back as
+/// [`Authenticated<Link>`](replink_handshake::Authenticated), and only that opens into the
+/// codecs that read and write frames.
+pub struct Link {
+    stream: TcpStream,
+    peer_address: SocketAddr,
+}
+
+impl Link {
+    /// Takes a connected stream over and sets it up for small frames (no Nagle delay).
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; for instance that the peer is gone already.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        let peer_address = stream.peer_addr()?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, peer_address })
+    }
+
+    /// A second handle to the same socket (`dup`, close-on-exec).
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of file descriptors.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.try_clone()?, peer_address: self.peer_address })
+    }
+
+    /// How long sent bytes may stay unacknowledged before the kernel gives the connection up
+    /// (`TCP_USER_TIMEOUT`), so that a peer that vanished is noticed although we only send.
+    /// Where the system has no such option, this does nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
+    pub fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        SockRef::from(&self.stream).set_tcp_user_timeout(Some(timeout))?;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = timeout;
+        Ok(())
+    }
+
+    /// Where the peer is.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.peer_address
+    }
+
+    /// The underlying stream, for options that this type has no name for.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Ends both directions, for every handle to this socket. Already ended is fine.
+    pub fn shutdown(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    pub(crate) fn send_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&self.stream).write_vectored(slices)
+    }
+
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.stream).read(buffer)
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        (&self.stream).write(bytes)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({})", self.peer_address)
+    }
+}

@@ -1,0 +1,72 @@
+use std::fmt;
+
+use bytes::Bytes;
+use replink_frame::{FrameError, GenericHeader};
+use thiserror::Error;
+
+/// A frame that was not queued, given back.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SendError(Box<Refused>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Refused {
+    header: GenericHeader,
+    body: Bytes,
+    cause: SendCause,
+}
+
+/// Why a frame was not queued.
+#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SendCause {
+    /// The link's queue is full: the peer reads more slowly than we send. Try again later, or
+    /// drop the frame.
+    #[error("backpressure: {frames} frames and {bytes} bytes wait to be written on this link")]
+    Backpressure {
+        /// Frames in the queue.
+        frames: usize,
+        /// Bytes in the queue.
+        bytes: usize,
+    },
+    /// No link may carry such a header. The caller is at fault.
+    #[error("the frame's header is not valid: {0}")]
+    Frame(#[from] FrameError),
+    /// The header announces another body than is there. The caller is at fault.
+    #[error("the header announces a body of {announced} bytes, {given} were given")]
+    BodyLength {
+        /// `size - 256`.
+        announced: usize,
+        /// The body's length.
+        given: usize,
+    },
+}
+
+impl SendError {
+    pub(crate) fn new(header: GenericHeader, body: Bytes, cause: SendCause) -> Self {
+        Self(Box::new(Refused { header, body, cause }))
+    }
+
+    /// Why.
+    pub fn cause(&self) -> SendCause {
+        self.0.cause
+    }
+
+    /// The frame, as it was given.
+    pub fn into_frame(self) -> (GenericHeader, Bytes) {
+        (self.0.header, self.0.body)
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} not sent: {}", self.0.header.command, self.0.cause)
+    }
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SendError").field(&self.0.cause).finish()
+    }
+}
+
+impl std::error::Error for SendError {}

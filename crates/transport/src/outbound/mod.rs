@@ -1,0 +1,201 @@
+//! Frames in, bytes out: the sending codec of an established link.
+
+mod error;
+mod segments;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+use replink_frame::{ControlFrame, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
+use replink_handshake::{Peer, Sending};
+
+pub use error::{SendCause, SendError};
+
+use crate::Link;
+use segments::Segments;
+
+/// Most slices that go into one gathered write.
+const SLICES_MAX: usize = 64;
+
+/// Control frames that may wait beyond the queue's limits. They are small and answer for the
+/// link's life, so the embedder's backpressure must not hold them up; but a peer that pings
+/// without reading must not make the queue grow either.
+const CONTROL_FRAMES_MAX: usize = 64;
+
+/// How much may wait to be written on one link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutboundLimits {
+    /// The largest frame, header included, in bytes (F-1).
+    pub frame_size: u32,
+    /// Frames in the queue.
+    pub queue_frames: usize,
+    /// Bytes in the queue. An empty queue takes a frame of any allowed size.
+    pub queue_bytes: usize,
+}
+
+/// The sending codec: a bounded queue of frames that is written with gathered writes.
+///
+/// Pure but for [`Outbound::write_to`]. Making one takes the [`Sending`] half of a session, so
+/// there is none for a link that has not finished the handshake.
+pub struct Outbound {
+    sending: Sending,
+    limits: OutboundLimits,
+    segments: Segments,
+    /// Bytes ever queued and ever written; their difference waits.
+    queued: u64,
+    written: u64,
+    /// For each waiting frame, `queued` as it was right after it: when `written` gets there, the
+    /// frame is out.
+    ends: VecDeque<u64>,
+}
+
+impl Outbound {
+    /// A codec for the link that `sending` is proof of.
+    pub fn new(sending: Sending, limits: OutboundLimits) -> Self {
+        Self { sending, limits, segments: Segments::new(), queued: 0, written: 0, ends: VecDeque::new() }
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        self.sending.peer()
+    }
+
+    /// Queues a frame. The header goes out as it is: the embedder has set its `size`, `cluster`
+    /// and checksums, and left `reserved_frame` zero.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the frame back: with [`SendCause::Backpressure`] when the queue is full,
+    /// with another cause when no link could carry the frame.
+    pub fn push(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendError> {
+        match self.check(header, &body) {
+            Ok(()) => {
+                self.segments.push(header.bytes(), body);
+                self.count(header.size.get());
+                Ok(())
+            }
+            Err(cause) => Err(SendError::new(*header, body, cause)),
+        }
+    }
+
+    fn check(&self, header: &GenericHeader, body: &Bytes) -> Result<(), SendCause> {
+        ReplicatedHeader::check(header, self.sending.cluster(), self.limits.frame_size)?;
+        let size = header.size.get() as usize;
+        if size != HEADER_SIZE + body.len() {
+            return Err(SendCause::BodyLength { announced: size - HEADER_SIZE, given: body.len() });
+        }
+        let (frames, bytes) = (self.queued_frames(), self.queued_bytes());
+        let full = frames >= self.limits.queue_frames || bytes.saturating_add(size) > self.limits.queue_bytes;
+        if frames > 0 && full { Err(SendCause::Backpressure { frames, bytes }) } else { Ok(()) }
+    }
+
+    /// Queues a `LinkPing`; the counter that its pong will echo, or `None` where the link has no
+    /// control frames (H-13) or too many wait already.
+    pub fn ping(&mut self) -> Option<u64> {
+        if self.has_room_for_control() {
+            let (counter, frame) = self.sending.ping()?;
+            self.push_control(&frame);
+            Some(counter)
+        } else {
+            None
+        }
+    }
+
+    /// Queues the `LinkPong` for the peer's ping with counter `echo`. Dropped where the link has
+    /// no control frames, or too many wait already: then the peer does not read.
+    pub fn pong(&mut self, echo: u64) {
+        if self.has_room_for_control() {
+            if let Some(frame) = self.sending.pong(echo) {
+                self.push_control(&frame);
+            }
+        }
+    }
+
+    /// Queues a `LinkGoodbye`, behind all that waits. On a version 1 link there is none (H-13).
+    pub fn goodbye(&mut self, reason: GoodbyeReason) {
+        if let Some(frame) = self.sending.goodbye(reason) {
+            self.push_control(&frame);
+        }
+    }
+
+    fn has_room_for_control(&self) -> bool {
+        self.queued_frames() < self.limits.queue_frames.saturating_add(CONTROL_FRAMES_MAX)
+    }
+
+    fn push_control(&mut self, frame: &ControlFrame) {
+        self.segments.push(frame.header().bytes(), Bytes::new());
+        self.count(frame.header().size.get());
+    }
+
+    fn count(&mut self, size: u32) {
+        self.queued += u64::from(size);
+        self.ends.push_back(self.queued);
+    }
+
+    /// Frames that are not wholly written.
+    pub fn queued_frames(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Bytes that are not written.
+    pub fn queued_bytes(&self) -> usize {
+        usize::try_from(self.queued - self.written).unwrap_or(usize::MAX)
+    }
+
+    /// Whether all that was queued is written.
+    pub fn is_empty(&self) -> bool {
+        self.queued == self.written
+    }
+
+    /// Fills `slices` with what to write next, in order, and returns how many there are.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.segments.slices(slices)
+    }
+
+    /// Says that the first `len` bytes of [`Outbound::slices`] are written: as few or as many as
+    /// the socket took, across frames or within one.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is more than what waits: the caller claims to have written what it was not given.
+    pub fn advance(&mut self, len: usize) {
+        assert!(len <= self.queued_bytes(), "wrote more than was queued");
+        self.segments.advance(len);
+        self.written += len as u64;
+        while self.ends.front().is_some_and(|&end| end <= self.written) {
+            self.ends.pop_front();
+        }
+    }
+
+    /// Writes to `link` with one gathered write, and returns the bytes that it took.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; a write that was interrupted is made again.
+    pub fn write_to(&mut self, link: &Link) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = self.slices(&mut slices);
+        loop {
+            match link.send_gathered(&slices[..count]) {
+                Ok(written) => {
+                    self.advance(written);
+                    return Ok(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound")
+            .field("peer", self.peer())
+            .field("queued_frames", &self.queued_frames())
+            .field("queued_bytes", &self.queued_bytes())
+            .finish_non_exhaustive()
+    }
+}

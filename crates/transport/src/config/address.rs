@@ -128,7 +128,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>()?.to_string(), shown);
         }
-        let long = format!("{}:80", "a.".repeat(127));
+        let long = format!("{}:80", "a.".repeat(128));
         for text in [
             "",
             ":",

@@ -53,8 +53,8 @@ impl ConfigErrors {
     }
 
     /// The mistakes; never empty.
-    pub fn as_slice(&self) -> &[ConfigError] {
-        &self.0
+    pub fn iter(&self) -> slice::Iter<'_, ConfigError> {
+        self.0.iter()
     }
 }
 
@@ -69,13 +69,13 @@ impl<'a> IntoIterator for &'a ConfigErrors {
     type IntoIter = slice::Iter<'a, ConfigError>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
+        self.iter()
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.into_iter().enumerate() {
+        for (index, error) in self.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{error}")?;
         }

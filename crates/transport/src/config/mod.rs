@@ -112,12 +112,11 @@ impl Config {
 /// Every section is read whatever is wrong with the ones before, so that one run shows all
 /// mistakes. What comes back counts only if none was reported.
 fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources) -> Option<Config> {
-    if !root.has("cluster") {
-        let cure = "start with [cluster] and its name";
-        root.report_missing("cluster", cure);
+    let Some(cluster) = root.entry("cluster") else {
+        root.report_missing("cluster", "start with [cluster] and its name");
         return None;
-    }
-    let cluster = root.table("cluster", &keys::CLUSTER);
+    };
+    let cluster = cluster.table(&keys::CLUSTER)?;
     let name = read_name(&cluster);
     let (nodes, all_read) = nodes::read(&cluster);
     let replica_id = read_replica_id(&cluster, &nodes, all_read);

@@ -72,10 +72,6 @@ impl<'a> Table<'a> {
         table
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.entry(key).is_some()
-    }
-
     /// The value of `key`, if it is there.
     pub(super) fn entry(&self, key: &str) -> Option<Entry<'a>> {
         debug_assert!(self.section.keys.contains(&key), "{key} is read but not known");

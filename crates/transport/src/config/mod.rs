@@ -1,1 +1,153 @@
-//! `cluster.toml`: parsing and validation.
+//! `cluster.toml`: what an operator may say about a cluster, read and checked in full.
+//!
+//! [`Config::load`] gives either a configuration that can be run as it is, or every mistake of
+//! the file at once, each with its line, its key, what is wrong and what would be right. An
+//! unknown key is a mistake too: a setting that protects a link is never skipped over because of
+//! a typing error.
+//!
+//! Secrets become keys while the file is read and are wiped right after. Nothing here can print
+//! one: not the configuration, not an error, not even an error about the line that it stands on.
+
+mod address;
+mod allow;
+mod auth;
+mod document;
+mod error;
+mod keys;
+mod link;
+mod nodes;
+mod reader;
+mod secrets;
+mod sources;
+mod unavailable;
+mod units;
+
+use std::path::{Path, PathBuf};
+
+use replink_frame::{ClusterId, ReplicaId};
+use replink_handshake::{Roster, cluster_id};
+
+pub use self::address::{Address, InvalidAddress};
+pub use self::auth::AuthConfig;
+pub use self::error::{ConfigError, ConfigErrors};
+pub use self::link::{Driver, LinkConfig, Policy};
+pub use self::nodes::{NodeConfig, Role};
+pub use self::secrets::{MAX_ACCEPTED_SECRETS, SECRET_VARIABLE, SecretSource};
+pub use self::sources::{
+    MAX_CONFIG_FILE_BYTES, MAX_SECRET_FILE_BYTES, SecretFileError, Sources, SystemSources,
+};
+pub use self::units::{MAX_DURATION, duration_text, size_text};
+
+use self::document::Document;
+use self::reader::{Reader, Table};
+
+/// A checked `cluster.toml`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that this was read from.
+    pub path: PathBuf,
+    /// The cluster's name; never empty.
+    pub name: String,
+    /// The cluster's id on the wire, derived from its name.
+    pub cluster: ClusterId,
+    /// Which replica this node is, if the file says so; it is then one of `nodes`.
+    pub replica_id: Option<ReplicaId>,
+    /// Where to listen, if the file says so. Port 0 lets the system choose one.
+    /// See [`Self::listen_address`].
+    pub listen: Option<Address>,
+    /// `[cluster.auth]`: how peers prove who they are, and who may try.
+    pub auth: AuthConfig,
+    /// `[cluster.link]`: what a link carries, and how.
+    pub link: LinkConfig,
+    /// `[[cluster.nodes]]`: every replica of the cluster, in the order of the file. There is at
+    /// least one, and no id and no address is there twice.
+    pub nodes: Vec<NodeConfig>,
+}
+
+impl Config {
+    /// Reads `path`, the secret files that it names, and the environment variable
+    /// [`SECRET_VARIABLE`].
+    ///
+    /// # Errors
+    ///
+    /// Every mistake that was found; see [`ConfigErrors`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        let path = path.as_ref();
+        let text = sources::read_config_file(path)?;
+        let text = sources::as_text(path, &text)?;
+        Self::parse(text, path, &SystemSources)
+    }
+
+    /// Reads `text` as if it stood in `path`. Touches neither the file system nor the
+    /// environment itself: it asks `sources` for both.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake that was found; see [`ConfigErrors`].
+    pub fn parse(text: &str, path: &Path, sources: &dyn Sources) -> Result<Self, ConfigErrors> {
+        let reader = Reader::new(path, text);
+        let config = Document::parse(text, &reader)
+            .and_then(|document| read(&Table::root(&reader, document.root()), path, sources));
+        reader.finish(config)
+    }
+
+    /// What the file says about the replica `id`.
+    pub fn node(&self, id: ReplicaId) -> Option<&NodeConfig> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The ids of all replicas.
+    pub fn roster(&self) -> Roster {
+        self.nodes.iter().map(|node| node.id).collect()
+    }
+
+    /// Where replica `id` listens on this machine: at `listen`, or else at its own address.
+    /// `None` if there is no such replica.
+    pub fn listen_address(&self, id: ReplicaId) -> Option<&Address> {
+        let node = self.node(id)?;
+        Some(self.listen.as_ref().unwrap_or(&node.address))
+    }
+}
+
+/// Every section is read whatever is wrong with the ones before, so that one run shows all
+/// mistakes. What comes back counts only if none was reported.
+fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources) -> Option<Config> {
+    let Some(cluster) = root.entry("cluster") else {
+        root.report_missing("cluster", "start with [cluster] and its name");
+        return None;
+    };
+    let cluster = cluster.table(&keys::CLUSTER)?;
+    let name = read_name(&cluster);
+    let (nodes, all_read) = nodes::read(&cluster);
+    let replica_id = read_replica_id(&cluster, &nodes, all_read);
+    let listen = cluster.entry("listen").and_then(|entry| entry.word(address::CURE, Address::from_text));
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let auth = auth::read(&cluster.table("auth", &keys::AUTH), directory, sources);
+    let link_table = cluster.table("link", &keys::LINK);
+    let link = link::read(&link_table);
+    link::check_required(&link_table, &link, &auth);
+    let name = name?;
+    let cluster = cluster_id(&name);
+    Some(Config { path: path.to_owned(), name, cluster, replica_id, listen, auth, link, nodes })
+}
+
+fn read_name(cluster: &Table<'_>) -> Option<String> {
+    let cure = "must be the name that all replicas of the cluster share, such as \"orders\"";
+    let Some(entry) = cluster.entry("name") else {
+        cluster.report_missing("name", cure);
+        return None;
+    };
+    entry.word(cure, |name| (!name.trim().is_empty()).then(|| name.to_owned()))
+}
+
+fn read_replica_id(cluster: &Table<'_>, nodes: &[NodeConfig], all_read: bool) -> Option<ReplicaId> {
+    let entry = cluster.entry("replica_id")?;
+    let id = ReplicaId(entry.integer(0, u8::MAX)?);
+    // A node that could not be read may be the one.
+    if all_read && !nodes.iter().any(|node| node.id == id) {
+        let ids: Vec<String> = nodes.iter().map(|node| node.id.to_string()).collect();
+        let problem = format!("is {id}, which is not the id of any of cluster.nodes");
+        entry.report(problem, format!("must be one of {}", ids.join(", ")));
+    }
+    Some(id)
+}

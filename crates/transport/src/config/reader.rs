@@ -1,0 +1,265 @@
+//! A walk over the tree of a `cluster.toml` that notes every mistake and goes on.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::path::Path;
+
+use replink_handshake::MIN_SECRET_LEN;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, ConfigErrors};
+use super::keys::{self, Section};
+
+/// Where the walk is: knows the lines, and collects what is wrong.
+pub(super) struct Reader<'a> {
+    file: &'a Path,
+    /// The offset at which each line begins.
+    lines: Vec<usize>,
+    errors: RefCell<Vec<ConfigError>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(file: &'a Path, text: &str) -> Self {
+        let lines = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
+        Self { file, lines: std::iter::once(0).chain(lines).collect(), errors: RefCell::default() }
+    }
+
+    /// The line, from 1, of the byte at `offset`.
+    pub(super) fn line(&self, offset: usize) -> u32 {
+        let line = self.lines.partition_point(|&start| start <= offset);
+        u32::try_from(line).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn report(&self, line: Option<u32>, key: String, problem: String, cure: String) {
+        let file = self.file.to_owned();
+        self.errors.borrow_mut().push(ConfigError { file, line, key, problem, cure });
+    }
+
+    /// What was read, unless a mistake was reported.
+    pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, ConfigErrors> {
+        match (ConfigErrors::new(self.errors.into_inner()), read) {
+            (None, Some(read)) => Ok(read),
+            (Some(errors), _) => Err(errors),
+            // Whoever gives nothing reports why; should that ever be forgotten, it is still no
+            // configuration.
+            (None, None) => Err(ConfigErrors::from(ConfigError {
+                file: self.file.to_owned(),
+                line: None,
+                key: String::new(),
+                problem: "can't be understood".to_owned(),
+                cure: "compare it with the documented keys".to_owned(),
+            })),
+        }
+    }
+}
+
+/// A table of the file, or one that could be there and is not, which has no keys.
+#[derive(Clone)]
+pub(super) struct Table<'a> {
+    reader: &'a Reader<'a>,
+    section: &'static Section,
+    key: String,
+    line: u32,
+    entries: Option<&'a DeTable<'a>>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn root(reader: &'a Reader<'a>, entries: &'a DeTable<'a>) -> Self {
+        let table =
+            Self { reader, section: &keys::ROOT, key: String::new(), line: 1, entries: Some(entries) };
+        table.report_unknown();
+        table
+    }
+
+    /// The value of `key`, if it is there.
+    pub(super) fn entry(&self, key: &str) -> Option<Entry<'a>> {
+        debug_assert!(self.section.keys.contains(&key), "{key} is read but not known");
+        let (name, value) = self.entries?.get_key_value(key)?;
+        let line = self.reader.line(name.span().start);
+        Some(Entry { reader: self.reader, key: self.key_of(key), line, value })
+    }
+
+    /// The table called `key`; one without keys if it is not there or is no table.
+    pub(super) fn table(&self, key: &str, section: &'static Section) -> Self {
+        let table = self.entry(key).and_then(|entry| entry.table(section));
+        let absent =
+            || Self { reader: self.reader, section, key: self.key_of(key), line: self.line, entries: None };
+        table.unwrap_or_else(absent)
+    }
+
+    /// Reports that `key` has to be there.
+    pub(super) fn report_missing(&self, key: &str, cure: &str) {
+        let (key, problem) = (self.key_of(key), "is missing".to_owned());
+        self.reader.report(Some(self.line), key, problem, cure.to_owned());
+    }
+
+    /// Reports something about the table as a whole.
+    pub(super) fn report(&self, problem: &str, cure: String) {
+        self.reader.report(Some(self.line), self.key.clone(), problem.to_owned(), cure);
+    }
+
+    /// Reports something about a variable of the environment that belongs to this table.
+    pub(super) fn report_variable(&self, name: &str, problem: String, cure: String) {
+        self.reader.report(None, format!("environment variable {name}"), problem, cure);
+    }
+
+    /// Reports that two keys contradict each other: at the first one that the file says, the
+    /// other may be a default. Says nothing if one of them was reported already.
+    pub(super) fn report_conflict(&self, keys: [&str; 2], problem: String, cure: String) {
+        let mut entries = keys.into_iter().filter_map(|key| self.entry(key)).peekable();
+        let first = entries.peek().cloned();
+        if let Some(first) = first.filter(|_| !entries.any(|entry| entry.is_reported())) {
+            first.report(problem, cure);
+        }
+    }
+
+    fn key_of(&self, key: &str) -> String {
+        if self.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.key) }
+    }
+
+    fn report_unknown(&self) {
+        let entries = self.entries.into_iter().flat_map(DeTable::keys);
+        for name in entries.filter(|name| !self.section.keys.contains(&name.get_ref().as_ref())) {
+            let key = self.key_of(&key_text(name.get_ref()));
+            let line = self.reader.line(name.span().start);
+            let cure = keys::cure(self.section, name.get_ref());
+            self.reader.report(Some(line), key, "is not a known key".to_owned(), cure);
+        }
+    }
+}
+
+/// A value, and where it is.
+#[derive(Clone)]
+pub(super) struct Entry<'a> {
+    reader: &'a Reader<'a>,
+    key: String,
+    line: u32,
+    value: &'a Spanned<DeValue<'a>>,
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// Reports what is wrong with the value. Never hand it the value of a secret.
+    pub(super) fn report(&self, problem: impl Into<String>, cure: impl Into<String>) {
+        self.reader.report(Some(self.line), self.key.clone(), problem.into(), cure.into());
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self.value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.wrong_type("must be true or false"),
+        }
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(super) fn integer<T>(&self, least: T, most: T) -> Option<T>
+    where
+        T: TryFrom<i128> + PartialOrd + Copy + fmt::Display,
+    {
+        let cure = format!("must be a whole number from {least} to {most}");
+        self.number(&cure, |number| {
+            T::try_from(number).ok().filter(|number| (&least..=&most).contains(&number))
+        })
+    }
+
+    /// A whole number that `read` makes sense of.
+    pub(super) fn number<T>(&self, cure: &str, read: impl FnOnce(i128) -> Option<T>) -> Option<T> {
+        let DeValue::Integer(number) = self.value.get_ref() else { return self.wrong_type(cure) };
+        let read = i128::from_str_radix(number.as_str(), number.radix()).ok().and_then(read);
+        if read.is_none() {
+            self.report(is(number.as_str(), &number.as_str()), cure);
+        }
+        read
+    }
+
+    pub(super) fn string(&self, cure: &str) -> Option<&'a str> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Some(text),
+            _ => self.wrong_type(cure),
+        }
+    }
+
+    /// A string that `read` makes sense of.
+    pub(super) fn word<T>(&self, cure: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.string(cure)?;
+        let read = read(text);
+        if read.is_none() {
+            self.report(is(text, &format_args!("{text:?}")), cure);
+        }
+        read
+    }
+
+    pub(super) fn list(&self, cure: &str) -> Option<Vec<Self>> {
+        let DeValue::Array(values) = self.value.get_ref() else { return self.wrong_type(cure) };
+        let entry = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| Self {
+            reader: self.reader,
+            key: format!("{}[{index}]", self.key),
+            line: self.reader.line(value.span().start),
+            value,
+        };
+        Some(values.iter().enumerate().map(entry).collect())
+    }
+
+    pub(super) fn table(&self, section: &'static Section) -> Option<Table<'a>> {
+        let DeValue::Table(entries) = self.value.get_ref() else {
+            return self.wrong_type(&format!("must be a table: {}", section.header));
+        };
+        let line = self.reader.line(self.value.span().start);
+        let table =
+            Table { reader: self.reader, section, key: self.key.clone(), line, entries: Some(entries) };
+        table.report_unknown();
+        Some(table)
+    }
+
+    /// Says which type it is and never what: a secret may have lost its quotes.
+    fn wrong_type<T>(&self, cure: &str) -> Option<T> {
+        let problem = match self.value.get_ref() {
+            DeValue::String(_) => "is a string",
+            DeValue::Integer(_) => "is an integer",
+            DeValue::Float(_) => "is a float",
+            DeValue::Boolean(_) => "is a boolean",
+            DeValue::Datetime(_) => "is a date or time",
+            DeValue::Array(_) => "is an array",
+            DeValue::Table(_) => "is a table",
+        };
+        self.report(problem, cure);
+        None
+    }
+
+    pub(super) fn is_reported(&self) -> bool {
+        self.reader.errors.borrow().iter().any(|error| error.key == self.key)
+    }
+}
+
+/// An unknown key as it may be shown.
+pub(super) fn key_text(key: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if may_be_secret(key) {
+        format!("({} bytes, not shown as they may be a secret)", key.len())
+    } else if !key.is_empty() && key.bytes().all(bare) {
+        key.to_owned()
+    } else {
+        format!("{key:?}")
+    }
+}
+
+/// That the value is `text`, which looks like `shown`.
+fn is(text: &str, shown: &dyn fmt::Display) -> String {
+    if text.is_empty() {
+        "is an empty string".to_owned()
+    } else if may_be_secret(text) {
+        format!("is not valid ({} bytes, not shown as they may be a secret)", text.len())
+    } else {
+        format!("is {shown}")
+    }
+}
+
+/// Whether `text`, wherever it was found, is long enough to be a secret that was put in the wrong
+/// place. If so it is not shown.
+fn may_be_secret(text: &str) -> bool {
+    text.len() >= MIN_SECRET_LEN // K-1
+}

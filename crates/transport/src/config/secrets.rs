@@ -1,0 +1,179 @@
+//! From secrets to the keys that a node holds (K-1, K-2).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use replink_handshake::{App, Key, KeyRing, MIN_SECRET_LEN, Secret};
+use zeroize::Zeroizing;
+
+use super::reader::{Entry, Table};
+use super::sources::{MAX_SECRET_FILE_BYTES, SecretFileError, Sources};
+
+/// The environment variable that may hold the secret.
+pub const SECRET_VARIABLE: &str = "REPLINK_CLUSTER_AUTH_SHARED_SECRET";
+
+/// Most entries of `accept_secrets`, and of `accept_secret_files`.
+pub const MAX_ACCEPTED_SECRETS: usize = 64;
+
+/// Where the secret of the offered key came from. Never the secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SecretSource {
+    /// `shared_secret`, in the configuration itself.
+    Inline,
+    /// `shared_secret_file`, with the directory of the configuration put before a relative path.
+    File(PathBuf),
+    /// The environment variable [`SECRET_VARIABLE`].
+    Environment,
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline => f.write_str("shared_secret"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment => write!(f, "environment variable {SECRET_VARIABLE}"),
+        }
+    }
+}
+
+/// What secrets are read with.
+pub(super) struct SecretReader<'a> {
+    pub(super) auth: &'a Table<'a>,
+    pub(super) app: &'a App,
+    /// Where the configuration is: relative paths begin there.
+    pub(super) directory: &'a Path,
+    pub(super) sources: &'a dyn Sources,
+}
+
+const SECRET_CURE: &str = "must be a string with the secret, of at least 32 bytes";
+const FILE_CURE: &str = "must be a string with the path of a file that holds the secret";
+
+impl SecretReader<'_> {
+    /// The ring (K-2) and where its offered key came from; nothing if there is no secret, which
+    /// is a mistake if one is `required`.
+    pub(super) fn ring(&self, required: bool) -> Option<(Arc<KeyRing>, SecretSource)> {
+        let variable = self.sources.environment(SECRET_VARIABLE);
+        self.check_one_source(variable.is_some(), required);
+
+        let from_variable = variable.and_then(|secret| self.variable(secret));
+        let from_variable = from_variable.map(|key| (key, SecretSource::Environment));
+        let inline = self.auth.entry("shared_secret").and_then(|entry| self.inline(&entry));
+        let inline = inline.map(|key| (key, SecretSource::Inline));
+        let file = self.auth.entry("shared_secret_file").and_then(|entry| self.file(&entry));
+        let file = file.map(|(key, path)| (key, SecretSource::File(path)));
+
+        let accepted = self.accepted();
+        let (offered, source) = inline.or(file).or(from_variable)?;
+        Some((Arc::new(KeyRing::new(offered, accepted)), source))
+    }
+
+    /// Which of two secrets is in force must not be a question of precedence.
+    fn check_one_source(&self, variable: bool, required: bool) {
+        let keys = ["shared_secret", "shared_secret_file", "pairwise"];
+        let mut given: Vec<_> =
+            keys.into_iter().filter_map(|key| Some((key, self.auth.entry(key)?))).collect();
+        given.sort_by_key(|(_, entry)| entry.line());
+        let mut first = variable.then(|| format!("the environment variable {SECRET_VARIABLE}"));
+        for (key, entry) in given {
+            match &first {
+                Some(first) => {
+                    let problem = format!("is a second source of the secret, beside {first}");
+                    entry.report(problem, "must be the only one: remove one of the two");
+                }
+                None => first = Some(format!("{key} in line {}", entry.line())),
+            }
+        }
+        if first.is_none() && required {
+            let cure = format!(
+                "set shared_secret_file, or shared_secret, or the environment variable {SECRET_VARIABLE}; \
+                 enabled = false would let anyone in"
+            );
+            self.auth.report("has no secret", cure);
+        }
+    }
+
+    /// Further keys that are accepted. One that is there twice, or is also offered, does no harm
+    /// and counts once.
+    fn accepted(&self) -> Vec<Key> {
+        let secrets = self.accepted_entries("accept_secrets", "must be an array of secrets");
+        let files = self.accepted_entries("accept_secret_files", "must be an array of paths");
+        let secrets = secrets.iter().filter_map(|entry| self.inline(entry));
+        secrets.chain(files.iter().filter_map(|entry| Some(self.file(entry)?.0))).collect()
+    }
+
+    fn accepted_entries(&self, key: &str, cure: &str) -> Vec<Entry<'_>> {
+        let Some(entry) = self.auth.entry(key) else { return Vec::new() };
+        let entries = entry.list(cure).unwrap_or_default();
+        if entries.len() > MAX_ACCEPTED_SECRETS {
+            let problem = format!("has {} entries", entries.len());
+            entry.report(problem, format!("must have at most {MAX_ACCEPTED_SECRETS}"));
+            return Vec::new();
+        }
+        entries
+    }
+
+    fn variable(&self, secret: Zeroizing<Vec<u8>>) -> Option<Key> {
+        match Secret::new(secret) {
+            Ok(secret) => Some(Key::derive(self.app, &secret)),
+            Err(short) => {
+                let cure = format!("must have at least {MIN_SECRET_LEN}, or be unset");
+                self.auth.report_variable(SECRET_VARIABLE, format!("has {} bytes", short.len), cure);
+                None
+            }
+        }
+    }
+
+    fn inline(&self, entry: &Entry<'_>) -> Option<Key> {
+        let text = entry.string(SECRET_CURE)?;
+        self.key(entry, Zeroizing::new(text.as_bytes().to_vec()), "has")
+    }
+
+    fn file(&self, entry: &Entry<'_>) -> Option<(Key, PathBuf)> {
+        let path = entry.word(FILE_CURE, |path| (!path.is_empty()).then(|| self.directory.join(path)))?;
+        let read = self.sources.secret_file(&path).map_err(|error| self.report_file(entry, &path, &error));
+        let mut secret = read.ok()?;
+        // One newline at the end is the editor's, not the secret's.
+        if secret.last() == Some(&b'\n') {
+            secret.pop();
+            if secret.last() == Some(&b'\r') {
+                secret.pop();
+            }
+        }
+        let key = self.key(entry, secret, "names a file with")?;
+        Some((key, path))
+    }
+
+    fn key(&self, entry: &Entry<'_>, secret: Zeroizing<Vec<u8>>, holder: &str) -> Option<Key> {
+        match Secret::new(secret) {
+            Ok(secret) => Some(Key::derive(self.app, &secret)),
+            Err(short) => {
+                let problem = format!("{holder} a secret of {} bytes", short.len);
+                entry.report(problem, format!("must have at least {MIN_SECRET_LEN}")); // K-1
+                None
+            }
+        }
+    }
+
+    fn report_file(&self, entry: &Entry<'_>, path: &Path, error: &SecretFileError) {
+        let cure = match error {
+            // The path is not repeated: what can't be opened may be the secret itself, given
+            // where its file's name should be.
+            SecretFileError::Unreadable(_) => {
+                let directory =
+                    if self.directory.as_os_str().is_empty() { ".".as_ref() } else { self.directory };
+                format!(
+                    "must be the path, from {}, of a file that this process can read",
+                    directory.display()
+                )
+            }
+            SecretFileError::TooLong => {
+                format!("must name a file with one secret, of at most {MAX_SECRET_FILE_BYTES} bytes")
+            }
+            SecretFileError::OpenToAll { .. } => {
+                format!("must be its owner's alone: chmod 600 {}", path.display())
+            }
+        };
+        entry.report(format!("names a file that {error}"), cure);
+    }
+}

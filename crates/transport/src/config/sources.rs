@@ -1,0 +1,145 @@
+//! What is read from outside the text: the file itself, secret files and the environment.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::error::{ConfigError, ConfigErrors};
+
+/// Longest `cluster.toml` that is read, in bytes.
+pub const MAX_CONFIG_FILE_BYTES: usize = 1024 * 1024;
+
+/// Longest secret file that is read, in bytes.
+pub const MAX_SECRET_FILE_BYTES: usize = 64 * 1024;
+
+/// Where [`super::Config::parse`] gets what is not in the text.
+pub trait Sources {
+    /// The exact bytes of an environment variable; `None` if it is not set.
+    fn environment(&self, name: &str) -> Option<Zeroizing<Vec<u8>>>;
+
+    /// All bytes of a secret file, a trailing newline included.
+    ///
+    /// # Errors
+    ///
+    /// See [`SecretFileError`].
+    fn secret_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError>;
+}
+
+/// Why a secret file is of no use.
+#[derive(Error, Debug)]
+pub enum SecretFileError {
+    /// It can't be opened or read.
+    #[error("can't be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// It has more than [`MAX_SECRET_FILE_BYTES`].
+    #[error("has more than {MAX_SECRET_FILE_BYTES} bytes")]
+    TooLong,
+    /// Its permissions let every user of the machine at it.
+    #[error("is open to every user of this machine (mode {mode:04o})")]
+    OpenToAll {
+        /// The permission bits of the file.
+        mode: u32,
+    },
+}
+
+/// This process's own environment and file system.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct SystemSources;
+
+impl Sources for SystemSources {
+    fn environment(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+        std::env::var_os(name).map(|value| Zeroizing::new(value.into_encoded_bytes()))
+    }
+
+    fn secret_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+        // The open file is asked, not the path, which may lead elsewhere a moment later.
+        let file = File::open(path)?;
+        check_permissions(&file)?;
+        read_bounded(&file, MAX_SECRET_FILE_BYTES)?.ok_or(SecretFileError::TooLong)
+    }
+}
+
+/// The bytes of a `cluster.toml`, which may hold a secret.
+pub(super) fn read_config_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigErrors> {
+    let read = File::open(path).and_then(|file| read_bounded(&file, MAX_CONFIG_FILE_BYTES));
+    match read {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => {
+            let problem = format!("has more than {MAX_CONFIG_FILE_BYTES} bytes");
+            Err(error(path, None, problem, "must be the configuration of one cluster"))
+        }
+        Err(cause) => {
+            let problem = format!("can't be read: {cause}");
+            Err(error(path, None, problem, "must be a file that this process can read"))
+        }
+    }
+}
+
+/// The text that `bytes` are.
+pub(super) fn as_text<'bytes>(path: &Path, bytes: &'bytes [u8]) -> Result<&'bytes str, ConfigErrors> {
+    std::str::from_utf8(bytes).map_err(|cause| {
+        let before = bytes.iter().take(cause.valid_up_to());
+        let line = u32::try_from(before.filter(|&&byte| byte == b'\n').count()).unwrap_or(u32::MAX);
+        let line = line.saturating_add(1);
+        error(path, Some(line), "is not UTF-8 text".to_owned(), "must be saved as UTF-8")
+    })
+}
+
+fn error(path: &Path, line: Option<u32>, problem: String, cure: &str) -> ConfigErrors {
+    let (file, key, cure) = (path.to_owned(), String::new(), cure.to_owned());
+    ConfigErrors::from(ConfigError { file, line, key, problem, cure })
+}
+
+/// Everything in `file`, or `None` if that is more than `limit` bytes. What a file says about its
+/// own length is not believed.
+fn read_bounded(mut file: &File, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    // One buffer of the full size: one that grows leaves copies behind that nobody wipes.
+    let mut bytes = Zeroizing::new(vec![0; limit + 1]);
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read(&mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(len);
+    Ok((len <= limit).then_some(bytes))
+}
+
+#[cfg(unix)]
+fn check_permissions(file: &File) -> Result<(), SecretFileError> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    // A directory is no secret file whatever its mode; reading it will say so.
+    if mode & 0o007 != 0 && !metadata.is_dir() {
+        return Err(SecretFileError::OpenToAll { mode });
+    }
+    Ok(())
+}
+
+/// Other systems have no such bits.
+#[cfg(not(unix))]
+fn check_permissions(_file: &File) -> Result<(), SecretFileError> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_byte_that_is_not_text() -> Result<(), Box<dyn std::error::Error>> {
+        let path = Path::new("cluster.toml");
+        assert_eq!(as_text(path, b"[cluster]\n")?, "[cluster]\n");
+        let errors = as_text(path, b"[cluster]\nname = \"\xff\"\n").err().ok_or("not refused")?;
+        assert_eq!(errors.to_string(), "cluster.toml:2: is not UTF-8 text; must be saved as UTF-8");
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! Settings that this version can read but not carry out. Each is refused unless it has its
+//! default, so that nobody runs without what they asked for.
+
+use super::link::{Driver, LinkConfig, Policy};
+use super::nodes::Role;
+use super::reader::{Entry, Table};
+
+const PROBLEM: &str = "is not available in this version";
+
+pub(super) fn check_auth(auth: &Table<'_>) {
+    let Some(entry) = auth.entry("pairwise") else { return };
+    let cure = "must be a string with the path of this replica's file of pair secrets";
+    if entry.word(cure, |path| (!path.is_empty()).then_some(())).is_some() {
+        entry.report(PROBLEM, "use shared_secret_file instead");
+    }
+}
+
+pub(super) fn check_link(link: &Table<'_>, config: &LinkConfig) {
+    let refused = [
+        ("sealed", config.sealed == Policy::Required, "\"off\" or \"optional\""),
+        ("encryption", config.encryption != Policy::Off, "\"off\""),
+        ("lanes", config.lanes != 1, "1"),
+        ("busy_poll", !config.busy_poll.is_zero(), "\"0us\""),
+        ("renew_after", config.renew_after != 0, "\"0B\""),
+        ("driver", config.driver != Driver::Auto, "\"auto\""),
+    ];
+    for (key, refused, available) in refused {
+        if let Some(entry) = link.entry(key).filter(|_| refused) {
+            entry.report(PROBLEM, format!("must be {available}, or be left out"));
+        }
+    }
+}
+
+pub(super) fn check_role(entry: &Entry<'_>, role: Role) {
+    if role == Role::Standby {
+        entry.report(PROBLEM, "must be \"voter\", or be left out");
+    }
+}

@@ -36,10 +36,18 @@ pub(crate) enum Answering {
     },
 }
 
-/// The replica is not one of `cluster.nodes`.
+/// A configuration that describes no such endpoint.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
-#[error("replica {0} is not in cluster.nodes; add it, or use another replica id")]
-pub struct UnknownReplica(pub ReplicaId);
+#[non_exhaustive]
+pub enum EndpointError {
+    /// The replica is not one of `cluster.nodes`.
+    #[error("replica {0} is not in cluster.nodes; add it, or use another replica id")]
+    UnknownReplica(ReplicaId),
+    /// Authentication is enabled without a key. A configuration that was read from a file never
+    /// is so.
+    #[error("authentication is enabled, but there is no key; set cluster.auth.shared_secret_file")]
+    NoKey,
+}
 
 impl Endpoint {
     /// Replica `replica` of the cluster in `config`. `release` is the embedder's software
@@ -47,14 +55,14 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`UnknownReplica`].
+    /// [`EndpointError`].
     pub fn new(
         config: &Config,
         replica: ReplicaId,
         release: u32,
         incarnation: u64,
-    ) -> Result<Self, UnknownReplica> {
-        config.node(replica).ok_or(UnknownReplica(replica))?;
+    ) -> Result<Self, EndpointError> {
+        config.node(replica).ok_or(EndpointError::UnknownReplica(replica))?;
         let (auth, link) = (&config.auth, &config.link);
         let roster = config.roster();
         let local = Local { app: auth.app.clone(), cluster: config.cluster, replica, release, incarnation };
@@ -64,8 +72,9 @@ impl Endpoint {
             Policy::Required => FlagPolicy { supported: Flags::NONE, required: Flags::EPHEMERAL },
         };
         let releases = 0..=u32::MAX;
-        let (dialing, answering) = match (&auth.keys, auth.enabled) {
-            (Some(ring), true) => (
+        let (dialing, answering) = match (auth.enabled, &auth.keys) {
+            (true, None) => return Err(EndpointError::NoKey),
+            (true, Some(ring)) => (
                 Dialing::Authenticated(Dialer::new(DialerConfig {
                     local: local.clone(),
                     ring: ring.clone(),
@@ -83,8 +92,7 @@ impl Endpoint {
                     releases,
                 })),
             ),
-            // A configuration with authentication has keys; see `AuthConfig::keys`.
-            _ => (Dialing::Disabled { local: local.clone() }, Answering::Disabled { local, roster }),
+            (false, _) => (Dialing::Disabled { local: local.clone() }, Answering::Disabled { local, roster }),
         };
         let outbound_limits = OutboundLimits {
             frame_size: link.max_frame_size,

@@ -21,7 +21,7 @@ mod pending;
 mod sys;
 
 pub use backoff::Backoff;
-pub use endpoint::{Endpoint, UnknownReplica};
+pub use endpoint::{Endpoint, EndpointError};
 pub use entropy::{EntropyError, fresh, incarnation};
 pub use inbound::{Admitted, Inbound, InboundError, OwnedFrame, READ_AHEAD_SIZE, Received};
 pub use link::Link;

@@ -3,9 +3,7 @@ use std::time::Instant;
 use replink_handshake::{Authenticated, Availability, ChannelBinding, Rejected, Rejection, disabled};
 use thiserror::Error;
 
-use super::handshake_io::{
-    Step, StreamError, clear_timeouts, close_after_reject, read_frame, write_frame,
-};
+use super::handshake_io::{Step, StreamError, clear_timeouts, close_after_reject, read_frame, write_frame};
 use crate::endpoint::Answering;
 use crate::{Endpoint, EntropyError, Link, fresh};
 

@@ -97,8 +97,7 @@ pub fn dial(
                 dialer.begin(link, target, ChannelBinding::None, fresh()?).map_err(|failed| failed.error)?;
             write_frame(waiting.link_mut(), Step::Hello, hello.bytes(), deadline)?;
             let challenge = read_frame(waiting.link_mut(), Step::Challenge, deadline)?;
-            let (authenticated, finish) =
-                waiting.receive(&challenge).map_err(|failed| failed.error)?;
+            let (authenticated, finish) = waiting.receive(&challenge).map_err(|failed| failed.error)?;
             write_frame(authenticated.link(), Step::Finish, finish.bytes(), deadline)?;
             authenticated
         }

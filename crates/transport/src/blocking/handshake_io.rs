@@ -67,7 +67,11 @@ pub enum StreamError {
 }
 
 /// Reads exactly one handshake frame (section 6: what is behind it stays in the socket).
-pub(super) fn read_frame(link: &Link, step: Step, deadline: Instant) -> Result<[u8; HEADER_SIZE], StreamError> {
+pub(super) fn read_frame(
+    link: &Link,
+    step: Step,
+    deadline: Instant,
+) -> Result<[u8; HEADER_SIZE], StreamError> {
     let mut frame = [0; HEADER_SIZE];
     let mut received = 0;
     let failed = |source| StreamError::Io { step, source };

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use bytes::{Buf, Bytes};
-use replink_frame::{GenericHeader, HEADER_SIZE, ReplicatedHeader};
+use replink_frame::{GenericHeader, HEADER_SIZE};
 
 use super::read_ahead::Lent;
 
@@ -15,7 +15,7 @@ enum Place<'a> {
     /// Header and body in the read-ahead.
     Ahead(Lent<'a>),
     /// A large body in memory of its own.
-    Direct { header: ReplicatedHeader, body: Bytes },
+    Direct { header: &'a GenericHeader, body: Bytes },
 }
 
 impl<'a> Admitted<'a> {
@@ -24,7 +24,7 @@ impl<'a> Admitted<'a> {
         Self(Place::Ahead(frame))
     }
 
-    pub(crate) fn direct(header: ReplicatedHeader, body: Bytes) -> Self {
+    pub(crate) fn direct(header: &'a GenericHeader, body: Bytes) -> Self {
         Self(Place::Direct { header, body })
     }
 

@@ -34,6 +34,8 @@ pub struct Inbound {
     frame_limit: u32,
     ahead: ReadAhead,
     direct: Option<DirectBody>,
+    /// The header that goes with the direct body under way, or lent last.
+    direct_header: GenericHeader,
     /// Whether a frame has come: from then on there is no late reject (H-9).
     begun: bool,
     ready: Option<Ready>,
@@ -42,7 +44,6 @@ pub struct Inbound {
 
 /// A large body under way.
 struct DirectBody {
-    header: ReplicatedHeader,
     body: BytesMut,
     missing: usize,
 }
@@ -66,6 +67,7 @@ impl Inbound {
             frame_limit,
             ahead: ReadAhead::new(),
             direct: None,
+            direct_header: GenericHeader::view(&[0; HEADER_SIZE]).to_owned(),
             begun: false,
             ready: None,
             failed: None,
@@ -151,15 +153,13 @@ impl Inbound {
         Ok(self.ready.take().map(|ready| match ready {
             Ready::Control(control) => Received::Control(control),
             Ready::Ahead { size } => Received::Frame(Admitted::ahead(self.ahead.lend(size))),
-            Ready::Direct(DirectBody { header, body, .. }) => {
-                Received::Frame(Admitted::direct(header, body.freeze()))
-            }
+            Ready::Direct(body) => Received::Frame(Admitted::direct(&self.direct_header, body.freeze())),
         }))
     }
 
     fn step(&mut self) -> Result<Option<Ready>, InboundError> {
         if let Some(direct) = self.direct.take_if(|direct| direct.missing == 0) {
-            return Ok(Some(Ready::Direct(direct)));
+            return Ok(Some(Ready::Direct(direct.body)));
         }
         if self.direct.is_some() {
             return Ok(None);
@@ -197,7 +197,8 @@ impl Inbound {
             let mut body = BytesMut::with_capacity(body_len);
             body.extend_from_slice(behind);
             let (missing, arrived) = (body_len - behind.len(), HEADER_SIZE + behind.len());
-            self.direct = Some(DirectBody { header: *header, body, missing });
+            self.direct_header = **header;
+            self.direct = Some(DirectBody { body, missing });
             self.ahead.consume(arrived);
         }
         Ok(None)
@@ -211,7 +212,7 @@ enum Ready {
     Ahead {
         size: usize,
     },
-    Direct(DirectBody),
+    Direct(BytesMut),
 }
 
 impl std::fmt::Debug for Inbound {

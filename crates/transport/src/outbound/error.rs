@@ -26,7 +26,7 @@ pub enum SendCause {
         /// Frames in the queue.
         frames: usize,
         /// Bytes in the queue.
-        bytes: usize,
+        bytes: u64,
     },
     /// No link may carry such a header. The caller is at fault.
     #[error("the frame's header is not valid: {0}")]

@@ -30,9 +30,9 @@ pub struct OutboundLimits {
     /// The largest frame, header included, in bytes (F-1).
     pub frame_size: u32,
     /// Frames in the queue.
-    pub queue_frames: usize,
+    pub queue_frames: u32,
     /// Bytes in the queue. An empty queue takes a frame of any allowed size.
-    pub queue_bytes: usize,
+    pub queue_bytes: u64,
 }
 
 /// The sending codec: a bounded queue of frames that is written with gathered writes.
@@ -87,7 +87,8 @@ impl Outbound {
             return Err(SendCause::BodyLength { announced: size - HEADER_SIZE, given: body.len() });
         }
         let (frames, bytes) = (self.queued_frames(), self.queued_bytes());
-        let full = frames >= self.limits.queue_frames || bytes.saturating_add(size) > self.limits.queue_bytes;
+        let full = frames >= self.limits.queue_frames as usize
+            || bytes.saturating_add(u64::from(header.size.get())) > self.limits.queue_bytes;
         if frames > 0 && full { Err(SendCause::Backpressure { frames, bytes }) } else { Ok(()) }
     }
 
@@ -121,7 +122,7 @@ impl Outbound {
     }
 
     fn has_room_for_control(&self) -> bool {
-        self.queued_frames() < self.limits.queue_frames.saturating_add(CONTROL_FRAMES_MAX)
+        self.queued_frames() < self.limits.queue_frames as usize + CONTROL_FRAMES_MAX
     }
 
     fn push_control(&mut self, frame: &ControlFrame) {
@@ -140,8 +141,8 @@ impl Outbound {
     }
 
     /// Bytes that are not written.
-    pub fn queued_bytes(&self) -> usize {
-        usize::try_from(self.queued - self.written).unwrap_or(usize::MAX)
+    pub fn queued_bytes(&self) -> u64 {
+        self.queued - self.written
     }
 
     /// Whether all that was queued is written.
@@ -161,7 +162,7 @@ impl Outbound {
     ///
     /// If `len` is more than what waits: the caller claims to have written what it was not given.
     pub fn advance(&mut self, len: usize) {
-        assert!(len <= self.queued_bytes(), "wrote more than was queued");
+        assert!(len as u64 <= self.queued_bytes(), "wrote more than was queued");
         self.segments.advance(len);
         self.written += len as u64;
         while self.ends.front().is_some_and(|&end| end <= self.written) {

@@ -692,7 +692,7 @@ fn a_short_secret() {
 #[test]
 fn a_secret_file_that_is_of_no_use() {
     let file = text("", "shared_secret_file = \"k\"", "", "");
-    let expected = "5: cluster.auth.shared_secret_file: names a file that can't be read: entity not found; \
+    let expected = "5: cluster.auth.shared_secret_file: names a file that can't be read: no such file; \
                     must be the path, from /etc/orders, of a file that this process can read";
     assert_mistakes(&Fake::default(), &file, &[expected]);
 

@@ -11,7 +11,8 @@ use super::keys;
 use super::reader::{Reader, key_text};
 
 /// The parsed text. Wiped when dropped: a string with an escape in it is a copy of the text, and
-/// may be a secret.
+/// may be a secret. (The parser's error about a line that is not TOML copies the text too, and
+/// frees that copy as it is; it does not leave [`Document::parse`].)
 pub(super) struct Document<'text>(DeTable<'text>);
 
 impl<'text> Document<'text> {

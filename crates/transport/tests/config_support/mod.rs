@@ -52,7 +52,7 @@ impl Sources for Fake {
             Some(FakeFile::Bytes(bytes)) => Ok(Zeroizing::new(bytes.clone())),
             Some(FakeFile::TooLong) => Err(SecretFileError::TooLong),
             Some(FakeFile::OpenToAll) => Err(SecretFileError::OpenToAll { mode: 0o644 }),
-            None => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "no such file").into()),
         }
     }
 }

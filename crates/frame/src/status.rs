@@ -41,9 +41,9 @@ statuses! {
     CLUSTER_MISMATCH = 2, "cluster_mismatch", "both ends must be configured with the same cluster name";
     DIRECTIONAL_RULE = 3, "directional_rule", "the replica with the lower id dials; check replica ids and addresses";
     AUTH_REQUIRED = 4, "auth_required", "the acceptor authenticates its peers; enable cluster.auth on the dialer too";
-    MAC_MISMATCH = 5, "mac_mismatch", "the two ends hold different secrets, differ in app, or someone altered the handshake";
+    MAC_MISMATCH = 5, "mac_mismatch", "someone altered the handshake on its way, or the dialer does not hold the key that it names; in version 1 also: the two ends hold different secrets or differ in app";
     UNSUPPORTED_VERSION = 6, "unsupported_version", "raise the dialer's version, or lower the acceptor's min_version";
-    UNKNOWN_KEY = 7, "unknown_key", "the acceptor does not hold the dialer's key; finish the rotation on both";
+    UNKNOWN_KEY = 7, "unknown_key", "the acceptor does not hold the dialer's key: the two ends have different secrets, differ in app, or are in the middle of a rotation";
     NOT_ALLOWED = 8, "not_allowed", "the dialer's id is not on the acceptor's roster";
     BUSY = 9, "busy", "the acceptor has too many handshakes under way; try again after retry_after_ms";
     DRAINING = 10, "draining", "the acceptor is shutting down; try again after retry_after_ms";

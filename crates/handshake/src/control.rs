@@ -50,7 +50,7 @@ pub enum ControlError {
     /// The MAC does not verify: the frame was made or changed by someone without the session.
     #[error("control frame with a wrong MAC: it was not sent by the peer of this session")]
     Mac,
-    /// The counter did not increase: a replay or a drop.
+    /// The counter did not increase: the frame is a replay, or out of order.
     #[error("control frame with counter {found} after {last}: replayed or out of order")]
     Counter {
         /// The last counter that was accepted, 0 before the first.

@@ -24,7 +24,8 @@ impl Backoff {
         let doublings = self.failures.min(31);
         self.failures = self.failures.saturating_add(1);
         let ceiling = self.min.saturating_mul(1 << doublings).min(self.max);
-        let nanos = (ceiling.as_nanos() * u128::from(random)) >> 64;
+        let ceiling = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = (u128::from(ceiling) * u128::from(random)) >> 64;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 

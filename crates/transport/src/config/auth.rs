@@ -25,7 +25,7 @@ pub struct AuthConfig {
     pub keys: Option<Arc<KeyRing>>,
     /// Where the secret of the offered key came from; `None` exactly if `keys` is.
     pub secret_source: Option<SecretSource>,
-    /// The lowest handshake version that is accepted (H-6); never above `version`.
+    /// The lowest handshake version that is accepted (H-6).
     pub min_version: Version,
     /// The handshake version that this node dials with (H-6).
     pub version: Version,
@@ -57,8 +57,8 @@ pub(super) fn read(auth: &Table<'_>, directory: &Path, sources: &dyn Sources) ->
     unavailable::check_auth(auth);
 
     let version = |key| auth.entry(key).and_then(|entry| read_version(&entry)).unwrap_or(Version::V2);
-    let count =
-        |key, default| auth.entry(key).and_then(|entry| entry.integer(1, u32::MAX)).unwrap_or(default);
+    let count = |key| auth.entry(key).and_then(|entry| entry.integer(1, u32::MAX));
+    let max_pending = count("max_pending").unwrap_or(256);
     let config = AuthConfig {
         enabled,
         keys,
@@ -70,8 +70,8 @@ pub(super) fn read(auth: &Table<'_>, directory: &Path, sources: &dyn Sources) ->
             .entry("handshake_timeout")
             .and_then(|entry| entry.word(units::POSITIVE_DURATION_CURE, units::positive_duration))
             .unwrap_or(Duration::from_secs(5)),
-        max_pending: count("max_pending", 256),
-        max_pending_per_address: count("max_pending_per_address", 16),
+        max_pending,
+        max_pending_per_address: count("max_pending_per_address").unwrap_or(max_pending.min(16)),
         app,
     };
     check_conflicts(auth, &config);
@@ -79,15 +79,6 @@ pub(super) fn read(auth: &Table<'_>, directory: &Path, sources: &dyn Sources) ->
 }
 
 fn check_conflicts(auth: &Table<'_>, config: &AuthConfig) {
-    // H-6: a node that dials with a version which its own kind refuses never gets a link.
-    if config.version < config.min_version {
-        let (version, least) = (config.version, config.min_version);
-        auth.report_conflict(
-            ["version", "min_version"],
-            format!("version ({version}) is below min_version ({least}), so no replica set up like this one accepts it"),
-            "set version = 2, or min_version = 1".to_owned(),
-        );
-    }
     if config.max_pending_per_address > config.max_pending {
         let (one, all) = (config.max_pending_per_address, config.max_pending);
         auth.report_conflict(

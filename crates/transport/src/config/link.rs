@@ -129,6 +129,13 @@ pub(super) fn read(link: &Table<'_>) -> LinkConfig {
     };
 
     let default = LinkConfig::default();
+    let max_frame_size = link
+        .entry("max_frame_size")
+        .and_then(|entry| entry.word(FRAME_SIZE_CURE, frame_size))
+        .unwrap_or(default.max_frame_size);
+    // Of two settings that go together, one that is given moves the default of the other along.
+    let (interval, timeout) = (duration("heartbeat_interval"), duration("heartbeat_timeout"));
+    let (least, most) = (wait("reconnect_min"), wait("reconnect_max"));
     let encryption = policy("encryption").unwrap_or(default.encryption);
     let config = LinkConfig {
         sealed: policy("sealed").unwrap_or(default.sealed),
@@ -138,19 +145,28 @@ pub(super) fn read(link: &Table<'_>) -> LinkConfig {
         busy_poll: duration("busy_poll").unwrap_or(default.busy_poll),
         renew_after: size("renew_after").unwrap_or(default.renew_after),
         driver: link.entry("driver").and_then(driver).unwrap_or(default.driver),
-        max_frame_size: link
-            .entry("max_frame_size")
-            .and_then(|entry| entry.word(FRAME_SIZE_CURE, frame_size))
-            .unwrap_or(default.max_frame_size),
+        max_frame_size,
         send_queue_frames: link
             .entry("send_queue_frames")
             .and_then(|entry| entry.integer(1, u32::MAX))
             .unwrap_or(default.send_queue_frames),
-        send_queue_bytes: size("send_queue_bytes").unwrap_or(default.send_queue_bytes),
-        heartbeat_interval: duration("heartbeat_interval").unwrap_or(default.heartbeat_interval),
-        heartbeat_timeout: duration("heartbeat_timeout").unwrap_or(default.heartbeat_timeout),
-        reconnect_min: wait("reconnect_min").unwrap_or(default.reconnect_min),
-        reconnect_max: wait("reconnect_max").unwrap_or(default.reconnect_max),
+        send_queue_bytes: size("send_queue_bytes")
+            .unwrap_or(default.send_queue_bytes.max(max_frame_size.into())),
+        heartbeat_interval: interval.unwrap_or(
+            timeout.map_or(default.heartbeat_interval, |timeout: Duration| {
+                default.heartbeat_interval.min(timeout / 5)
+            }),
+        ),
+        heartbeat_timeout: timeout.unwrap_or(
+            interval.map_or(default.heartbeat_timeout, |interval: Duration| {
+                default.heartbeat_timeout.max(interval * 5)
+            }),
+        ),
+        reconnect_min: least
+            .unwrap_or(most.map_or(default.reconnect_min, |most: Duration| default.reconnect_min.min(most))),
+        reconnect_max: most.unwrap_or(
+            least.map_or(default.reconnect_max, |least: Duration| default.reconnect_max.max(least)),
+        ),
     };
     check_conflicts(link, &config);
     unavailable::check_link(link, &config);

@@ -5,7 +5,7 @@ use core::fmt;
 use core::ops::RangeInclusive;
 
 use replink_frame::{
-    Challenge, ClusterId, Finish, Flags, HandshakeFrameError, Hello, KeyId, ReplicaId, Version,
+    Challenge, ClusterId, Finish, Flags, HandshakeFrameError, Hello, KeyId, ReplicaId, Status, Version,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -149,6 +149,28 @@ pub enum DialError {
     /// K-4: the share is a low-order point.
     #[error("the peer's X25519 share is a low-order point; refuse it")]
     LowOrderShare,
+}
+
+impl DialError {
+    /// The status of section 2.1 that names the reason, for logs: nothing tells the acceptor.
+    /// `None` for a mistake of this end.
+    pub fn status(&self) -> Option<Status> {
+        Some(match self {
+            Self::Direction { .. } | Self::NoSuchKey { .. } | Self::NotInVersion1 => return None,
+            Self::Rejected(reject) => reject.status,
+            Self::Frame(error) => error.status(),
+            Self::Version { .. } => Status::UNSUPPORTED_VERSION,
+            Self::Cluster { .. } => Status::CLUSTER_MISMATCH,
+            Self::WrongPeer { .. } => Status::NOT_ALLOWED,
+            Self::ZeroNonce => Status::AUTH_REQUIRED,
+            Self::Mac => Status::MAC_MISMATCH,
+            Self::NotRepeated { .. } | Self::NotOffered { .. } | Self::LowOrderShare => {
+                Status::MALFORMED_FRAME
+            }
+            Self::Policy { .. } => Status::POLICY_MISMATCH,
+            Self::Release { .. } => Status::RELEASE_MISMATCH,
+        })
+    }
 }
 
 /// A handshake that failed on the dialer's side. The protocol owes the acceptor nothing more;

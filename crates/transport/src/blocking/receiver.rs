@@ -11,6 +11,7 @@ use crate::{Inbound, InboundError, Link, Received};
 pub struct Receiver {
     link: Link,
     inbound: Inbound,
+    received_bytes: u64,
 }
 
 /// Why nothing more comes.
@@ -33,7 +34,7 @@ pub enum LinkEnd {
 
 impl Receiver {
     pub(super) fn new(link: Link, inbound: Inbound) -> Self {
-        Self { link, inbound }
+        Self { link, inbound, received_bytes: 0 }
     }
 
     /// The other end.
@@ -55,18 +56,23 @@ impl Receiver {
         self.link.stream().set_read_timeout(timeout)
     }
 
-    /// Waits for the next frame. `None` when the timeout passed without a byte, or with bytes that
-    /// do not complete one.
+    /// Bytes received since the handshake: a sign of life of the peer, also within a long frame.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    /// The next frame, after at most one read. `None` when the read gave no whole frame, or the
+    /// timeout passed.
     ///
     /// # Errors
     ///
     /// [`LinkEnd`].
     pub fn receive(&mut self) -> Result<Option<Received<'_>>, LinkEnd> {
-        while !self.inbound.is_ready()? {
+        if !self.inbound.is_ready()? {
             match self.inbound.read_from(&self.link) {
                 Ok(0) if self.inbound.is_at_frame_boundary() => return Err(LinkEnd::Closed),
                 Ok(0) => return Err(LinkEnd::Truncated),
-                Ok(_) => {}
+                Ok(received) => self.received_bytes += received as u64,
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     return Ok(None);
                 }

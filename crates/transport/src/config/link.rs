@@ -135,7 +135,14 @@ pub(super) fn read(link: &Table<'_>) -> LinkConfig {
         .unwrap_or(default.max_frame_size);
     // Of two settings that go together, one that is given moves the default of the other along.
     let (interval, timeout) = (duration("heartbeat_interval"), duration("heartbeat_timeout"));
+    let heartbeat_interval = interval.unwrap_or(match timeout {
+        Some(timeout) if !timeout.is_zero() => default.heartbeat_interval.min(timeout / 5),
+        _ => default.heartbeat_interval,
+    });
+    let heartbeat_timeout = timeout.unwrap_or(default.heartbeat_timeout.max(heartbeat_interval * 5));
     let (least, most) = (wait("reconnect_min"), wait("reconnect_max"));
+    let reconnect_min = least.unwrap_or(default.reconnect_min.min(most.unwrap_or(default.reconnect_max)));
+    let reconnect_max = most.unwrap_or(default.reconnect_max.max(reconnect_min));
     let encryption = policy("encryption").unwrap_or(default.encryption);
     let config = LinkConfig {
         sealed: policy("sealed").unwrap_or(default.sealed),
@@ -152,21 +159,10 @@ pub(super) fn read(link: &Table<'_>) -> LinkConfig {
             .unwrap_or(default.send_queue_frames),
         send_queue_bytes: size("send_queue_bytes")
             .unwrap_or(default.send_queue_bytes.max(max_frame_size.into())),
-        heartbeat_interval: interval.unwrap_or(
-            timeout.map_or(default.heartbeat_interval, |timeout: Duration| {
-                default.heartbeat_interval.min(timeout / 5)
-            }),
-        ),
-        heartbeat_timeout: timeout.unwrap_or(
-            interval.map_or(default.heartbeat_timeout, |interval: Duration| {
-                default.heartbeat_timeout.max(interval * 5)
-            }),
-        ),
-        reconnect_min: least
-            .unwrap_or(most.map_or(default.reconnect_min, |most: Duration| default.reconnect_min.min(most))),
-        reconnect_max: most.unwrap_or(
-            least.map_or(default.reconnect_max, |least: Duration| default.reconnect_max.max(least)),
-        ),
+        heartbeat_interval,
+        heartbeat_timeout,
+        reconnect_min,
+        reconnect_max,
     };
     check_conflicts(link, &config);
     unavailable::check_link(link, &config);

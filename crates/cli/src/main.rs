@@ -1,2 +1,47 @@
-//! The `replink` command.
-fn main() {}
+//! The `replink` command: see what authenticated replica links do, and operate them.
+
+mod arguments;
+mod check;
+mod demo;
+mod hex;
+mod keygen;
+mod logging;
+mod node;
+mod probe;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            // Not clap's own 2: for `probe` that means "rejected".
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    logging::start();
+    match arguments.command {
+        Command::Demo(options) => demo::run(&options),
+        Command::DemoReplica(options) => demo::replica::run(&options),
+        Command::Serve(options) => serve::run(&options),
+        Command::Keygen(options) => keygen::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Probe(options) => probe::run(&options),
+        Command::Bench(_) => fail("bench is not available in this version"),
+    }
+}
+
+/// Says on stderr why the command fails.
+#[expect(clippy::print_stderr, reason = "this is where a command says what is wrong")]
+fn fail(problem: impl std::fmt::Display) -> ExitCode {
+    eprintln!("replink: {problem}");
+    ExitCode::FAILURE
+}

@@ -110,6 +110,14 @@ impl Endpoint {
         }
     }
 
+    /// The handshake version that this node dials with.
+    pub fn version(&self) -> Version {
+        match &self.dialing {
+            Dialing::Authenticated(dialer) => dialer.config().version,
+            Dialing::Disabled { .. } => Version::V1, // H-12
+        }
+    }
+
     /// How many keys there are to dial with; 0 without authentication.
     pub fn key_count(&self) -> usize {
         match &self.dialing {

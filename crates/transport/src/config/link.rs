@@ -123,7 +123,7 @@ pub(super) fn read(link: &Table<'_>) -> LinkConfig {
     let policy = |key| link.entry(key)?.word(cure, Policy::from_word);
     let duration = |key| link.entry(key)?.word(units::DURATION_CURE, units::duration);
     let wait = |key| link.entry(key)?.word(units::POSITIVE_DURATION_CURE, units::positive_duration);
-    let size = |key| link.entry(key)?.word(units::SIZE_CURE, units::size);
+    let size = |key| link.entry(key)?.word(units::SIZE_CURE, units::parse_size);
     let driver = |entry: super::reader::Entry<'_>| {
         entry.word("must be \"auto\", \"io_uring\" or \"poll\"", Driver::from_word)
     };
@@ -225,6 +225,6 @@ fn check_conflicts(link: &Table<'_>, config: &LinkConfig) {
 }
 
 fn frame_size(text: &str) -> Option<u32> {
-    let bytes = u32::try_from(units::size(text)?).ok()?;
+    let bytes = u32::try_from(units::parse_size(text)?).ok()?;
     usize::try_from(bytes).is_ok_and(|bytes| bytes >= HEADER_SIZE).then_some(bytes)
 }

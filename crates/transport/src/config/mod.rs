@@ -36,7 +36,7 @@ pub use self::secrets::{MAX_ACCEPTED_SECRETS, SECRET_VARIABLE, SecretSource};
 pub use self::sources::{
     MAX_CONFIG_FILE_BYTES, MAX_SECRET_FILE_BYTES, SecretFileError, Sources, SystemSources,
 };
-pub use self::units::{MAX_DURATION, duration_text, size_text};
+pub use self::units::{MAX_DURATION, duration_text, parse_size, size_text};
 
 use self::document::Document;
 use self::reader::{Reader, Table};

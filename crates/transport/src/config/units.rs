@@ -40,7 +40,7 @@ pub(super) fn positive_duration(text: &str) -> Option<Duration> {
 }
 
 /// A number of bytes.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     number(text, &SIZE_UNITS)
 }
 
@@ -97,10 +97,10 @@ mod tests {
             ("1TiB", 1_099_511_627_776),
             ("18446744073709551615B", u64::MAX),
         ] {
-            assert_eq!(size(text), Some(bytes), "{text}");
+            assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
         for text in ["", "64", "MiB", "64 MiB", "64MB", "64mib", "-1B", "1.5MiB", "16777216TiB", "64MiBs"] {
-            assert_eq!(size(text), None, "{text}");
+            assert_eq!(parse_size(text), None, "{text}");
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
             assert_eq!(duration(text).map(duration_text).as_deref(), Some(text));
         }
         for text in ["0B", "1B", "1025B", "64KiB", "64MiB", "3GiB", "5TiB"] {
-            assert_eq!(size(text).map(size_text).as_deref(), Some(text));
+            assert_eq!(parse_size(text).map(size_text).as_deref(), Some(text));
         }
         assert_eq!(duration_text(Duration::MAX), "18446744073709551615us");
     }

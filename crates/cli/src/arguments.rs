@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Replica links that prove who is on them before the first frame.
+#[derive(Parser)]
+#[command(name = "replink", version, about)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Replicate a file between processes on this machine, then turn impostors away
+    Demo(DemoOptions),
+    #[command(hide = true)]
+    DemoReplica(DemoReplicaOptions),
+    /// Run one replica that acknowledges every Prepare
+    Serve(ServeOptions),
+    /// Print a fresh secret of 256 bits
+    Keygen(KeygenOptions),
+    /// Validate a cluster.toml and show what it means
+    Check(CheckOptions),
+    /// Do one handshake as one replica with another
+    Probe(ProbeOptions),
+    /// Measure the link against raw TCP (not available in this version)
+    Bench(BenchOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct DemoOptions {
+    /// The file to replicate [default: this executable]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// How many replicas, the first of which sends
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=32))]
+    pub(crate) replicas: u8,
+    /// Shards per replica (only 1 in this version)
+    #[arg(long, default_value_t = 1, value_parser = only_one_shard)]
+    pub(crate) shards: u16,
+    /// Size of a Prepare frame, header included
+    #[arg(long, default_value = "64KiB", value_parser = frame_size)]
+    pub(crate) frame_size: u32,
+    /// The driver (only "auto", which is threads, in this version)
+    #[arg(long, default_value = "auto", value_parser = only_auto_driver)]
+    pub(crate) driver: String,
+}
+
+/// One process of the demo.
+#[derive(Args)]
+pub(crate) struct DemoReplicaOptions {
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    #[arg(long)]
+    pub(crate) replica_id: u8,
+    /// What to send; without it this replica receives.
+    #[arg(long)]
+    pub(crate) input: Option<PathBuf>,
+    /// Where to write what is received.
+    #[arg(long)]
+    pub(crate) output: Option<PathBuf>,
+    #[arg(long, default_value = "64KiB", value_parser = frame_size)]
+    pub(crate) frame_size: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeOptions {
+    /// The cluster.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Which replica to be [default: `cluster.replica_id`]
+    #[arg(long, value_name = "N")]
+    pub(crate) replica_id: Option<u8>,
+    /// Shards (only 1 in this version)
+    #[arg(long, default_value_t = 1, value_parser = only_one_shard)]
+    pub(crate) shards: u16,
+    /// How to write events to stdout
+    #[arg(long, value_enum, default_value_t = EventFormat::Text)]
+    pub(crate) events: EventFormat,
+    /// Also write an event for every frame
+    #[arg(long)]
+    pub(crate) print_frames: bool,
+    /// Serve Prometheus metrics there (not available in this version)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventFormat {
+    /// One JSON object per line
+    Json,
+    /// One readable line each
+    Text,
+}
+
+#[derive(Args)]
+pub(crate) struct KeygenOptions {
+    /// Make pair keys for every replica (not available in this version)
+    #[arg(long)]
+    pub(crate) pairwise: bool,
+    /// The cluster.toml, with --pairwise
+    #[arg(long, value_name = "FILE", requires = "pairwise")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the files go, with --pairwise
+    #[arg(long, value_name = "DIR", requires = "pairwise")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct CheckOptions {
+    /// The cluster.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Check it for this replica [default: `cluster.replica_id`, or all]
+    #[arg(long, value_name = "N")]
+    pub(crate) replica_id: Option<u8>,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ProbeOptions {
+    /// The cluster.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// As which replica to dial [default: `cluster.replica_id`]
+    #[arg(long, value_name = "ME")]
+    pub(crate) replica_id: Option<u8>,
+    /// Which replica to dial
+    #[arg(long, value_name = "N")]
+    pub(crate) peer: u8,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchOptions {
+    #[arg(long)]
+    driver: Option<String>,
+    #[arg(long)]
+    json: bool,
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+fn only_one_shard(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(1) => Ok(1),
+        Ok(_) => Err("more than one shard is not available in this version".to_owned()),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+fn only_auto_driver(text: &str) -> Result<String, String> {
+    match text {
+        "auto" => Ok(text.to_owned()),
+        "poll" | "io_uring" => {
+            Err(format!("the {text} driver is not available in this version; use \"auto\""))
+        }
+        _ => Err("must be \"auto\"".to_owned()),
+    }
+}
+
+/// Room for the header and at least one byte, and within the default frame limit.
+fn frame_size(text: &str) -> Result<u32, String> {
+    replink_transport::config::parse_size(text)
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .filter(|bytes| (257..=64 << 20).contains(bytes))
+        .ok_or_else(|| "must be a size from 257B to 64MiB, such as 64KiB".to_owned())
+}

@@ -1,0 +1,46 @@
+//! `replink check`: is a cluster.toml right, what does it mean, and how safe is it?
+
+mod report;
+
+use std::process::ExitCode;
+
+use replink_transport::config::{Config, ConfigError, ConfigErrors};
+use replink_transport::frame::ReplicaId;
+use serde_json::{Value, json};
+
+use crate::arguments::CheckOptions;
+use crate::fail;
+use crate::serve::print_line;
+
+pub(crate) fn run(options: &CheckOptions) -> ExitCode {
+    let config = match Config::load(&options.config) {
+        Ok(config) => config,
+        Err(errors) if options.json => {
+            print_line(&json!({"valid": false, "errors": json_errors(&errors)}).to_string());
+            return ExitCode::FAILURE;
+        }
+        Err(errors) => return fail(errors),
+    };
+    let replica = options.replica_id.map(ReplicaId).or(config.replica_id);
+    if let Some(replica) = replica {
+        if config.node(replica).is_none() {
+            return fail(format_args!("replica {replica} is not in cluster.nodes"));
+        }
+    }
+    let report = report::report(&config, replica);
+    print_line(&if options.json { report.to_string() } else { report::text(&report) });
+    ExitCode::SUCCESS
+}
+
+fn json_errors(errors: &ConfigErrors) -> Vec<Value> {
+    let json = |error: &ConfigError| {
+        json!({
+            "file": error.file.display().to_string(),
+            "line": error.line,
+            "key": error.key,
+            "problem": error.problem,
+            "cure": error.cure,
+        })
+    };
+    errors.iter().map(json).collect()
+}

@@ -1,0 +1,157 @@
+use replink_transport::config::{Config, Policy, duration_text, size_text};
+use replink_transport::frame::ReplicaId;
+use serde_json::{Value, json};
+
+use crate::node::warnings;
+
+/// The effective configuration, secrets as their key ids only, and the security status.
+pub(super) fn report(config: &Config, replica: Option<ReplicaId>) -> Value {
+    json!({
+        "valid": true,
+        "file": config.path.display().to_string(),
+        "cluster": cluster(config, replica),
+        "auth": auth(config),
+        "link": link(config),
+        "nodes": nodes(config, replica),
+        "security": security(config, replica),
+        "warnings": warnings(config),
+    })
+}
+
+fn cluster(config: &Config, replica: Option<ReplicaId>) -> Value {
+    json!({
+        "name": config.name,
+        "id": config.cluster.to_string(),
+        "replica_id": replica.map(|replica| replica.0),
+        "listen": replica.and_then(|replica| config.listen_address(replica)).map(ToString::to_string),
+    })
+}
+
+fn auth(config: &Config) -> Value {
+    let auth = &config.auth;
+    let ids: Vec<_> = auth.keys.iter().flat_map(|ring| ring.ids()).map(|id| id.to_string()).collect();
+    json!({
+        "app": auth.app.as_str(),
+        "enabled": auth.enabled,
+        "offered_key_id": ids.first(),
+        "offered_key_from": auth.secret_source.as_ref().map(ToString::to_string),
+        "accepted_key_ids": ids,
+        "min_version": auth.min_version.number(),
+        "version": auth.version.number(),
+        "allow": auth.allow.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "handshake_timeout": duration_text(auth.handshake_timeout),
+        "max_pending": auth.max_pending,
+        "max_pending_per_address": auth.max_pending_per_address,
+    })
+}
+
+fn link(config: &Config) -> Value {
+    let link = &config.link;
+    json!({
+        "sealed": link.sealed.as_str(),
+        "encryption": link.encryption.as_str(),
+        "forward_secrecy": link.forward_secrecy.as_str(),
+        "lanes": link.lanes,
+        "busy_poll": duration_text(link.busy_poll),
+        "renew_after": size_text(link.renew_after),
+        "driver": link.driver.as_str(),
+        "max_frame_size": size_text(link.max_frame_size.into()),
+        "send_queue_frames": link.send_queue_frames,
+        "send_queue_bytes": size_text(link.send_queue_bytes),
+        "heartbeat_interval": duration_text(link.heartbeat_interval),
+        "heartbeat_timeout": duration_text(link.heartbeat_timeout),
+        "reconnect_min": duration_text(link.reconnect_min),
+        "reconnect_max": duration_text(link.reconnect_max),
+    })
+}
+
+fn nodes(config: &Config, replica: Option<ReplicaId>) -> Value {
+    let nodes = config.nodes.iter().map(|node| {
+        // H-1
+        let direction = replica.map(|replica| match node.id.cmp(&replica) {
+            std::cmp::Ordering::Less => "dials this replica",
+            std::cmp::Ordering::Equal => "this replica",
+            std::cmp::Ordering::Greater => "dialed by this replica",
+        });
+        json!({
+            "id": node.id.0,
+            "address": node.address.to_string(),
+            "role": node.role.as_str(),
+            "direction": direction,
+        })
+    });
+    nodes.collect()
+}
+
+/// What is protected by what, in words.
+fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
+    let auth = &config.auth;
+    let connection = match (auth.enabled, auth.min_version.number()) {
+        (false, _) => "nothing: authentication is disabled",
+        (true, 1) => "that peers hold the secret; of version 1 peers only ids and nonces",
+        (true, _) => "that peers hold the secret, and every byte of the handshake",
+    };
+    let forward_secret = match config.link.forward_secrecy {
+        Policy::Off => "no",
+        Policy::Optional => "links to peers that offer it",
+        Policy::Required => "every link",
+    };
+    let reachable = match (replica.and_then(|replica| config.listen_address(replica)), auth.allow.is_empty())
+    {
+        (Some(address), true) => format!("{address}, from any address"),
+        (Some(address), false) => format!("{address}, from the addresses in cluster.auth.allow"),
+        (None, true) => "from any address".to_owned(),
+        (None, false) => "from the addresses in cluster.auth.allow".to_owned(),
+    };
+    json!({
+        "authenticated_at_connection": connection,
+        "sealed": "no: frames after the handshake are not authenticated one by one; keep the network trusted",
+        "encrypted": "no",
+        "forward_secret": forward_secret,
+        "reachable": reachable,
+    })
+}
+
+/// The report for a person.
+pub(super) fn text(report: &Value) -> String {
+    let mut lines = Vec::new();
+    let Value::Object(sections) = report else { return report.to_string() };
+    for (name, section) in sections {
+        match section {
+            Value::Object(fields) => {
+                lines.push(format!("[{name}]"));
+                for (key, value) in fields {
+                    lines.push(format!("  {key} = {}", scalar(value)));
+                }
+            }
+            Value::Array(items) if name == "warnings" => {
+                lines.extend(items.iter().map(|warning| format!("warning: {}", scalar(warning))));
+            }
+            Value::Array(items) => {
+                lines.push(format!("[{name}]"));
+                for item in items {
+                    let Value::Object(fields) = item else { continue };
+                    let fields: Vec<_> = fields
+                        .iter()
+                        .filter(|(_, value)| !value.is_null())
+                        .map(|(key, value)| format!("{key} = {}", scalar(value)))
+                        .collect();
+                    lines.push(format!("  {}", fields.join(", ")));
+                }
+            }
+            Value::Bool(true) => lines.push("valid".to_owned()),
+            other => lines.push(format!("{name} = {}", scalar(other))),
+        }
+    }
+    lines.join("\n")
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => items.iter().map(scalar).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}

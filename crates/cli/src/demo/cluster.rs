@@ -1,0 +1,190 @@
+//! The demo's processes: a cluster on loopback with a fresh key, in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{DemoError, copy_path};
+use crate::keygen;
+
+/// The name of the demo's cluster.
+pub(super) const NAME: &str = "demo";
+
+/// How long a replica gets to stop on its own.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) struct Cluster {
+    executable: PathBuf,
+    directory: TempDir,
+    addresses: Vec<SocketAddr>,
+    children: BTreeMap<u8, Child>,
+    reports: Receiver<(u8, Report)>,
+    reporter: Sender<(u8, Report)>,
+}
+
+/// What comes from a replica's process.
+pub(super) enum Report {
+    /// One line of its stdout.
+    Event(Value),
+    /// Its stdout is closed: it is gone, or about to be.
+    Ended,
+}
+
+impl Cluster {
+    /// Chooses addresses and writes key and configuration; nothing runs yet.
+    pub(super) fn prepare(executable: &Path, replicas: u8) -> Result<Self, DemoError> {
+        let directory = TempDir::new().map_err(DemoError::io("can't make a temporary folder"))?;
+        let addresses = free_addresses(replicas).map_err(DemoError::io("can't find free ports"))?;
+        let secret = keygen::generate()?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(directory.path().join("cluster.key"))
+            .and_then(|mut file| file.write_all(secret.as_bytes()))
+            .map_err(DemoError::io("can't write the key"))?;
+        let (reporter, reports) = channel();
+        let executable = executable.to_owned();
+        let cluster = Self { executable, directory, addresses, children: BTreeMap::new(), reports, reporter };
+        let toml = cluster.toml(NAME, "shared_secret_file = \"cluster.key\"");
+        std::fs::write(cluster.config_path(), toml).map_err(DemoError::io("can't write cluster.toml"))?;
+        Ok(cluster)
+    }
+
+    /// A configuration of these replicas.
+    pub(super) fn toml(&self, name: &str, auth: &str) -> String {
+        let mut toml = format!("[cluster]\nname = \"{name}\"\n[cluster.auth]\n{auth}\n");
+        for (id, address) in self.addresses.iter().enumerate() {
+            let _ = write!(toml, "[[cluster.nodes]]\nid = {id}\naddress = \"{address}\"\n");
+        }
+        toml
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.directory.path().join("cluster.toml")
+    }
+
+    /// The receiving replicas and their copies.
+    pub(super) fn copies(&self) -> impl Iterator<Item = (u8, PathBuf)> {
+        (1u8..).take(self.addresses.len() - 1).map(|replica| (replica, copy_path(self.directory(), replica)))
+    }
+
+    /// Starts all processes, the sender last.
+    pub(super) fn start(&mut self, input: &Path, frame_size: u32) -> Result<(), DemoError> {
+        for (replica, copy) in self.copies().collect::<Vec<_>>() {
+            self.spawn(replica, &["--output".as_ref(), copy.as_os_str()])?;
+        }
+        let frame_size = format!("{frame_size}B");
+        self.spawn(0, &["--input".as_ref(), input.as_os_str(), "--frame-size".as_ref(), frame_size.as_ref()])
+    }
+
+    fn spawn(&mut self, replica: u8, arguments: &[&std::ffi::OsStr]) -> Result<(), DemoError> {
+        let failed = |what: &str| DemoError::io(format!("can't {what} replica {replica}"));
+        let mut child = Command::new(&self.executable)
+            .args(["demo-replica", "--replica-id", &replica.to_string(), "--config"])
+            .arg(self.config_path())
+            .args(arguments)
+            .env("REPLINK_LOG", std::env::var("REPLINK_LOG").unwrap_or_else(|_| "error".to_owned()))
+            .env_remove(replink_transport::config::SECRET_VARIABLE)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed("start"))?;
+        let stdout = child.stdout.take();
+        self.children.insert(replica, child);
+        let Some(stdout) = stdout else { return Ok(()) };
+        let reporter = self.reporter.clone();
+        thread::Builder::new()
+            .spawn(move || {
+                let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+                for event in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+                    let _ = reporter.send((replica, Report::Event(event)));
+                }
+                let _ = reporter.send((replica, Report::Ended));
+            })
+            .map(drop)
+            .map_err(failed("watch"))
+    }
+
+    /// The next report of any replica, or `None` if there is none within `patience`.
+    pub(super) fn next_report(&self, patience: Duration) -> Option<(u8, Report)> {
+        self.reports.recv_timeout(patience).ok()
+    }
+
+    /// How `replica` ended, in words.
+    pub(super) fn exit_status(&mut self, replica: u8) -> String {
+        match self.children.get_mut(&replica).map(Child::wait) {
+            Some(Ok(status)) => status.to_string(),
+            Some(Err(error)) => error.to_string(),
+            None => "it was never started".to_owned(),
+        }
+    }
+
+    /// Where `replica` listens.
+    pub(super) fn address(&self, replica: u8) -> SocketAddr {
+        self.addresses[usize::from(replica)]
+    }
+
+    /// Asks all processes to stop, and checks that they do so in peace.
+    pub(super) fn stop(mut self) -> Result<(), DemoError> {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        for child in self.children.values() {
+            terminate(child);
+        }
+        for (&replica, child) in &mut self.children {
+            let status = loop {
+                match child.try_wait() {
+                    Ok(Some(status)) => break status,
+                    Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+                    Ok(None) => {
+                        return Err(DemoError::Replica {
+                            replica,
+                            message: "did not stop when asked to".into(),
+                        });
+                    }
+                    Err(source) => return Err(DemoError::io("can't wait for a replica")(source)),
+                }
+            };
+            if !status.success() {
+                return Err(DemoError::Died { replica, status: status.to_string() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whatever happens, no process stays behind.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for child in self.children.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn terminate(child: &Child) {
+    // The replica's own handler says goodbye. `kill` on a child that is gone fails, which is fine.
+    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).stderr(Stdio::null()).status();
+}
+
+/// Ports that were free a moment ago; all are held until the last one is found.
+fn free_addresses(count: u8) -> std::io::Result<Vec<SocketAddr>> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    listeners.iter().map(TcpListener::local_addr).collect()
+}

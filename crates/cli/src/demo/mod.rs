@@ -1,0 +1,95 @@
+//! `replink demo`: replicates a file between processes on this machine, then turns impostors away.
+
+mod cluster;
+mod impostors;
+mod progress;
+pub(crate) mod replica;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use thiserror::Error;
+
+use crate::arguments::DemoOptions;
+use crate::fail;
+use crate::hex;
+use crate::serve::print_line;
+use cluster::Cluster;
+
+/// Why the demo failed. Each names the replica or file that it is about.
+#[derive(Error, Debug)]
+pub(crate) enum DemoError {
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+    #[error("the operating system gives no randomness: {0}")]
+    Entropy(#[from] getrandom::Error),
+    #[error("replica {replica} ended unexpectedly ({status}), the replication is incomplete")]
+    Died { replica: u8, status: String },
+    #[error("replica {replica}: {message}")]
+    Replica { replica: u8, message: String },
+    #[error("no progress for {seconds} s, the replication is incomplete")]
+    Stalled { seconds: u64 },
+    #[error("the copy of replica {replica} differs from the original")]
+    Differs { replica: u8 },
+    #[error("{impostor} was not turned away as it must be: {what}")]
+    Impostor { impostor: &'static str, what: String },
+}
+
+impl DemoError {
+    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+pub(crate) fn run(options: &DemoOptions) -> ExitCode {
+    match demonstrate(options) {
+        Ok(()) => {
+            print_line("all of it held");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(format_args!("demo failed: {error}")),
+    }
+}
+
+fn demonstrate(options: &DemoOptions) -> Result<(), DemoError> {
+    let executable = std::env::current_exe().map_err(DemoError::io("can't find this executable"))?;
+    let input = options.input.clone().unwrap_or_else(|| executable.clone());
+    let size = std::fs::metadata(&input).map_err(DemoError::io(format!("{}", input.display())))?.len();
+    let original = hash_file(&input)?;
+
+    let mut cluster = Cluster::prepare(&executable, options.replicas)?;
+    print_line(&format!(
+        "replicating {} ({size} bytes) from replica 0 to {} others, each a process of its own",
+        input.display(),
+        options.replicas - 1
+    ));
+    cluster.start(&input, options.frame_size)?;
+    progress::watch(&mut cluster, size)?;
+
+    for (replica, copy) in cluster.copies() {
+        let hash = hash_file(&copy)?;
+        if hash != original {
+            return Err(DemoError::Differs { replica });
+        }
+        print_line(&format!("replica {replica} holds an identical copy: blake3 {}", hex::encode(&hash)));
+    }
+    for turned_away in impostors::try_all(&cluster)? {
+        print_line(&turned_away);
+    }
+    cluster.stop()
+}
+
+fn hash_file(path: &Path) -> Result<[u8; 32], DemoError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut file = File::open(path).map_err(DemoError::io(format!("{}", path.display())))?;
+    io::copy(&mut file, &mut hasher).map_err(DemoError::io(format!("{}", path.display())))?;
+    Ok(hasher.finalize().into())
+}
+
+/// Where the copy of `replica` goes.
+fn copy_path(directory: &Path, replica: u8) -> PathBuf {
+    directory.join(format!("copy-{replica}"))
+}

@@ -1,0 +1,31 @@
+//! `replink keygen`: a fresh secret.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use zeroize::Zeroizing;
+
+use crate::arguments::KeygenOptions;
+use crate::fail;
+
+pub(crate) fn run(options: &KeygenOptions) -> ExitCode {
+    if options.pairwise {
+        return fail("pairwise keys are not available in this version");
+    }
+    let secret = match generate() {
+        Ok(secret) => secret,
+        Err(error) => return fail(format_args!("the operating system gives no randomness: {error}")),
+    };
+    match writeln!(io::stdout(), "{}", *secret) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(format_args!("can't write the secret: {error}")),
+    }
+}
+
+/// 256 bits from the operating system, as 64 hexadecimal digits: the secret is this text, byte for
+/// byte (K-1).
+pub(crate) fn generate() -> Result<Zeroizing<String>, getrandom::Error> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes)?;
+    Ok(Zeroizing::new(crate::hex::encode(&*bytes)))
+}

@@ -1,0 +1,212 @@
+//! `replink probe`: one handshake, and what it shows.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use replink_transport::blocking::{self, DialFailure, LinkEnd, Receiver, Sender};
+use replink_transport::config::Config;
+use replink_transport::frame::{GoodbyeReason, ReplicaId, Status, Version};
+use replink_transport::handshake::{Authentication, Control, DialError, DialTarget, Peer};
+use replink_transport::{Endpoint, InboundError, Received, incarnation};
+use serde_json::{Value, json};
+
+use crate::arguments::ProbeOptions;
+use crate::fail;
+use crate::node::status_name;
+use crate::serve::{RELEASE, print_line};
+
+/// Exit codes beyond 0 (up) and 1 (bad configuration).
+const REJECTED: u8 = 2;
+const UNREACHABLE: u8 = 3;
+
+/// What a probe found out.
+enum Outcome {
+    Up { peer: Peer, handshake: Duration, round_trip: Option<Duration> },
+    Rejected { status: Status, authenticated: bool, by_us: bool, explanation: String },
+    Unreachable { explanation: String },
+}
+
+pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
+    let config = match Config::load(&options.config) {
+        Ok(config) => config,
+        Err(errors) => return fail(errors),
+    };
+    let peer = ReplicaId(options.peer);
+    let Some(node) = config.node(peer) else {
+        return fail(format_args!("replica {peer} is not in cluster.nodes"));
+    };
+    let Some(replica) = options.replica_id.map(ReplicaId).or(config.replica_id) else {
+        return fail("as which replica? give --replica-id, or set cluster.replica_id");
+    };
+    if replica >= peer {
+        // H-1
+        return fail(format_args!(
+            "replica {replica} can't probe replica {peer}: the lower id dials; probe as a lower one"
+        ));
+    }
+    let endpoint = match incarnation() {
+        Ok(incarnation) => Endpoint::new(&config, replica, RELEASE, incarnation),
+        Err(error) => return fail(error),
+    };
+    let endpoint = match endpoint {
+        Ok(endpoint) => endpoint,
+        Err(error) => return fail(error),
+    };
+    let deadline = Instant::now() + config.auth.handshake_timeout;
+    let (outcome, address) = match node.address.to_socket_addrs() {
+        Ok(addresses) => {
+            let addresses: Vec<_> = addresses.collect();
+            (probe(&endpoint, peer, &addresses, deadline), addresses.first().copied())
+        }
+        Err(error) => {
+            let explanation = format!("can't resolve {}: {error}", node.address);
+            (Outcome::Unreachable { explanation }, None)
+        }
+    };
+    let report = outcome.report(peer, address);
+    print_line(&if options.json { report.to_string() } else { text(&report) });
+    match outcome {
+        Outcome::Up { .. } => ExitCode::SUCCESS,
+        Outcome::Rejected { .. } => ExitCode::from(REJECTED),
+        Outcome::Unreachable { .. } => ExitCode::from(UNREACHABLE),
+    }
+}
+
+/// The lane that a probe dials: one that no replica uses, so that a probe in the name of a running
+/// replica does not take its link over. Version 1 has no lanes.
+const PROBE_LANE: u16 = u16::MAX;
+
+fn probe(endpoint: &Endpoint, peer: ReplicaId, addresses: &[SocketAddr], deadline: Instant) -> Outcome {
+    let began = Instant::now();
+    let lane = if endpoint.version() == Version::V2 { PROBE_LANE } else { 0 };
+    let target = DialTarget { lane, ..DialTarget::new(peer) };
+    let authenticated = match blocking::connect(endpoint, target, addresses, deadline) {
+        Ok(authenticated) => authenticated,
+        Err(DialFailure::Handshake(error)) => {
+            let (authenticated, by_us) = match &error {
+                DialError::Rejected(reject) => (reject.authenticated, false),
+                _ => (false, true),
+            };
+            let status = error.status().unwrap_or_default();
+            return Outcome::Rejected { status, authenticated, by_us, explanation: error.to_string() };
+        }
+        Err(error) => return Outcome::Unreachable { explanation: error.to_string() },
+    };
+    let handshake = began.elapsed();
+    let peer = *authenticated.peer();
+    match blocking::open(authenticated, endpoint.outbound_limits()) {
+        Ok((sender, receiver)) => confirm(&peer, handshake, sender, receiver, deadline),
+        Err(error) => Outcome::Unreachable { explanation: error.to_string() },
+    }
+}
+
+/// How long to listen for a late reject on a link that has no ping to answer.
+const LATE_REJECT_WAIT: Duration = Duration::from_millis(200);
+
+/// The acceptor has the last word (H-9): a ping that is answered says that it took our Finish.
+fn confirm(
+    peer: &Peer,
+    handshake: Duration,
+    mut sender: Sender,
+    mut receiver: Receiver,
+    deadline: Instant,
+) -> Outcome {
+    let unreachable = |explanation: String| Outcome::Unreachable { explanation };
+    let deadline = match peer.version {
+        Version::V2 => deadline,
+        Version::V1 => deadline.min(Instant::now() + LATE_REJECT_WAIT),
+    };
+    let pinged = Instant::now();
+    let counter = match sender.ping() {
+        Ok(counter) => counter,
+        Err(error) => return unreachable(format!("connection failed after the handshake: {error}")),
+    };
+    let round_trip = loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            if counter.is_some() {
+                return unreachable("the peer did not answer a ping after the handshake".to_owned());
+            }
+            break None;
+        }
+        if let Err(error) = receiver.set_timeout(Some(left)) {
+            return unreachable(error.to_string());
+        }
+        match receiver.receive() {
+            Ok(Some(Received::Control(Control::Pong { echo }))) if Some(echo) == counter => {
+                break Some(pinged.elapsed());
+            }
+            Ok(_) => {}
+            Err(LinkEnd::Violation(InboundError::LateReject(reject))) => {
+                return Outcome::Rejected {
+                    status: reject.status,
+                    authenticated: reject.authenticated,
+                    by_us: false,
+                    explanation: reject.to_string(),
+                };
+            }
+            Err(end) => return unreachable(format!("after the handshake: {end}")),
+        }
+    };
+    let _ = sender.goodbye(GoodbyeReason::OPERATOR);
+    Outcome::Up { peer: *peer, handshake, round_trip }
+}
+
+impl Outcome {
+    fn report(&self, replica: ReplicaId, address: Option<SocketAddr>) -> Value {
+        let address = address.map(|address| address.to_string());
+        match self {
+            Self::Up { peer, handshake, round_trip } => json!({
+                "result": "up",
+                "peer": replica.0,
+                "address": address,
+                "status": status_name(Status::OK),
+                "authenticated": peer.authentication != Authentication::Disabled,
+                "version": peer.version.number(),
+                "flags": peer.flags.to_string(),
+                "key_id": match peer.authentication {
+                    Authentication::PreSharedKey(id) => Some(id.to_string()),
+                    Authentication::Disabled => None,
+                },
+                "incarnation": (peer.version == Version::V2).then(|| format!("{:016x}", peer.incarnation)),
+                "release": (peer.version == Version::V2).then_some(peer.release),
+                "handshake_ms": milliseconds(*handshake),
+                "round_trip_ms": round_trip.map(milliseconds),
+            }),
+            Self::Rejected { status, authenticated, by_us, explanation } => json!({
+                "result": "rejected",
+                "peer": replica.0,
+                "address": address,
+                "status": status_name(*status),
+                "authenticated": authenticated,
+                "by": if *by_us { "us" } else { "peer" },
+                "explanation": explanation,
+            }),
+            Self::Unreachable { explanation } => json!({
+                "result": "unreachable",
+                "peer": replica.0,
+                "address": address,
+                "explanation": explanation,
+            }),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// The report for a person: one field per line.
+fn text(report: &Value) -> String {
+    let Value::Object(fields) = report else { return report.to_string() };
+    let lines = fields.iter().map(|(key, value)| match value {
+        Value::String(text) => format!("{key:>13}  {text}"),
+        Value::Null => format!("{key:>13}  -"),
+        Value::Number(number) if number.is_f64() => {
+            format!("{key:>13}  {:.3}", number.as_f64().unwrap_or(0.0))
+        }
+        other => format!("{key:>13}  {other}"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

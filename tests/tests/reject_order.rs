@@ -212,6 +212,21 @@ fn version_1() {
     sides.answer(&good).unwrap();
 }
 
+/// A byte that version 1 does not use is set, and the acceptor does not speak version 1: the
+/// version comes first.
+#[test]
+fn the_lowest_version_is_checked_before_unused_bytes() {
+    let mut sides = Sides::new(Version::V1);
+    let mut hello = good_hello(&sides);
+    sides.acceptor.min_version = Version::V2;
+    for (offset, what) in [(LAST, "unused byte"), (RELEASE, "release"), (CLUSTER, "cluster")] {
+        hello[offset] ^= 1;
+        let (reply, rejection) = refusal(&sides, &hello, Availability::Open);
+        assert_eq!(rejection.status, Status::UNSUPPORTED_VERSION, "{what}");
+        assert_eq!(reply, expected_v1(&sides, Status::UNKNOWN_COMMAND, 0));
+    }
+}
+
 /// The dialer's report of a reject that the acceptor made of the dialer's own Hello.
 fn reported(sides: &Sides, availability: Availability) -> PeerReject {
     let (waiting, hello) = sides.dial();

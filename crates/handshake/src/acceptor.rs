@@ -5,7 +5,10 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::ops::RangeInclusive;
 
-use replink_frame::{Challenge, Finish, Flags, Hello, ReplicaId, Status, Version};
+use replink_frame::{
+    Challenge, Finish, Flags, GenericHeader, HandshakeFields, HandshakeFrameError, Hello, ReplicaId, Status,
+    Version,
+};
 use zeroize::Zeroizing;
 
 use crate::authenticated::{Authentication, Peer, Role};
@@ -153,7 +156,7 @@ fn check_hello<'a>(
     frame: &[u8; 256],
     availability: Availability,
 ) -> Result<(Hello, &'a Arc<Key>), Refusal> {
-    let hello = Hello::parse(frame)?; // command, size, version, unused bytes
+    let hello = parse_hello(frame, config.min_version)?;
     let fields = hello.fields();
     let anonymous = fields.nonce == [0; 32];
     // H-6. A version 1 Hello without a nonce is one of a node that does not authenticate; it is
@@ -186,6 +189,19 @@ fn check_hello<'a>(
             Err(Refusal { retry_after_ms, ..Status::DRAINING.into() })
         }
     }
+}
+
+/// Command, size, version, unused bytes. A version below the lowest one comes before the bytes
+/// that it leaves unused (H-11).
+fn parse_hello(frame: &[u8; 256], min_version: Version) -> Result<Hello, Refusal> {
+    Hello::parse(frame).map_err(|error| {
+        let version = HandshakeFields::view(GenericHeader::view(frame)).version;
+        let too_low = Version::from_wire(version).is_some_and(|version| version < min_version);
+        match error {
+            HandshakeFrameError::UnusedByte { .. } if too_low => Status::UNSUPPORTED_VERSION.into(),
+            _ => error.into(),
+        }
+    })
 }
 
 /// H-1, from the acceptor's side.

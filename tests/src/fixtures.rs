@@ -120,11 +120,19 @@ impl Sides {
     }
 
     /// The acceptor's answer to any first frame, with the randomness of seed 2.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`], as the acceptor refuses it.
     pub fn answer(&self, hello: &[u8; 256]) -> Result<(AwaitFinish<()>, Challenge), Box<Rejected<()>>> {
         self.answer_with(hello, Availability::Open, fresh(2))
     }
 
     /// The acceptor's answer to any first frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`], as the acceptor refuses it.
     pub fn answer_with(
         &self,
         hello: &[u8; 256],

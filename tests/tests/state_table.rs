@@ -72,11 +72,12 @@ fn frames() -> Vec<(String, Frame)> {
 }
 
 fn control_frames(sending: &mut Sending) -> [(&'static str, Frame); 3] {
-    let ping = sending.ping().unwrap().1;
-    let pong = sending.pong(1).unwrap();
-    let goodbye = sending.goodbye(GoodbyeReason::OPERATOR).unwrap();
-    [("LinkPing", ping), ("LinkPong", pong), ("LinkGoodbye", goodbye)]
-        .map(|(name, f)| (name, *f.header().bytes()))
+    let frames = [
+        ("LinkPing", sending.ping().unwrap().1),
+        ("LinkPong", sending.pong(1).unwrap()),
+        ("LinkGoodbye", sending.goodbye(GoodbyeReason::OPERATOR).unwrap()),
+    ];
+    frames.map(|(name, frame)| (name, *frame.header().bytes()))
 }
 
 /// A frame that this end sends: command, version and status.
@@ -95,12 +96,12 @@ fn rejected(rejected: Rejected<()>) -> String {
 
 fn failed(failed: &DialFailed<()>) -> String {
     match &failed.error {
-        DialError::Rejected(reject) => format!("rejected by {}", peer_reject(reject)),
+        DialError::Rejected(reject) => format!("rejected by {}", peer_reject(*reject)),
         error => format!("failed {error:?}"),
     }
 }
 
-fn peer_reject(reject: &PeerReject) -> String {
+fn peer_reject(reject: PeerReject) -> String {
     let proof = if reject.authenticated { "authenticated" } else { "a hint" };
     format!("{} {}, {proof}, retry {}", reject.from, reject.status, reject.retry_after_ms)
 }
@@ -148,7 +149,7 @@ fn await_disabled_hello(frame: &Frame) -> String {
 
 fn on_link(end: Authenticated<()>, frame: &Frame) -> String {
     let (mut receiving, _): (Receiving, _) = end.into_parts().1.split();
-    let late_reject = receiving.late_reject(frame).map_or("none".to_owned(), |reject| peer_reject(&reject));
+    let late_reject = receiving.late_reject(frame).map_or("none".to_owned(), peer_reject);
     let control = match receiving.open_control(GenericHeader::view(frame)) {
         Ok(control) => format!("{control:?}"),
         Err(error) => format!("failed {error:?}"),

@@ -9,7 +9,7 @@ use replink_frame::{
 };
 use replink_handshake::{
     App, Authenticated, Availability, AwaitFinish, ChannelBinding, Control, ControlError, DialError, Key,
-    KeyRing, Nonce, Receiving, Rejected, Secret, Sending, cluster_id,
+    KeyRing, Nonce, Receiving, Rejected, Secret, Sending, cluster_id, disabled,
 };
 use replink_tests::fixtures::{OTHER_SECRET, Run, SECRET, Sides, fresh, late_reject, ring, supports};
 use replink_tests::forge::{Dir, Forge, sign_control, subkey};
@@ -557,6 +557,60 @@ fn a_late_reject_of_another_session_is_a_hint() {
     let (_, challenge) = sides.answer(hello.bytes()).unwrap();
     let (dialed, _) = waiting.receive(challenge.bytes()).unwrap();
     assert!(!late_reject(dialed, &other).unwrap().authenticated);
+}
+
+/// Someone on the path sends the dialer's Hello over a connection of their own as well, is
+/// refused there, and carries that reject over to the link. It is of this very Hello, but of
+/// another challenge: nobody refused this dialer's Finish.
+#[test]
+fn a_late_reject_of_the_same_hello_elsewhere_is_a_hint() {
+    let sides = Sides::new(Version::V2);
+    let (waiting, hello) = sides.dial();
+    let (accepting, challenge) = sides.answer(hello.bytes()).unwrap();
+    let (dialed, finish) = waiting.receive(challenge.bytes()).unwrap();
+
+    let (elsewhere, _) = sides.answer_with(hello.bytes(), Availability::Open, fresh(3)).unwrap();
+    let no_finish = Finish::new(hello.cluster(), ReplicaId(0), Version::V2);
+    let ((), after_finish, _) = elsewhere.receive(no_finish.bytes()).unwrap_err().into_parts();
+    let busy = Availability::Busy { retry_after_ms: 9 };
+    let rejected = sides.answer_with(hello.bytes(), busy, fresh(4)).unwrap_err();
+    let ((), instead_of_challenge, _) = rejected.into_parts();
+
+    let (receiving, _) = dialed.into_parts().1.split();
+    for spliced in [after_finish, instead_of_challenge] {
+        assert!(!receiving.late_reject(&spliced).unwrap().authenticated);
+    }
+    let verified = accepting.receive(finish.bytes()).unwrap();
+    let ((), genuine, _) = verified.refuse(Status::DUPLICATE_REPLICA, 0).into_parts();
+    assert!(receiving.late_reject(&genuine).unwrap().authenticated);
+}
+
+/// F-3, and the sender: a late reject is of the cluster and the replica that the link is with.
+#[test]
+fn a_late_reject_of_another_cluster_or_replica_is_none() {
+    for version in VERSIONS {
+        let sides = Sides::new(version);
+        let run = sides.run();
+        let (cluster, elsewhere) = (run.hello.cluster(), cluster_id("other"));
+        let (receiving, _) = run.dialed.into_parts().1.split();
+        for (cluster, sender, heard) in [(cluster, 2, true), (elsewhere, 2, false), (cluster, 1, false)] {
+            let mut reject = Challenge::new(cluster, ReplicaId(sender), version);
+            reject.fields_mut().status = Status::MAC_MISMATCH;
+            assert_eq!(receiving.late_reject(reject.bytes()).is_some(), heard);
+            if version == Version::V2 {
+                reject.fields_mut().nonce = run.challenge.fields().nonce;
+                let proved = Forge::new(SECRET).sign_challenge(run.hello.bytes(), reject);
+                assert_eq!(receiving.late_reject(proved.bytes()).is_some(), heard);
+            }
+        }
+    }
+    // Where nothing is authenticated, whoever answers at that address may say why it does not.
+    let local = &Sides::new(Version::V1).dialer.local;
+    let (dialed, _) = disabled::dial((), local, ReplicaId(2)).unwrap();
+    let mut reject = Challenge::new(cluster_id("other"), ReplicaId(1), Version::V1);
+    reject.fields_mut().status = Status::CLUSTER_MISMATCH;
+    let heard = late_reject(dialed, reject.bytes()).unwrap();
+    assert_eq!((heard.from, heard.authenticated), (ReplicaId(1), false));
 }
 
 #[test]

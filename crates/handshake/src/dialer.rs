@@ -11,7 +11,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::authenticated::{Authentication, Peer, Role};
-use crate::late_reject::{LateRejectVerifier, PeerReject, RejectContext};
+use crate::late_reject::{self, LateRejectVerifier, PeerReject, RejectContext};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
 use crate::{
     Authenticated, ChannelBinding, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Session,
@@ -371,7 +371,8 @@ impl<L> AwaitChallenge<L> {
             incarnation: challenge.fields().incarnation.get(),
             lane: challenge.fields().lane.get(),
         };
-        let late_reject = LateRejectVerifier::new(self.context); // H-9
+        let acceptor = late_reject::Acceptor { replica: self.peer, nonce: challenge.fields().nonce };
+        let late_reject = LateRejectVerifier::new(self.context, Some(acceptor)); // H-9
         let session = Session::new(local, peer, session, Some(late_reject));
         Ok((Authenticated::new(self.link, session), finish))
     }

@@ -91,6 +91,7 @@ fn long_lived() -> Secrets {
         ("secret", KNOWN.to_vec()),
         ("version 1 MAC key", forge.mac_key(1).to_vec()),
         ("version 2 MAC key", forge.mac_key(2).to_vec()),
+        ("exporter", EXPORTER.to_vec()),
     ])
 }
 
@@ -146,6 +147,8 @@ fn secrets_keys_and_configurations() {
     secrets.absent_from_debug(&sides.acceptor);
     secrets.absent_from_debug(&Dialer::new(sides.dialer.clone()));
     secrets.absent_from_debug(&Acceptor::new(sides.acceptor.clone()));
+    secrets.absent_from_debug(&sides);
+    secrets.absent_from_debug(&sides.dialer_binding);
 }
 
 #[test]

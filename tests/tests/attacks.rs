@@ -307,6 +307,21 @@ fn flags_stripped_on_the_way() {
     assert_eq!(dial_error(&sides, &challenge), DialError::Policy { required, selected });
 }
 
+/// Section 6: what the kernel encrypts is not sealed as well, unless the acceptor requires it.
+#[test]
+fn encryption_makes_the_seal_needless() {
+    let all = Flags::SEALED | Flags::ENCRYPTED | Flags::EPHEMERAL;
+    let mut sides = Sides::with_flags(all);
+    let selected = |sides: &Sides| sides.run().verified.peer().flags;
+    assert_eq!(selected(&sides), Flags::ENCRYPTED | Flags::EPHEMERAL);
+    sides.acceptor.flags.required = Flags::ENCRYPTED;
+    assert_eq!(selected(&sides), Flags::ENCRYPTED | Flags::EPHEMERAL);
+    sides.acceptor.flags.required = Flags::SEALED;
+    assert_eq!(selected(&sides), all);
+    sides.dialer.flags = supports(Flags::SEALED);
+    assert_eq!(selected(&sides), Flags::SEALED, "nothing is encrypted");
+}
+
 /// The insider selects what was not offered, or a flag nobody knows.
 #[test]
 fn flags_that_were_not_offered() {

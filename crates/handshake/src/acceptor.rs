@@ -116,7 +116,7 @@ impl<L> AwaitHello<L> {
         let mac = match hello.version() {
             Version::V1 => v1(config, &hello, &challenge, &self.binding).mac(&key, Direction::Acceptor),
             Version::V2 => {
-                let selected = hello.fields().flags() & config.flags.offered();
+                let selected = config.flags.select(hello.fields().flags());
                 challenge.set_release(local.release);
                 let fields = challenge.fields_mut();
                 fields.flags = selected.0.into();

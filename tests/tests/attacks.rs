@@ -8,8 +8,8 @@ use replink_frame::{
     ReplicaId, Status, Version,
 };
 use replink_handshake::{
-    App, Authenticated, Availability, AwaitFinish, ChannelBinding, Control, ControlError, DialError, Key,
-    KeyRing, Nonce, Receiving, Rejected, Secret, Sending, cluster_id, disabled,
+    App, Authenticated, Availability, AwaitFinish, ChannelBinding, Control, ControlError, DialError,
+    DialTarget, Dialer, Key, KeyRing, Nonce, Receiving, Rejected, Secret, Sending, cluster_id, disabled,
 };
 use replink_tests::fixtures::{OTHER_SECRET, Run, SECRET, Sides, fresh, late_reject, ring, supports};
 use replink_tests::forge::{Dir, Forge, sign_control, subkey};
@@ -447,6 +447,56 @@ fn the_key_id_swapped_on_the_way() {
     finish.fields_mut().nonce = [0; 32];
     let finish = Forge::new(SECRET).sign_finish(hello.bytes(), &challenge, finish);
     assert_eq!(refused(accepting.receive(finish.bytes())), Status::MAC_MISMATCH);
+}
+
+/// K-3: replica 1 holds the secrets of its own pairs, and so can't speak as replica 0, though
+/// replica 2 holds a key that replica 1 holds as well.
+#[test]
+fn the_key_of_one_pair_proves_no_other_replica() {
+    let (app, root) = (App::default(), Secret::new(SECRET.to_vec()).unwrap());
+    let pair_key = |a, b| Key::derive(&app, &Secret::for_pair(&app, &root, ReplicaId(a), ReplicaId(b)));
+    let pair_secret = blake3::derive_key("replink replica-auth v2 pair-secret", &[SECRET, &[1, 2]].concat());
+    let insider = Forge::new(&pair_secret);
+    assert_eq!(insider.key_id(), pair_key(1, 2).id());
+
+    // What replicas 0 and 2 hold of pair secrets, their own.
+    let mut sides = Sides::new(Version::V2);
+    sides.dialer.ring = KeyRing::new(pair_key(0, 1), [pair_key(0, 2)]).into();
+    sides.acceptor.ring = KeyRing::new(pair_key(1, 2), [pair_key(0, 2)]).into();
+    for version in VERSIONS {
+        sides.dialer.version = version;
+        sides.acceptor.min_version = version;
+        let run = sides.run();
+        assert_eq!(run.dialed.peer().authentication, run.verified.peer().authentication);
+    }
+
+    // Replica 1 dials as replica 0 with the key of the pair 1 and 2.
+    sides.acceptor.min_version = Version::V1;
+    sides.dialer.version = Version::V2;
+    let (_, mut hello) = sides.dial();
+    hello.fields_mut().key_id = insider.key_id();
+    let rejected = sides.answer(hello.bytes()).unwrap_err();
+    assert_eq!(rejected.rejection().status, Status::UNKNOWN_KEY);
+    assert!(!rejected.rejection().authenticated, "no key of that peer's was named");
+    // In version 1, which names no key, the acceptor takes the pair's.
+    sides.dialer.version = Version::V1;
+    let (_, hello) = sides.dial();
+    let (accepting, challenge) = sides.answer(hello.bytes()).unwrap();
+    let mut finish = Finish::new(hello.cluster(), ReplicaId(0), Version::V1);
+    finish.fields_mut().mac = insider.mac_v1(&hello, &challenge, Dir::Dialer);
+    assert_eq!(refused(accepting.receive(finish.bytes())), Status::MAC_MISMATCH);
+
+    // As itself it is welcome.
+    sides.dialer.local.replica = ReplicaId(1);
+    sides.dialer.ring = KeyRing::new(pair_key(0, 1), [pair_key(1, 2)]).into();
+    sides.dialer.version = Version::V2;
+    assert_eq!(sides.run().verified.peer().replica, ReplicaId(1));
+
+    // A dialer without a key of the pair has none to try, whatever else it holds.
+    sides.dialer.ring = KeyRing::new(pair_key(0, 1), [pair_key(1, 3)]).into();
+    let target = DialTarget::new(ReplicaId(2));
+    let failed = Dialer::new(sides.dialer).begin((), target, ChannelBinding::None, fresh(1)).unwrap_err();
+    assert_eq!(failed.error, DialError::NoSuchKey { keys: 0 });
 }
 
 #[test]

@@ -140,6 +140,9 @@ fn secrets_keys_and_configurations() {
     let pair_key = Key::derive(&App::default(), &pair);
     assert_eq!(pair_key.id(), Forge::new(&derived).key_id(), "derived by hand as by the library");
     pair_secrets.absent_from_debug(&pair);
+    let held = Secret::of_pair(derived.to_vec(), ReplicaId(2), ReplicaId(0)).unwrap();
+    assert_eq!(Key::derive(&App::default(), &held).id(), pair_key.id());
+    pair_secrets.absent_from_debug(&held);
     pair_secrets.absent_from_debug(&pair_key);
 
     let sides = sides(Version::V2);

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::authenticated::{Authentication, Peer, Role};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
 use crate::reject_frame::{Refusal, RejectProof, reject};
+use crate::secret::Pair;
 use crate::{
     Authenticated, ChannelBinding, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Rejected, Roster,
     Session,
@@ -100,8 +101,8 @@ impl<L> AwaitHello<L> {
         let (hello, key) = match check_hello(config, frame, availability) {
             Ok(found) => found,
             Err(refusal) => {
-                let proof = |id| {
-                    let key = config.ring.find(id)?;
+                let proof = |id, claimed| {
+                    let key = config.ring.find(id, Pair::new(claimed, local.replica))?;
                     Some(RejectProof { key, nonce, binding: &self.binding })
                 };
                 let (reply, rejection) = reject(local, frame, &refusal, proof);
@@ -171,9 +172,10 @@ fn check_hello<'a>(
     if anonymous {
         return Err(Status::AUTH_REQUIRED.into()); // H-2, H-12
     }
+    let pair = Pair::new(hello.sender(), config.local.replica);
     let key = match hello.version() {
-        Version::V1 => config.ring.nth(0), // H-4 names no key: it is the offered one
-        Version::V2 => config.ring.find(fields.key_id),
+        Version::V1 => config.ring.serving(pair).next(), // H-4 names no key: it is the offered one
+        Version::V2 => config.ring.find(fields.key_id, pair),
     };
     let key = key.ok_or(Status::UNKNOWN_KEY)?; // K-2
     if hello.version() == Version::V2 && !config.releases.contains(&hello.release()) {
@@ -229,7 +231,7 @@ impl Handshake {
     /// can't be taken for the challenge.
     fn reject<L>(self, link: L, refusal: &Refusal) -> Rejected<L> {
         let nonce = self.challenge.fields().nonce;
-        let proof = |_| Some(RejectProof { key: &self.key, nonce, binding: &self.binding });
+        let proof = |_, _| Some(RejectProof { key: &self.key, nonce, binding: &self.binding });
         let (reply, rejection) = reject(&self.config.local, self.hello.bytes(), refusal, proof);
         Rejected::new(link, reply, rejection)
     }

@@ -59,7 +59,7 @@ impl<L> AwaitHello<L> {
                 Ok(Authenticated::new(self.link, session))
             }
             Err(refusal) => {
-                let (reply, rejection) = reject(&self.local, frame, &refusal, |_| None);
+                let (reply, rejection) = reject(&self.local, frame, &refusal, |_, _| None);
                 Err(Rejected::new(self.link, reply, rejection))
             }
         }

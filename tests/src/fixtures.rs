@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use replink_frame::{Flags, ReplicaId, Version};
+use replink_frame::{Challenge, Finish, Flags, Hello, ReplicaId, Version};
 use replink_handshake::{
-    Acceptor, AcceptorConfig, App, Authenticated, Availability, ChannelBinding, DialTarget, Dialer,
-    DialerConfig, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Nonce, Secret, cluster_id,
+    Acceptor, AcceptorConfig, App, Authenticated, Availability, AwaitChallenge, AwaitFinish, ChannelBinding,
+    DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Nonce,
+    PeerReject, Rejected, Secret, Verified, cluster_id,
 };
 
 /// The secret of every test cluster.
@@ -71,15 +72,107 @@ pub fn supports(flags: Flags) -> FlagPolicy {
     FlagPolicy { supported: flags, required: Flags::NONE }
 }
 
+/// What the two sides of one handshake need: replica 0 dials replica 2.
+#[derive(Clone, Debug)]
+pub struct Sides {
+    /// Replica 0.
+    pub dialer: DialerConfig,
+    /// Replica 2.
+    pub acceptor: AcceptorConfig,
+    /// What the dialer's end runs inside of.
+    pub dialer_binding: ChannelBinding,
+    /// What the acceptor's end runs inside of.
+    pub acceptor_binding: ChannelBinding,
+}
+
+impl Sides {
+    /// Two sides that agree on `version` and nothing else, on a bare socket. The acceptor takes
+    /// no lower version.
+    pub fn new(version: Version) -> Self {
+        let mut sides = Self {
+            dialer: dialer_config(0),
+            acceptor: acceptor_config(2),
+            dialer_binding: ChannelBinding::None,
+            acceptor_binding: ChannelBinding::None,
+        };
+        sides.dialer.version = version;
+        sides.acceptor.min_version = version;
+        sides
+    }
+
+    /// Version 2, both sides with `flags` as an option.
+    pub fn with_flags(flags: Flags) -> Self {
+        let mut sides = Self::new(Version::V2);
+        sides.dialer.flags = supports(flags);
+        sides.acceptor.flags = supports(flags);
+        sides
+    }
+
+    /// The dialer's first step, with the randomness of seed 1.
+    pub fn dial(&self) -> (AwaitChallenge<()>, Hello) {
+        self.dial_with(fresh(1))
+    }
+
+    /// The dialer's first step.
+    pub fn dial_with(&self, fresh: Fresh) -> (AwaitChallenge<()>, Hello) {
+        let target = DialTarget::new(self.acceptor.local.replica);
+        Dialer::new(self.dialer.clone()).begin((), target, self.dialer_binding, fresh).unwrap()
+    }
+
+    /// The acceptor's answer to any first frame, with the randomness of seed 2.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`], as the acceptor refuses it.
+    pub fn answer(&self, hello: &[u8; 256]) -> Result<(AwaitFinish<()>, Challenge), Box<Rejected<()>>> {
+        self.answer_with(hello, Availability::Open, fresh(2))
+    }
+
+    /// The acceptor's answer to any first frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`], as the acceptor refuses it.
+    pub fn answer_with(
+        &self,
+        hello: &[u8; 256],
+        availability: Availability,
+        fresh: Fresh,
+    ) -> Result<(AwaitFinish<()>, Challenge), Box<Rejected<()>>> {
+        let waiting = Acceptor::new(self.acceptor.clone()).begin((), self.acceptor_binding);
+        waiting.receive(hello, availability, fresh).map_err(Box::new)
+    }
+
+    /// The whole handshake.
+    pub fn run(&self) -> Run {
+        let (waiting, hello) = self.dial();
+        let (accepting, challenge) = self.answer(hello.bytes()).unwrap();
+        let (dialed, finish) = waiting.receive(challenge.bytes()).unwrap();
+        let verified = accepting.receive(finish.bytes()).unwrap();
+        Run { hello, challenge, finish, dialed, verified }
+    }
+}
+
+/// A handshake that succeeded: its frames, and what both ends hold. The acceptor can still
+/// admit or refuse.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the names are the protocol's")]
+pub struct Run {
+    pub hello: Hello,
+    pub challenge: Challenge,
+    pub finish: Finish,
+    pub dialed: Authenticated<()>,
+    pub verified: Verified<()>,
+}
+
 /// The two authenticated ends of a handshake over no link at all.
 pub fn handshake(dialer: DialerConfig, acceptor: AcceptorConfig) -> (Authenticated<()>, Authenticated<()>) {
-    let target = DialTarget::new(acceptor.local.replica);
-    let (waiting, hello) = Dialer::new(dialer).begin((), target, ChannelBinding::None, fresh(1)).unwrap();
-    let (accepting, challenge) = Acceptor::new(acceptor)
-        .begin((), ChannelBinding::None)
-        .receive(hello.bytes(), Availability::Open, fresh(2))
-        .unwrap();
-    let (dialed, finish) = waiting.receive(challenge.bytes()).unwrap();
-    let accepted = accepting.receive(finish.bytes()).unwrap().admit();
-    (dialed, accepted)
+    let bare = ChannelBinding::None;
+    let run = Sides { dialer, acceptor, dialer_binding: bare, acceptor_binding: bare }.run();
+    (run.dialed, run.verified.admit())
+}
+
+/// What the dialer of an established link makes of a frame that comes first on it (H-9).
+pub fn late_reject(dialed: Authenticated<()>, frame: &[u8; 256]) -> Option<PeerReject> {
+    dialed.into_parts().1.split().0.late_reject(frame)
 }

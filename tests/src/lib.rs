@@ -2,4 +2,6 @@
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 pub mod fixtures;
+pub mod forge;
+pub mod snapshot;
 pub mod vectors;

@@ -124,7 +124,7 @@ pub fn v2() -> Vec<VectorV2> {
 
 /// Decodes hexadecimal text.
 pub fn unhex(text: &str) -> Vec<u8> {
-    assert!(text.len() % 2 == 0, "whole bytes");
+    assert!(text.len().is_multiple_of(2), "whole bytes");
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 

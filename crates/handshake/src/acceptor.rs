@@ -5,12 +5,16 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::ops::RangeInclusive;
 
-use replink_frame::{Challenge, Finish, Flags, Hello, ReplicaId, Status, Version};
+use replink_frame::{
+    Challenge, Finish, Flags, GenericHeader, HandshakeFields, HandshakeFrameError, Hello, ReplicaId, Status,
+    Version,
+};
 use zeroize::Zeroizing;
 
 use crate::authenticated::{Authentication, Peer, Role};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
 use crate::reject_frame::{Refusal, RejectProof, reject};
+use crate::secret::Pair;
 use crate::{
     Authenticated, ChannelBinding, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Rejected, Roster,
     Session,
@@ -97,8 +101,8 @@ impl<L> AwaitHello<L> {
         let (hello, key) = match check_hello(config, frame, availability) {
             Ok(found) => found,
             Err(refusal) => {
-                let proof = |id| {
-                    let key = config.ring.find(id)?;
+                let proof = |id, claimed| {
+                    let key = config.ring.find(id, Pair::new(claimed, local.replica))?;
                     Some(RejectProof { key, nonce, binding: &self.binding })
                 };
                 let (reply, rejection) = reject(local, frame, &refusal, proof);
@@ -113,7 +117,7 @@ impl<L> AwaitHello<L> {
         let mac = match hello.version() {
             Version::V1 => v1(config, &hello, &challenge, &self.binding).mac(&key, Direction::Acceptor),
             Version::V2 => {
-                let selected = hello.fields().flags() & config.flags.offered();
+                let selected = config.flags.select(hello.fields().flags());
                 challenge.set_release(local.release);
                 let fields = challenge.fields_mut();
                 fields.flags = selected.0.into();
@@ -153,7 +157,7 @@ fn check_hello<'a>(
     frame: &[u8; 256],
     availability: Availability,
 ) -> Result<(Hello, &'a Arc<Key>), Refusal> {
-    let hello = Hello::parse(frame)?; // command, size, version, unused bytes
+    let hello = parse_hello(frame, config.min_version)?;
     let fields = hello.fields();
     let anonymous = fields.nonce == [0; 32];
     // H-6. A version 1 Hello without a nonce is one of a node that does not authenticate; it is
@@ -168,9 +172,10 @@ fn check_hello<'a>(
     if anonymous {
         return Err(Status::AUTH_REQUIRED.into()); // H-2, H-12
     }
+    let pair = Pair::new(hello.sender(), config.local.replica);
     let key = match hello.version() {
-        Version::V1 => config.ring.nth(0), // H-4 names no key: it is the offered one
-        Version::V2 => config.ring.find(fields.key_id),
+        Version::V1 => config.ring.serving(pair).next(), // H-4 names no key: it is the offered one
+        Version::V2 => config.ring.find(fields.key_id, pair),
     };
     let key = key.ok_or(Status::UNKNOWN_KEY)?; // K-2
     if hello.version() == Version::V2 && !config.releases.contains(&hello.release()) {
@@ -186,6 +191,19 @@ fn check_hello<'a>(
             Err(Refusal { retry_after_ms, ..Status::DRAINING.into() })
         }
     }
+}
+
+/// Command, size, version, unused bytes. A version below the lowest one comes before the bytes
+/// that it leaves unused (H-11).
+fn parse_hello(frame: &[u8; 256], min_version: Version) -> Result<Hello, Refusal> {
+    Hello::parse(frame).map_err(|error| {
+        let version = HandshakeFields::view(GenericHeader::view(frame)).version;
+        let too_low = Version::from_wire(version).is_some_and(|version| version < min_version);
+        match error {
+            HandshakeFrameError::UnusedByte { .. } if too_low => Status::UNSUPPORTED_VERSION.into(),
+            _ => error.into(),
+        }
+    })
 }
 
 /// H-1, from the acceptor's side.
@@ -213,7 +231,7 @@ impl Handshake {
     /// can't be taken for the challenge.
     fn reject<L>(self, link: L, refusal: &Refusal) -> Rejected<L> {
         let nonce = self.challenge.fields().nonce;
-        let proof = |_| Some(RejectProof { key: &self.key, nonce, binding: &self.binding });
+        let proof = |_, _| Some(RejectProof { key: &self.key, nonce, binding: &self.binding });
         let (reply, rejection) = reject(&self.config.local, self.hello.bytes(), refusal, proof);
         Rejected::new(link, reply, rejection)
     }

@@ -1,6 +1,8 @@
+use core::fmt;
+
 /// What the handshake runs inside of (section 3, `mode` and `exporter`). Both ends must agree,
-/// or their MACs do not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// or their MACs do not. The exporter value is silent in `Debug`.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChannelBinding {
     /// A bare socket.
     #[default]
@@ -23,5 +25,14 @@ impl ChannelBinding {
             Self::None => &[0; 32],
             Self::TlsExporter(value) => value,
         }
+    }
+}
+
+impl fmt::Debug for ChannelBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::TlsExporter(_) => "TlsExporter(redacted)",
+        })
     }
 }

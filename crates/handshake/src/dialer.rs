@@ -11,8 +11,9 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::authenticated::{Authentication, Peer, Role};
-use crate::late_reject::{LateRejectVerifier, PeerReject, RejectContext};
+use crate::late_reject::{self, LateRejectVerifier, PeerReject, RejectContext};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
+use crate::secret::Pair;
 use crate::{
     Authenticated, ChannelBinding, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Session,
 };
@@ -43,7 +44,7 @@ pub struct DialTarget {
     pub peer: ReplicaId,
     /// Which of the pair's parallel links this is; 0 with version 1.
     pub lane: u16,
-    /// Which key of the ring to use: 0 is the offered one, a dialer that gets `unknown_key`
+    /// Which of the ring's keys for this peer to use: 0 is the offered one, a dialer that gets `unknown_key`
     /// tries the next (K-2).
     pub key_index: usize,
 }
@@ -67,10 +68,10 @@ pub enum DialError {
         /// The target.
         peer: ReplicaId,
     },
-    /// The ring has no key with that index. This end's mistake.
-    #[error("no further key to try: all {keys} keys of the ring were refused")]
+    /// The ring has no key with that index for this peer. This end's mistake.
+    #[error("no further key to try: the ring has {keys} for this peer, and all were refused")]
     NoSuchKey {
-        /// Keys in the ring.
+        /// Keys in the ring that serve for this peer.
         keys: usize,
     },
     /// H-13. This end's mistake.
@@ -224,8 +225,9 @@ impl Dialer {
         if v1 && (offered != Flags::NONE || target.lane != 0) {
             return Err(DialFailed { link, error: DialError::NotInVersion1 }); // H-13
         }
-        let Some(key) = config.ring.nth(target.key_index) else {
-            let error = DialError::NoSuchKey { keys: config.ring.ids().len() };
+        let pair = Pair::new(local.replica, target.peer);
+        let Some(key) = config.ring.serving(pair).nth(target.key_index) else {
+            let error = DialError::NoSuchKey { keys: config.ring.serving(pair).count() };
             return Err(DialFailed { link, error });
         };
 
@@ -393,7 +395,8 @@ impl<L> AwaitChallenge<L> {
             incarnation: challenge.fields().incarnation.get(),
             lane: challenge.fields().lane.get(),
         };
-        let late_reject = LateRejectVerifier::new(self.context); // H-9
+        let acceptor = late_reject::Acceptor { replica: self.peer, nonce: challenge.fields().nonce };
+        let late_reject = LateRejectVerifier::new(self.context, Some(acceptor)); // H-9
         let session = Session::new(local, peer, session, Some(late_reject));
         Ok((Authenticated::new(self.link, session), finish))
     }

@@ -26,12 +26,8 @@ pub fn dial<L>(link: L, local: &Local, peer: ReplicaId) -> Result<(Authenticated
         return Err(DialFailed { link, error: DialError::Direction { local: local.replica, peer } }); // H-1
     }
     let hello = Hello::new(local.cluster, local.replica, Version::V1);
-    let late_reject = LateRejectVerifier::new(RejectContext {
-        app: local.app.clone(),
-        key: None,
-        hello,
-        binding: ChannelBinding::None,
-    });
+    let (app, binding) = (local.app.clone(), ChannelBinding::None);
+    let late_reject = LateRejectVerifier::new(RejectContext { app, key: None, hello, binding }, None);
     let session = Session::new(local, unproved(peer, Role::Dialer), None, Some(late_reject));
     Ok((Authenticated::new(link, session), hello))
 }
@@ -63,7 +59,7 @@ impl<L> AwaitHello<L> {
                 Ok(Authenticated::new(self.link, session))
             }
             Err(refusal) => {
-                let (reply, rejection) = reject(&self.local, frame, &refusal, |_| None);
+                let (reply, rejection) = reject(&self.local, frame, &refusal, |_, _| None);
                 Err(Rejected::new(self.link, reply, rejection))
             }
         }

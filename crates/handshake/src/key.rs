@@ -4,6 +4,7 @@ use replink_frame::KeyId;
 use zeroize::Zeroizing;
 
 use crate::mac::derive_secret;
+use crate::secret::Pair;
 use crate::{App, Secret};
 
 /// What a secret proves with: its MAC keys for both versions and its public id.
@@ -12,6 +13,7 @@ use crate::{App, Secret};
 /// `Debug` but for the id.
 pub struct Key {
     id: KeyId,
+    pair: Option<Pair>,
     v1: Zeroizing<[u8; 32]>,
     v2: Zeroizing<[u8; 32]>,
 }
@@ -21,6 +23,7 @@ impl Key {
     pub fn derive(app: &App, secret: &Secret) -> Self {
         let id = derive_secret(app, " replica-auth v2 psk->key-id", &[secret.bytes()]);
         Self {
+            pair: secret.pair(),
             id: KeyId(core::array::from_fn(|index| id[index])),
             v1: derive_secret(app, " replica-auth v1 psk->mac-key", &[secret.bytes()]),
             v2: derive_secret(app, " replica-auth v2 psk->mac-key", &[secret.bytes()]),
@@ -30,6 +33,11 @@ impl Key {
     /// The public name of this key (H-5).
     pub fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// Whether it is a proof between these two: a pair's key is between no others (K-3).
+    pub(crate) fn serves(&self, pair: Pair) -> bool {
+        self.pair.is_none_or(|own| own == pair)
     }
 
     pub(crate) fn v1(&self) -> &[u8; 32] {

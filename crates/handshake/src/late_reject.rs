@@ -38,11 +38,21 @@ impl fmt::Display for PeerReject {
     }
 }
 
-/// What it takes to tell a genuine reject from a forged one: the handshake so far.
-#[derive(Clone)]
-pub(crate) struct LateRejectVerifier(Box<RejectContext>);
+/// What it takes to tell a genuine late reject from all else.
+pub(crate) struct LateRejectVerifier(Box<Established>);
 
-#[derive(Clone)]
+struct Established {
+    context: RejectContext,
+    acceptor: Option<Acceptor>,
+}
+
+/// The other end, as its challenge proved it.
+pub(crate) struct Acceptor {
+    pub(crate) replica: ReplicaId,
+    pub(crate) nonce: [u8; 32],
+}
+
+/// What it takes to tell a genuine reject from a forged one: the handshake so far.
 pub(crate) struct RejectContext {
     pub(crate) app: App,
     /// `None` where authentication is disabled: then no reject can be authenticated.
@@ -75,13 +85,27 @@ impl RejectContext {
 }
 
 impl LateRejectVerifier {
-    pub(crate) fn new(context: RejectContext) -> Self {
-        Self(Box::new(context))
+    /// `acceptor` is `None` where authentication is disabled.
+    pub(crate) fn new(context: RejectContext, acceptor: Option<Acceptor>) -> Self {
+        Self(Box::new(Established { context, acceptor }))
     }
 
     /// H-9: a challenge of the link's version with a nonzero status.
     pub(crate) fn verify(&self, frame: &[u8; 256]) -> Option<PeerReject> {
+        let Established { context, acceptor } = &*self.0;
         let challenge = Challenge::parse(frame).ok()?;
-        if challenge.version() == self.0.hello.version() { self.0.read(&challenge) } else { None }
+        if challenge.version() != context.hello.version() {
+            return None;
+        }
+        let mut reject = context.read(&challenge)?;
+        if let Some(acceptor) = acceptor {
+            if challenge.cluster() != context.hello.cluster() || challenge.sender() != acceptor.replica {
+                return None; // F-3
+            }
+            // A refusal of this Finish repeats the nonce of this challenge. Another one answered
+            // the same Hello, but on a connection that someone else made.
+            reject.authenticated &= challenge.fields().nonce == acceptor.nonce;
+        }
+        Some(reject)
     }
 }

@@ -14,4 +14,15 @@ impl FlagPolicy {
     pub fn offered(self) -> Flags {
         self.supported | self.required
     }
+
+    /// What an acceptor with this policy selects of what the dialer offers.
+    pub(crate) fn select(self, offered: Flags) -> Flags {
+        let common = offered & self.offered();
+        // Section 6: with encryption the seal is not selected unless required.
+        if common.contains(Flags::ENCRYPTED) && !self.required.contains(Flags::SEALED) {
+            Flags(common.0 & !Flags::SEALED.0)
+        } else {
+            common
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The reject that a refused peer is owed: H-7 and H-11.
 
 use replink_frame::{
-    Challenge, Command, GenericHeader, HandshakeFields, HandshakeFrameError, KeyId, Status, Version,
+    Challenge, Command, GenericHeader, HandshakeFields, HandshakeFrameError, KeyId, ReplicaId, Status,
+    Version,
 };
 
 use crate::mac::acceptor_v2;
@@ -35,12 +36,12 @@ pub(crate) struct RejectProof<'a> {
 
 /// The reject for a peer whose first frame was `first_frame`, which may be anything.
 ///
-/// `proof` looks up the key that a version 2 Hello names.
+/// `proof` looks up the key that a version 2 Hello names, for the replica that it claims to be.
 pub(crate) fn reject<'a>(
     local: &Local,
     first_frame: &[u8; 256],
     refusal: &Refusal,
-    proof: impl FnOnce(KeyId) -> Option<RejectProof<'a>>,
+    proof: impl FnOnce(KeyId, ReplicaId) -> Option<RejectProof<'a>>,
 ) -> ([u8; 256], Rejection) {
     let header = GenericHeader::view(first_frame);
     let is_hello = header.command == Command::REPLICA_HELLO;
@@ -63,7 +64,7 @@ pub(crate) fn reject<'a>(
             fields.key_id = theirs.key_id;
             fields.lane = theirs.lane;
             reject.set_release(local.release);
-            if let Some(proof) = proof(theirs.key_id) {
+            if let Some(proof) = proof(theirs.key_id, header.replica) {
                 authenticated = true;
                 reject.fields_mut().nonce = proof.nonce;
                 let mac = acceptor_v2(&local.app, proof.key, first_frame, &reject, proof.binding);

@@ -15,7 +15,10 @@ pub const MIN_SECRET_LEN: usize = 32;
 ///
 /// Wiped when dropped; neither cloned, compared, printed nor serialized. It is needed only to
 /// derive a [`crate::Key`] and is best dropped right after.
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret {
+    bytes: Zeroizing<Vec<u8>>,
+    pair: Option<Pair>,
+}
 
 /// A secret under [`MIN_SECRET_LEN`] bytes. Says how many there were, not what they were.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,19 +36,55 @@ impl Secret {
     /// [`SecretTooShort`] below [`MIN_SECRET_LEN`] bytes (K-1).
     pub fn new(bytes: impl Into<Zeroizing<Vec<u8>>>) -> Result<Self, SecretTooShort> {
         let bytes = bytes.into();
-        if bytes.len() < MIN_SECRET_LEN { Err(SecretTooShort { len: bytes.len() }) } else { Ok(Self(bytes)) }
+        if bytes.len() < MIN_SECRET_LEN {
+            Err(SecretTooShort { len: bytes.len() })
+        } else {
+            Ok(Self { bytes, pair: None })
+        }
+    }
+
+    /// Takes over the secret of the pair of replicas `a` and `b`, in either order (K-3). Its key
+    /// is of no use between any other two.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretTooShort`] below [`MIN_SECRET_LEN`] bytes (K-1).
+    pub fn of_pair(
+        bytes: impl Into<Zeroizing<Vec<u8>>>,
+        a: ReplicaId,
+        b: ReplicaId,
+    ) -> Result<Self, SecretTooShort> {
+        Ok(Self { pair: Some(Pair::new(a, b)), ..Self::new(bytes)? })
     }
 
     /// The secret of the pair of replicas `a` and `b`, in either order, from the root secret
     /// (K-3). A replica that holds only its pairs' secrets can't speak as anyone else.
     pub fn for_pair(app: &App, root: &Self, a: ReplicaId, b: ReplicaId) -> Self {
-        let ids = [a.min(b).0, a.max(b).0];
-        let pair = derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids]);
-        Self(Zeroizing::new(pair.to_vec()))
+        let pair = Pair::new(a, b);
+        let ids = [pair.lower.0, pair.higher.0];
+        let secret = derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids]);
+        Self { bytes: Zeroizing::new(secret.to_vec()), pair: Some(pair) }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    pub(crate) fn pair(&self) -> Option<Pair> {
+        self.pair
+    }
+}
+
+/// Two replicas, in no order: the only two that a pair secret stands between (K-3).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    lower: ReplicaId,
+    higher: ReplicaId,
+}
+
+impl Pair {
+    pub(crate) fn new(a: ReplicaId, b: ReplicaId) -> Self {
+        Self { lower: a.min(b), higher: a.max(b) }
     }
 }
 

@@ -1,0 +1,6 @@
+//! The bytes stay inside.
+fn main() {}
+
+fn read(secret: &replink_handshake::Secret) -> &[u8] {
+    secret.bytes()
+}

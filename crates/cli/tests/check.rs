@@ -1,0 +1,130 @@
+//! `check`, `keygen` and `probe` as an operator uses them.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "tests fail by panicking; their support is shared")]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+
+use replink_tests::fixtures::OTHER_SECRET;
+use replink_transport::frame::Version;
+use serde_json::Value;
+use support::cluster::Cluster;
+use support::peer;
+use support::process::{Finished, Running, finish, replink};
+
+const MARKER: &str = "do-not-show-this-secret-anywhere-at-all";
+
+fn check(cluster: &Cluster, arguments: &[&str]) -> Finished {
+    finish(replink().args(["check", "--config"]).arg(cluster.config()).args(arguments))
+}
+
+#[test]
+fn keygen_prints_a_fresh_secret_of_256_bits() {
+    let [one, other] = [0; 2].map(|_| finish(replink().arg("keygen")));
+    assert!(one.status.success());
+    assert_eq!(one.stdout.trim_end().len(), 64);
+    assert!(one.stdout.trim_end().bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_ne!(one.stdout, other.stdout);
+    let pairwise = finish(replink().args(["keygen", "--pairwise", "--config", "x", "--out", "y"]));
+    assert_eq!(pairwise.status.code(), Some(1));
+    assert!(pairwise.stderr.contains("not available in this version"));
+}
+
+#[test]
+fn check_shows_the_effective_configuration_and_never_a_secret() {
+    let cluster = Cluster::new("", "");
+    cluster.write_secret("marked.key", MARKER.as_bytes());
+    let auth = format!("shared_secret = \"{MARKER}\"\naccept_secrets = [\"{MARKER}-too\"]\nmin_version = 1");
+    for auth in ["shared_secret_file = \"marked.key\"", &auth] {
+        cluster.write_config(
+            auth,
+            "forward_secrecy = \"required\"".trim_start_matches(|_| auth.contains("min")),
+        );
+        for arguments in
+            [vec![], vec!["--json"], vec!["--replica-id", "1"], vec!["--json", "--replica-id", "1"]]
+        {
+            let shown = check(&cluster, &arguments);
+            assert!(shown.status.success(), "{}", shown.stderr);
+            for text in [&shown.stdout, &shown.stderr] {
+                assert!(!text.contains(MARKER), "{text}");
+            }
+            if arguments.contains(&"--json") {
+                let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+                assert_eq!(report["valid"], true);
+                assert_eq!(report["auth"]["offered_key_id"].as_str().unwrap().len(), 16);
+                assert_eq!(report["link"]["max_frame_size"], "64MiB");
+                assert_eq!(!report["warnings"].as_array().unwrap().is_empty(), auth.contains("min_version"));
+            }
+        }
+    }
+}
+
+#[test]
+fn check_names_file_line_key_and_cure_of_every_mistake() {
+    let cluster = Cluster::new("", "");
+    let auth = format!("shared_secret = \"{MARKER}\"\nmin_version = 3\nsared = 1");
+    cluster.write_config(&auth, "lanes = 2\nsealed = \"required\"");
+    let text = check(&cluster, &[]);
+    assert_eq!(text.status.code(), Some(1));
+    for expected in [
+        "cluster.toml:5: cluster.auth.min_version: is 3; must be 1 or 2",
+        "cluster.toml:6: cluster.auth.sared",
+        "cluster.toml:8: cluster.link.lanes",
+        "cluster.toml:9: cluster.link.sealed",
+    ] {
+        assert!(text.stderr.contains(expected), "{expected} not in {}", text.stderr);
+    }
+    let json = check(&cluster, &["--json"]);
+    assert_eq!(json.status.code(), Some(1));
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(report["errors"].as_array().unwrap().len(), 4);
+    assert_eq!(report["errors"][0]["key"], "cluster.auth.min_version");
+    for text in [&text.stderr, &json.stdout, &json.stderr] {
+        assert!(!text.contains(MARKER));
+    }
+
+    cluster.write_config("shared_secret_file = \"cluster.key\"", "");
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(cluster.path("cluster.key"), open).unwrap();
+    let shown = check(&cluster, &[]);
+    assert!(shown.stderr.contains("chmod 600"), "{}", shown.stderr);
+}
+
+fn probe(cluster: &Cluster, arguments: &[&str]) -> (Option<i32>, Value) {
+    let probe = finish(replink().args(["probe", "--json", "--config"]).arg(cluster.config()).args(arguments));
+    (probe.status.code(), serde_json::from_str(&probe.stdout).unwrap_or(Value::String(probe.stderr)))
+}
+
+#[test]
+fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
+    let cluster = Cluster::new("", "forward_secrecy = \"optional\"");
+    let as_zero = ["--replica-id", "0", "--peer", "1"];
+    let (code, report) = probe(&cluster, &as_zero);
+    assert_eq!((code, &report["result"]), (Some(3), &"unreachable".into()));
+
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let (code, report) = probe(&cluster, &as_zero);
+    assert_eq!((code, &report["status"]), (Some(0), &"ok".into()), "{report}");
+    assert_eq!((&report["authenticated"], &report["flags"]), (&true.into(), &"ephemeral".into()));
+    assert_eq!((&report["release"], &report["version"]), (&1.into(), &2.into()));
+    assert!(
+        report["round_trip_ms"].as_f64().unwrap() > 0.0 && report["handshake_ms"].as_f64().unwrap() > 0.0
+    );
+    assert_eq!(report["incarnation"].as_str().unwrap().len(), 16);
+    serve.event_where("down", |down| down["peer"] == 0);
+
+    // A probe in the name of a replica that is connected leaves its link alone.
+    let mut peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    assert_eq!(probe(&cluster, &as_zero).0, Some(0));
+    peer.exchange_prepare(5, b"undisturbed");
+
+    cluster.write_secret("cluster.key", OTHER_SECRET);
+    let (code, report) = probe(&cluster, &as_zero);
+    assert_eq!((code, &report["status"]), (Some(2), &"unknown_key".into()));
+    assert_eq!((&report["authenticated"], &report["by"]), (&false.into(), &"peer".into()));
+
+    for arguments in [["--replica-id", "1", "--peer", "0"], ["--replica-id", "0", "--peer", "7"]] {
+        assert_eq!(probe(&cluster, &arguments).0, Some(1));
+    }
+    assert_eq!(finish(replink().args(["probe", "--nonsense"])).status.code(), Some(1));
+}

@@ -1,0 +1,106 @@
+//! `replink demo`: real processes, a real file, real failures.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "tests fail by panicking; their support is shared")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::process::{PATIENCE, Running, finish, replink};
+
+#[test]
+fn replicates_its_own_executable_and_turns_impostors_away() {
+    let demo = finish(replink().arg("demo"));
+    assert!(demo.status.success(), "{}\n{}", demo.stdout, demo.stderr);
+    for expected in [
+        "MB/s",
+        "replica 1 holds an identical copy",
+        "replica 2 holds an identical copy",
+        "an impostor without the key was turned away: unknown_key (7)",
+        "a replica of another cluster was turned away: cluster_mismatch (2)",
+        "a Prepare without a handshake was turned away: unknown_command (1)",
+        "all of it held",
+    ] {
+        assert!(demo.stdout.contains(expected), "{expected} not in {}", demo.stdout);
+    }
+}
+
+#[test]
+fn replicates_any_file_in_frames_of_any_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("input");
+    for (size, frame_size) in [(0, "64KiB"), (1, "257B"), (100_001, "4KiB"), (3 << 20, "1MiB")] {
+        fs::write(&input, vec![0x5a; size]).unwrap();
+        let demo = replink()
+            .args(["demo", "--replicas", "2", "--frame-size", frame_size, "--input"])
+            .arg(&input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let demo = Running::new(demo.unwrap()).finish();
+        assert!(demo.status.success(), "{size} in {frame_size}: {}", demo.stderr);
+        assert!(demo.stdout.contains(&format!("acknowledged {size} bytes")), "{}", demo.stdout);
+    }
+}
+
+/// The processes that `parent` started: their ids and command lines.
+fn children(parent: u32) -> Vec<(u32, Vec<String>)> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let read = |id: u32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name, in parentheses, may hold anything; state and parent follow it.
+        let is_child = stat.rsplit(") ").next()?.split(' ').nth(1)?.parse() == Ok(parent);
+        let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
+        let words = line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+        is_child.then(|| (id, words.collect()))
+    };
+    entries.filter_map(|entry| read(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// Waits until the backup has begun to write, and gives its process id.
+fn backup_under_way(demo: u32, replica: &str) -> u32 {
+    let deadline = Instant::now() + PATIENCE;
+    let after = |words: &[String], option: &str| {
+        words.iter().position(|word| word == option).map(|at| words[at + 1].clone())
+    };
+    while Instant::now() < deadline {
+        for (id, words) in children(demo) {
+            let output = after(&words, "--output").map(PathBuf::from);
+            let written = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+            if after(&words, "--replica-id").as_deref() == Some(replica)
+                && output.is_some_and(|output| written(&output) > 0)
+            {
+                return id;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("replica {replica} did not begin to write");
+}
+
+#[test]
+fn a_killed_backup_fails_it_with_a_clear_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("input");
+    // Holes cost no disk, and take long enough to replicate.
+    fs::File::create(&input).unwrap().set_len(1 << 30).unwrap();
+    let demo = replink()
+        .args(["demo", "--frame-size", "4KiB", "--input"])
+        .arg(&input)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let demo = Running::new(demo.unwrap());
+    let id = demo.id();
+    let backup = backup_under_way(id, "2");
+    assert!(Command::new("kill").args(["-KILL", &backup.to_string()]).status().unwrap().success());
+    let killed = Instant::now();
+    let demo = demo.finish();
+    assert_eq!(demo.status.code(), Some(1));
+    assert!(killed.elapsed() < PATIENCE, "it must not hang");
+    assert!(demo.stderr.contains("replica 2 ended unexpectedly"), "{}", demo.stderr);
+    assert!(demo.stderr.contains("signal: 9"), "{}", demo.stderr);
+    assert_eq!(children(id), [], "no process is left behind");
+}

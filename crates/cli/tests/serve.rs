@@ -1,0 +1,317 @@
+//! `replink serve` against peers that were written by hand, in both roles and both versions.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "tests fail by panicking; their support is shared")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use replink_tests::fixtures::OTHER_SECRET;
+use replink_transport::frame::{
+    Challenge, Command, GenericHeader, GoodbyeReason, Hello, ReplicaId, Status, Version,
+};
+use support::cluster::Cluster;
+use support::peer::{self, Peer, connect, hello, read_frame};
+use support::process::{Running, finish, replink};
+
+#[test]
+fn accepts_a_version_2_peer_answers_prepares_and_pings_and_says_goodbye() {
+    let cluster = Cluster::new("", "");
+    let mut serve = Running::serve(&cluster.config(), 1, &["--print-frames"]);
+    let mut peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    let up = serve.event("up");
+    assert_eq!((&up["peer"], &up["version"], &up["sealed"]), (&0.into(), &2.into(), &false.into()));
+    assert_eq!(up["key_id"].as_str().unwrap().len(), 16);
+
+    peer.exchange_prepare(9, b"");
+    peer.exchange_prepare(10, &vec![7; 3 << 20]);
+    let frame = serve.event_where("frame", |frame| frame["size"] == 256 + (3 << 20));
+    assert_eq!((&frame["peer"], &frame["command"]), (&0.into(), &6.into()));
+
+    peer.send_control(Command::LINK_PING, 0, GoodbyeReason(0));
+    let (pong, _) = peer.receive();
+    assert_eq!(pong.command, Command::LINK_PONG);
+    assert_eq!(peer.open_control(&pong).fields().echo.get(), 1);
+
+    serve.signal("TERM");
+    let (goodbye, _) = peer.receive();
+    assert_eq!(goodbye.command, Command::LINK_GOODBYE);
+    assert_eq!(peer.open_control(&goodbye).fields().reason, GoodbyeReason::SHUTDOWN);
+    drop(peer);
+    assert!(serve.finish().status.success());
+}
+
+#[test]
+fn dials_a_version_2_peer() {
+    let cluster = Cluster::new("", "reconnect_min = \"5ms\"\nreconnect_max = \"20ms\"");
+    let listener = peer::listen(cluster.addresses[1]);
+    let mut serve = Running::serve(&cluster.config(), 0, &[]);
+    let mut peer = peer::answer(peer::accept(&listener), 1);
+    let up = serve.event("up");
+    assert_eq!((&up["peer"], &up["version"]), (&1.into(), &2.into()));
+    peer.exchange_prepare(3, b"to the dialer");
+
+    // A link that ends is made again.
+    peer.send_control(Command::LINK_GOODBYE, 0, GoodbyeReason::OPERATOR);
+    assert_eq!(serve.event("down")["reason"], "operator");
+    let mut peer = peer::answer(peer::accept(&listener), 1);
+    peer.exchange_prepare(4, b"again");
+    drop(peer);
+    assert!(serve.event_where("down", |_| true)["reason"].as_str().unwrap().contains("without a goodbye"));
+}
+
+#[test]
+fn speaks_version_1_in_both_roles_where_it_is_allowed() {
+    let cluster = Cluster::new("min_version = 1\nversion = 1", "reconnect_max = \"100ms\"");
+    let listener = peer::listen(cluster.addresses[2]);
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    assert!(serve.event("warning")["message"].as_str().unwrap().contains("version 1"));
+
+    let mut dialer = peer::dial(cluster.addresses[1], 0, Version::V1);
+    let up = serve.event_where("up", |up| up["peer"] == 0);
+    assert_eq!(up["version"], 1);
+    dialer.exchange_prepare(1, b"from an old dialer");
+
+    let mut acceptor = peer::answer(peer::accept(&listener), 2);
+    acceptor.exchange_prepare(2, b"from an old acceptor");
+
+    // H-13: no control frames; the end of the stream is the goodbye.
+    serve.signal("TERM");
+    dialer.assert_closed();
+    acceptor.assert_closed();
+    drop((dialer, acceptor));
+    assert!(serve.finish().status.success());
+}
+
+/// Sends `bytes` to a fresh connection and reads the reject.
+fn rejected(cluster: &Cluster, bytes: &[u8]) -> Challenge {
+    let mut stream = connect(cluster.addresses[1]);
+    stream.write_all(bytes).unwrap();
+    Challenge::parse(&read_frame(&mut stream)).unwrap()
+}
+
+#[test]
+fn turns_every_impostor_away_with_the_status_and_goes_on() {
+    let cluster = Cluster::new("", "");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let good = hello(0, Version::V2);
+    let changed = |change: &dyn Fn(&mut Hello)| {
+        let mut hello = good;
+        change(&mut hello);
+        hello.bytes().to_vec()
+    };
+    let patched = |offset: usize, value: u8| {
+        let mut bytes = good.bytes().to_vec();
+        bytes[offset] = value;
+        bytes
+    };
+    let prepare = GenericHeader::new(peer::cluster_id(), Command::PREPARE, 100_000);
+    let cases: Vec<(&str, Vec<u8>, Status, bool)> = vec![
+        ("a Prepare first", [&prepare.bytes()[..], &[1; 100_000]].concat(), Status::UNKNOWN_COMMAND, false),
+        ("garbage", vec![0xff; 4096], Status::UNKNOWN_COMMAND, false),
+        ("a body announced", patched(49, 2), Status::MALFORMED_FRAME, true),
+        ("a reserved byte", patched(255, 1), Status::MALFORMED_FRAME, true),
+        ("version 7", patched(193, 7), Status::MALFORMED_FRAME, false),
+        ("another cluster", patched(32, 0), Status::CLUSTER_MISMATCH, true),
+        ("its own id", patched(61, 1), Status::DIRECTIONAL_RULE, true),
+        ("a higher id", patched(61, 2), Status::DIRECTIONAL_RULE, true),
+        ("no nonce", changed(&|hello| hello.fields_mut().nonce = [0; 32]), Status::AUTH_REQUIRED, true),
+        ("another key", changed(&|hello| hello.fields_mut().key_id.0[0] ^= 1), Status::UNKNOWN_KEY, false),
+        ("version 1", hello(0, Version::V1).bytes().to_vec(), Status::UNKNOWN_COMMAND, false),
+    ];
+    for (what, bytes, status, authenticated) in cases {
+        if what == "version 7" {
+            // Its answer is in that same version, which the library does not parse.
+            let mut stream = connect(cluster.addresses[1]);
+            stream.write_all(&bytes).unwrap();
+            let answer = read_frame(&mut stream);
+            assert_eq!((answer[60], answer[192], answer[193]), (15, Status::UNSUPPORTED_VERSION.0, 7));
+        } else {
+            let reject = rejected(&cluster, &bytes);
+            assert_eq!(reject.fields().status, status, "{what}");
+            assert_eq!(reject.fields().mac != [0; 32], authenticated, "{what}");
+        }
+        let event = serve.event("rejected");
+        assert_eq!(event["by"], "us");
+        assert!(event["address"].as_str().unwrap().starts_with("127.0.0.1:"));
+        peer::dial(cluster.addresses[1], 0, Version::V2).exchange_prepare(1, what.as_bytes());
+        serve.event("down");
+    }
+    // A Finish that proves nothing.
+    let mut stream = connect(cluster.addresses[1]);
+    stream.write_all(good.bytes()).unwrap();
+    let challenge = Challenge::parse(&read_frame(&mut stream)).unwrap();
+    let mut wrong = peer::finish(&good, &challenge);
+    wrong.fields_mut().mac[0] ^= 1;
+    stream.write_all(wrong.bytes()).unwrap();
+    let late = Challenge::parse(&read_frame(&mut stream)).unwrap();
+    assert_eq!(late.fields().status, Status::MAC_MISMATCH);
+    let event = serve.event("rejected");
+    assert_eq!((&event["status"], &event["peer"]), (&"mac_mismatch".into(), &0.into()));
+
+    serve.signal("INT");
+    let finished = serve.finish();
+    assert!(finished.status.success());
+    assert!(finished.stderr.contains("rejected") && finished.stderr.contains("unknown_key"));
+}
+
+fn violate(cluster: &Cluster, serve: &mut Running, violation: impl FnOnce(&mut Peer)) -> String {
+    let mut peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    serve.event("up");
+    violation(&mut peer);
+    let reason = serve.event("down")["reason"].as_str().unwrap().to_owned();
+    peer.assert_closed();
+    reason
+}
+
+#[test]
+fn ends_a_link_that_breaks_the_protocol_and_says_why() {
+    let cluster = Cluster::new("", "max_frame_size = \"1MiB\"");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let frame = |command: u8, body: usize| GenericHeader::new(peer::cluster_id(), Command(command), body);
+    let mut other_cluster = frame(6, 0);
+    other_cluster.cluster.0[0] ^= 1;
+    let cases = [
+        (frame(6, 1 << 20), "frame announces 1048832 bytes"),
+        (other_cluster, "names cluster"),
+        (frame(0, 0), "command 0 is not valid"),
+        (frame(249, 0), "command 249 is not valid"),
+        (frame(14, 0), "ReplicaHello (14) after the handshake"),
+        (frame(250, 0), "wrong MAC"),
+    ];
+    for (mut header, expected) in cases {
+        if header.command == Command::LINK_PING {
+            header.replica = ReplicaId(0);
+        }
+        let reason = violate(&cluster, &mut serve, |peer| peer.send(&header, &[]));
+        assert!(reason.contains(expected), "{reason}");
+    }
+    // The same control frame twice.
+    let reason = violate(&cluster, &mut serve, |peer| {
+        peer.send_control(Command::LINK_PING, 0, GoodbyeReason(0));
+        peer.receive();
+        peer.repeat_from(0);
+        peer.send_control(Command::LINK_PING, 0, GoodbyeReason(0));
+    });
+    assert!(reason.contains("replayed or out of order"), "{reason}");
+}
+
+#[test]
+fn a_silent_peer_is_dropped_by_the_heartbeat() {
+    let cluster = Cluster::new("", "heartbeat_interval = \"20ms\"\nheartbeat_timeout = \"150ms\"");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    serve.event("up");
+    assert_eq!(serve.event("down")["peer"], 0);
+    drop(peer);
+}
+
+#[test]
+fn a_slow_or_silent_stranger_is_cut_off_by_one_deadline() {
+    let cluster = Cluster::new("handshake_timeout = \"300ms\"\nmax_pending_per_address = 2", "");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let (silent, mut dripping) = (connect(cluster.addresses[1]), connect(cluster.addresses[1]));
+    dripping.write_all(&hello(0, Version::V2).bytes()[..254]).unwrap();
+    // Both slots of this address are taken: a third is closed unread.
+    let mut third = connect(cluster.addresses[1]);
+    assert_eq!(third.read(&mut [0]).unwrap(), 0);
+    assert_eq!(serve.event("rejected")["status"], "busy");
+    // A byte now and then gains nothing.
+    let dripped = Instant::now();
+    std::thread::sleep(Duration::from_millis(150));
+    let _ = dripping.write_all(&[0]);
+    for mut stream in [silent, dripping] {
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    }
+    assert!(dripped.elapsed() < Duration::from_secs(5));
+    peer::dial(cluster.addresses[1], 0, Version::V2).exchange_prepare(1, b"there is room again");
+}
+
+#[test]
+fn allow_list_closes_before_the_first_read() {
+    let cluster = Cluster::new("allow = [\"10.0.0.0/8\"]", "");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let stream = connect(cluster.addresses[1]);
+    let event = serve.event("rejected");
+    assert_eq!((&event["status"], &event["peer"]), (&"not_allowed".into(), &serde_json::Value::Null));
+    drop(stream);
+}
+
+#[test]
+fn without_authentication_it_warns_at_start_and_on_every_accept() {
+    let cluster = Cluster::new("", "");
+    cluster.write_config("enabled = false", "");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let warning = serve.event("warning");
+    assert!(warning["message"].as_str().unwrap().contains("authentication is disabled"));
+
+    // H-12: one that proves itself is told that nobody asks here.
+    let reject = rejected(&cluster, hello(0, Version::V2).bytes());
+    assert_eq!(reject.fields().status, Status::POLICY_MISMATCH);
+    // One that does not is let in with its Hello alone.
+    let mut anonymous = hello(0, Version::V1);
+    anonymous.fields_mut().nonce = [0; 32];
+    let mut stream = connect(cluster.addresses[1]);
+    stream.write_all(anonymous.bytes()).unwrap();
+    let warning = serve.event("warning");
+    assert!(warning["message"].as_str().unwrap().contains("without authentication"));
+    assert_eq!(serve.event("up")["key_id"], serde_json::Value::Null);
+}
+
+#[test]
+fn sighup_rotates_keys_and_closes_links_of_a_dropped_one() {
+    let cluster = Cluster::new("", "");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let mut peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    serve.event("up");
+
+    // A new key with the old one accepted: nothing happens to the link.
+    cluster.write_secret("new.key", OTHER_SECRET);
+    let both = "shared_secret_file = \"new.key\"\naccept_secret_files = [\"cluster.key\"]";
+    cluster.write_config(both, "");
+    serve.signal("HUP");
+    serve.event("reloaded");
+    peer.exchange_prepare(1, b"still up");
+
+    // A configuration that is wrong changes nothing.
+    cluster.write_config("shared_secret = \"short\"", "");
+    serve.signal("HUP");
+    let warning = serve.event("warning");
+    assert!(warning["message"].as_str().unwrap().contains("32"), "{warning}");
+    peer.exchange_prepare(2, b"still up");
+
+    // The old key goes, and its link with it.
+    cluster.write_config("shared_secret_file = \"new.key\"", "");
+    serve.signal("HUP");
+    serve.event("reloaded");
+    let (goodbye, _) = peer.receive();
+    assert_eq!(peer.open_control(&goodbye).fields().reason, GoodbyeReason::KEY_RETIRED);
+    assert_eq!(rejected(&cluster, hello(0, Version::V2).bytes()).fields().status, Status::UNKNOWN_KEY);
+}
+
+#[test]
+fn two_serves_find_each_other() {
+    let cluster = Cluster::new("", "");
+    let mut one = Running::serve(&cluster.config(), 1, &[]);
+    let mut zero = Running::serve(&cluster.config(), 0, &[]);
+    assert_eq!(zero.event("up")["peer"], 1);
+    assert_eq!(one.event("up")["peer"], 0);
+    zero.signal("TERM");
+    assert!(zero.finish().status.success());
+    assert_eq!(one.event("down")["reason"], "shutdown");
+}
+
+#[test]
+fn refuses_to_start_where_it_could_not_do_what_it_is_asked() {
+    let cluster = Cluster::new("", "");
+    for (arguments, expected) in [
+        (vec!["--metrics", "127.0.0.1:0", "--replica-id", "1"], "not available in this version"),
+        (vec!["--shards", "2", "--replica-id", "1"], "not available in this version"),
+        (vec!["--replica-id", "9"], "not in cluster.nodes"),
+        (vec![], "which replica to be"),
+    ] {
+        let serve = finish(replink().args(["serve", "--config"]).arg(cluster.config()).args(arguments));
+        assert_eq!(serve.status.code(), Some(1));
+        assert!(serve.stderr.contains(expected), "{}", serve.stderr);
+    }
+}

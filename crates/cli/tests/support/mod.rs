@@ -1,0 +1,7 @@
+//! Real processes and peers that speak the wire by hand. Everything has a deadline, and no process
+//! outlives its test.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+pub mod cluster;
+pub mod peer;
+pub mod process;

@@ -3,5 +3,8 @@
 
 pub mod fixtures;
 pub mod forge;
+pub mod frames;
+pub mod random;
 pub mod snapshot;
 pub mod vectors;
+pub mod watchdog;

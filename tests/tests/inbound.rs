@@ -225,6 +225,18 @@ fn a_body_that_is_kept_stays_as_it_is_however_much_comes_later() {
     }
 }
 
+#[test]
+fn an_empty_body_holds_no_memory() {
+    let (_, receiving) = Ends::new(LinkKind::V1).direction(true);
+    let mut inbound = Inbound::new(receiving, LIMIT);
+    inbound.push(&wire(&plain(0, 0)));
+    let Some(Received::Frame(admitted)) = inbound.next().unwrap() else { panic!("no frame") };
+    let body = admitted.into_body();
+    assert!(body.is_empty());
+    // Only memory that is shared with nothing has an owner to ask for it back.
+    assert!(body.as_ptr() == Bytes::new().as_ptr(), "the empty body keeps the read-ahead alive");
+}
+
 /// What a frame does to a link that has carried a good frame before, or has not.
 fn refused(receiving: replink_handshake::Receiving, after: &[u8], bytes: &[u8], limit: u32) -> InboundError {
     let mut inbound = Inbound::new(receiving, limit);

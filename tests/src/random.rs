@@ -62,17 +62,17 @@ impl Random {
 /// Runs `test` with the seeds `0..count`, or with those of [`SEED_VARIABLE`]. Says which one it
 /// was when it fails.
 pub fn for_each_seed(count: u64, mut test: impl FnMut(&mut Random)) {
-    let seeds = match std::env::var(SEED_VARIABLE) {
-        Ok(text) => seed_range(&text),
+    let range = match std::env::var(SEED_VARIABLE) {
+        Ok(given) => parse(&given),
         Err(_) => 0..count,
     };
-    for seed in seeds {
+    for seed in range {
         let _name = NameOnPanic(seed);
         test(&mut Random::new(seed));
     }
 }
 
-fn seed_range(text: &str) -> std::ops::Range<u64> {
+fn parse(text: &str) -> std::ops::Range<u64> {
     let number = |text: &str| text.parse::<u64>().unwrap();
     text.split_once("..")
         .map_or_else(|| number(text)..number(text) + 1, |(from, to)| number(from)..number(to))

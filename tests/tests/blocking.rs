@@ -370,3 +370,32 @@ fn several_frames_go_out_together() {
         }
     });
 }
+
+/// The kernel gives a connection up whose peer stopped taking bytes; that is no mere "nothing yet",
+/// and the peer did not close it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_that_the_kernel_gave_up_has_failed() {
+    watched(|| {
+        let listener = listen();
+        // A window that is soon full.
+        socket2::SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let theirs = listener.accept().unwrap().0;
+        let (dialer, acceptor) = (endpoint(0, AUTH), endpoint(ACCEPTOR, AUTH));
+        let limits = dialer.outbound_limits();
+        let accepting = thread::spawn(move || {
+            blocking::accept(Link::new(theirs).unwrap(), &acceptor, Availability::Open, soon()).unwrap()
+        });
+        let target = DialTarget::new(ReplicaId(ACCEPTOR));
+        let link = blocking::dial(Link::new(ours).unwrap(), &dialer, target, soon()).unwrap();
+        let _never_read_from = accepting.join().unwrap();
+        link.link().set_user_timeout(Duration::from_millis(100)).unwrap();
+        socket2::SockRef::from(link.link()).set_send_buffer_size(1 << 20).unwrap();
+        let (mut sender, mut receiver) = blocking::open(link, limits).unwrap();
+        let (header, body) = plain(100_000, 1);
+        sender.send(&header, body).unwrap(); // into the socket, and no further
+        let end = receive(&mut receiver).unwrap_err();
+        assert!(matches!(&end, LinkEnd::Io(error) if error.kind() == io::ErrorKind::TimedOut), "{end:?}");
+    });
+}

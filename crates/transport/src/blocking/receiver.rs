@@ -73,9 +73,9 @@ impl Receiver {
                 Ok(0) if self.inbound.is_at_frame_boundary() => return Err(LinkEnd::Closed),
                 Ok(0) => return Err(LinkEnd::Truncated),
                 Ok(received) => self.received_bytes += received as u64,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    return Ok(None);
-                }
+                // The timeout of a read is this kind. `TimedOut` is the kernel giving the whole
+                // connection up, and is said once only.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -17,7 +17,7 @@ use replink_tests::links::{
 use replink_tests::random::Random;
 use replink_tests::watchdog::{soon, watched};
 use replink_transport::blocking::{self, AcceptFailure, DialFailure, LinkEnd, SendFailure};
-use replink_transport::{Link, SendCause};
+use replink_transport::{Link, OutboundLimits, SendCause};
 
 const V1: &str = "shared_secret = \"a secret for tests, 32 bytes or more\"\nversion = 1\nmin_version = 1";
 const OTHER: &str = "shared_secret = \"another secret, which is as long as it must be\"";
@@ -397,5 +397,27 @@ fn a_connection_that_the_kernel_gave_up_has_failed() {
         sender.send(&header, body).unwrap(); // into the socket, and no further
         let end = receive(&mut receiver).unwrap_err();
         assert!(matches!(&end, LinkEnd::Io(error) if error.kind() == io::ErrorKind::TimedOut), "{end:?}");
+    });
+}
+
+#[test]
+fn a_full_queue_is_flushed_by_a_blocking_send_and_not_refused() {
+    watched(|| {
+        let (dialed, accepted) = shake_hands(&endpoint(0, AUTH), &endpoint(ACCEPTOR, AUTH));
+        let limits = OutboundLimits { frame_size: 1 << 20, queue_frames: 2, queue_bytes: 1 << 20 };
+        let (mut sender, _other_half) = blocking::open(dialed.unwrap(), limits).unwrap();
+        let (_, mut receiver) = blocking::open(accepted.unwrap(), limits).unwrap();
+        let (header, body) = plain(10, 1);
+        sender.queue(&header, body.clone()).unwrap();
+        sender.queue(&header, body.clone()).unwrap();
+        assert!(matches!(
+            sender.queue(&header, body.clone()).unwrap_err().cause(),
+            SendCause::Backpressure { frames: 2, .. }
+        ));
+        // Nobody but this call could make room, so it does.
+        sender.send(&header, body.clone()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(receive(&mut receiver).unwrap().frame().body, body);
+        }
     });
 }

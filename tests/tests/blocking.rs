@@ -421,3 +421,28 @@ fn a_full_queue_is_flushed_by_a_blocking_send_and_not_refused() {
         }
     });
 }
+
+#[test]
+fn a_socket_that_does_not_block_is_made_to() {
+    watched(|| {
+        let (ours, theirs) = sockets();
+        // As a runtime hands them over.
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let (dialer, acceptor) = (endpoint(0, AUTH), endpoint(ACCEPTOR, AUTH));
+        let limits = dialer.outbound_limits();
+        let accepting = thread::spawn(move || {
+            let link =
+                blocking::accept(Link::new(theirs).unwrap(), &acceptor, Availability::Open, soon()).unwrap();
+            let (_sender, mut receiver) = blocking::open(link, limits).unwrap();
+            // Nothing has come yet, most likely, and far more comes than a socket holds.
+            receive(&mut receiver).unwrap().frame().body.len()
+        });
+        let target = DialTarget::new(ReplicaId(ACCEPTOR));
+        let link = blocking::dial(Link::new(ours).unwrap(), &dialer, target, soon()).unwrap();
+        let (mut sender, _receiver) = blocking::open(link, limits).unwrap();
+        let (header, body) = plain(16 << 20, 1);
+        sender.send(&header, body).unwrap();
+        assert_eq!(accepting.join().unwrap(), 16 << 20);
+    });
+}

@@ -6,7 +6,7 @@ use replink_frame::Status;
 use replink_handshake::{Authenticated, ChannelBinding, DialError, DialTarget, disabled};
 use thiserror::Error;
 
-use super::handshake_io::{Step, StreamError, clear_timeouts, read_frame, write_frame};
+use super::handshake_io::{Step, StreamError, clear_timeouts, make_blocking, read_frame, write_frame};
 use crate::endpoint::Dialing;
 use crate::{Endpoint, EntropyError, Link, fresh};
 
@@ -91,6 +91,7 @@ pub fn dial(
     target: DialTarget,
     deadline: Instant,
 ) -> Result<Authenticated<Link>, DialFailure> {
+    make_blocking(&link, Step::Hello)?;
     let authenticated = match endpoint.dialing() {
         Dialing::Authenticated(dialer) => {
             let (mut waiting, hello) =

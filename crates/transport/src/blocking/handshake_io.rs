@@ -66,6 +66,12 @@ pub enum StreamError {
     },
 }
 
+/// A socket from a runtime may be set not to block. Waiting on it would then spin, and sending
+/// fail where it should wait.
+pub(super) fn make_blocking(link: &Link, step: Step) -> Result<(), StreamError> {
+    link.stream().set_nonblocking(false).map_err(|source| StreamError::Io { step, source })
+}
+
 /// Reads exactly one handshake frame (section 6: what is behind it stays in the socket).
 pub(super) fn read_frame(
     link: &Link,

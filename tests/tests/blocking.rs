@@ -446,3 +446,28 @@ fn a_socket_that_does_not_block_is_made_to() {
         assert_eq!(accepting.join().unwrap(), 16 << 20);
     });
 }
+
+/// One address that swallows everything must not use the time of all.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_silent_address_leaves_time_for_the_next() {
+    use socket2::{Domain, Socket, Type};
+    watched(|| {
+        let server = Server::start(endpoint(ACCEPTOR, AUTH), Duration::from_secs(20));
+        // A listener whose queue is full answers no one.
+        let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        silent.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        silent.listen(0).unwrap();
+        let address = silent.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+            queued.push(stream);
+        }
+        let dialer = endpoint(0, AUTH);
+        let target = DialTarget::new(ReplicaId(ACCEPTOR));
+        let deadline = Instant::now() + Duration::from_secs(4);
+        blocking::connect(&dialer, target, &[address, server.address()], deadline).unwrap();
+        assert!(matches!(server.event(), Event::Up(_)));
+        server.end();
+    });
+}

@@ -37,7 +37,7 @@ pub enum DialFailure {
 }
 
 /// Connects to the first of `addresses` that answers and shakes hands, all of it before
-/// `deadline`. A peer that does not know the offered key is asked again with the next (K-2), each
+/// `deadline`; an address that does not answer gets its equal share of the time. A peer that does not know the offered key is asked again with the next (K-2), each
 /// time over a new connection.
 ///
 /// # Errors
@@ -65,8 +65,10 @@ pub fn connect(
 
 fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Link, DialFailure> {
     let mut failure = DialFailure::NoAddress;
-    for &address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now());
+    for (&address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        // One that swallows everything leaves the others their share of the time.
+        let share = u32::try_from(untried).unwrap_or(u32::MAX);
+        let left = deadline.saturating_duration_since(Instant::now()) / share;
         let connected = if left.is_zero() {
             Err(io::Error::from(io::ErrorKind::TimedOut))
         } else {

@@ -229,7 +229,7 @@ impl Server {
         assert!(matches!(self.event(), Event::Up(peer) if peer.replica == honest.local().replica));
         assert!(matches!(self.event(), Event::Frame(_)));
         assert!(matches!(self.event(), Event::Control(Control::Goodbye(_))));
-        assert!(matches!(self.event(), Event::End(_)));
+        assert!(matches!(self.end(), LinkEnd::Left(_)));
     }
 }
 

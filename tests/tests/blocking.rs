@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use replink_frame::{Flags, GoodbyeReason, ReplicaId, Status, Version};
 use replink_handshake::{Authentication, Availability, Control, DialError, DialTarget, Role};
-use replink_tests::frames::plain;
+use replink_tests::frames::{Ends, LinkKind, plain, wire};
 use replink_tests::links::{
     ACCEPTOR, AUTH, Event, Server, endpoint, endpoint_with, listen, open_link, receive, shake_hands, sockets,
 };
 use replink_tests::random::Random;
 use replink_tests::watchdog::{soon, watched};
 use replink_transport::blocking::{self, AcceptFailure, DialFailure, LinkEnd, SendFailure};
-use replink_transport::{Link, OutboundLimits, SendCause};
+use replink_transport::{Inbound, Link, OutboundLimits, READ_AHEAD_SIZE, SendCause};
 
 const V1: &str = "shared_secret = \"a secret for tests, 32 bytes or more\"\nversion = 1\nmin_version = 1";
 const OTHER: &str = "shared_secret = \"another secret, which is as long as it must be\"";
@@ -216,7 +216,7 @@ fn a_link_that_was_left_is_not_one_that_was_lost() {
         // In the middle of a header, of a small body, and of a large one.
         for (body, cut) in [(10, 1), (10, 255), (10, 256), (10, 265), (1 << 20, 256), (1 << 20, 700_000)] {
             let [(sender, _other_half), (_, mut receiver)] = ends();
-            let bytes = replink_tests::frames::wire(&plain(body, 1));
+            let bytes = wire(&plain(body, 1));
             let raw = sender.link().stream().try_clone().unwrap();
             let writing = thread::spawn(move || {
                 (&raw).write_all(&bytes[..cut]).unwrap();
@@ -473,5 +473,37 @@ fn a_silent_address_leaves_time_for_the_next() {
         blocking::connect(&dialer, target, &[address, server.address()], deadline).unwrap();
         assert!(matches!(server.event(), Event::Up(_)));
         server.end();
+    });
+}
+
+#[test]
+fn no_room_to_receive_is_not_the_end_of_the_stream() {
+    watched(|| {
+        let (_, receiving) = Ends::new(LinkKind::V1).direction(true);
+        let (ours, theirs) = sockets();
+        let link = Link::new(theirs).unwrap();
+        let mut inbound = Inbound::new(receiving, 1 << 20);
+        let count = 3 * READ_AHEAD_SIZE / 256;
+        let writing = thread::spawn(move || (&ours).write_all(&wire(&plain(0, 0)).repeat(count)).unwrap());
+        // Reads on and on without taking a frame out.
+        let refused = loop {
+            match inbound.read_from(&link) {
+                Ok(received) => assert!(received > 0, "the stream has not ended"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        // Taking them makes room again, and nothing is lost.
+        let mut frames = 0;
+        loop {
+            while inbound.next().unwrap().is_some() {
+                frames += 1;
+            }
+            if inbound.read_from(&link).unwrap() == 0 {
+                break;
+            }
+        }
+        assert_eq!(frames, count);
+        writing.join().unwrap();
     });
 }

@@ -3,5 +3,10 @@
 
 pub mod fixtures;
 pub mod forge;
+pub mod frames;
+pub mod links;
+pub mod random;
+pub mod raw_peer;
 pub mod snapshot;
 pub mod vectors;
+pub mod watchdog;

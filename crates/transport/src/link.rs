@@ -68,7 +68,7 @@ impl Link {
     }
 
     pub(crate) fn send_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&self.stream).write_vectored(slices)
+        SockRef::from(&self.stream).send_vectored_with_flags(slices, NO_SIGNAL)
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -79,6 +79,14 @@ impl Link {
         (&self.stream).write(bytes)
     }
 }
+
+/// A peer that is gone is an error and no signal: SIGPIPE would end a process that has its default
+/// action back, as commands often do. The standard library's gathered write has no such flag.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
+/// There the standard library sets the option `SO_NOSIGPIPE` on every socket.
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: libc::c_int = 0;
 
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -3,7 +3,9 @@ use std::time::Instant;
 use replink_handshake::{Authenticated, Availability, ChannelBinding, Rejected, Rejection, disabled};
 use thiserror::Error;
 
-use super::handshake_io::{Step, StreamError, clear_timeouts, close_after_reject, read_frame, write_frame};
+use super::handshake_io::{
+    Step, StreamError, clear_timeouts, close_after_reject, make_blocking, read_frame, write_frame,
+};
 use crate::endpoint::Answering;
 use crate::{Endpoint, EntropyError, Link, fresh};
 
@@ -33,6 +35,7 @@ pub fn accept(
     availability: Availability,
     deadline: Instant,
 ) -> Result<Authenticated<Link>, AcceptFailure> {
+    make_blocking(&link, Step::Hello)?;
     let first = read_frame(&link, Step::Hello, deadline)?;
     let accepted = match endpoint.answering() {
         Answering::Authenticated(acceptor) => {

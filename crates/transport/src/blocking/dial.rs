@@ -6,7 +6,7 @@ use replink_frame::Status;
 use replink_handshake::{Authenticated, ChannelBinding, DialError, DialTarget, disabled};
 use thiserror::Error;
 
-use super::handshake_io::{Step, StreamError, clear_timeouts, read_frame, write_frame};
+use super::handshake_io::{Step, StreamError, clear_timeouts, make_blocking, read_frame, write_frame};
 use crate::endpoint::Dialing;
 use crate::{Endpoint, EntropyError, Link, fresh};
 
@@ -37,7 +37,7 @@ pub enum DialFailure {
 }
 
 /// Connects to the first of `addresses` that answers and shakes hands, all of it before
-/// `deadline`. A peer that does not know the offered key is asked again with the next (K-2), each
+/// `deadline`; an address that does not answer gets its equal share of the time. A peer that does not know the offered key is asked again with the next (K-2), each
 /// time over a new connection.
 ///
 /// # Errors
@@ -65,8 +65,10 @@ pub fn connect(
 
 fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Link, DialFailure> {
     let mut failure = DialFailure::NoAddress;
-    for &address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now());
+    for (&address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        // One that swallows everything leaves the others their share of the time.
+        let share = u32::try_from(untried).unwrap_or(u32::MAX);
+        let left = deadline.saturating_duration_since(Instant::now()) / share;
         let connected = if left.is_zero() {
             Err(io::Error::from(io::ErrorKind::TimedOut))
         } else {
@@ -91,6 +93,7 @@ pub fn dial(
     target: DialTarget,
     deadline: Instant,
 ) -> Result<Authenticated<Link>, DialFailure> {
+    make_blocking(&link, Step::Hello)?;
     let authenticated = match endpoint.dialing() {
         Dialing::Authenticated(dialer) => {
             let (mut waiting, hello) =

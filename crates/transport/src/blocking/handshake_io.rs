@@ -66,6 +66,12 @@ pub enum StreamError {
     },
 }
 
+/// A socket from a runtime may be set not to block. Waiting on it would then spin, and sending
+/// fail where it should wait.
+pub(super) fn make_blocking(link: &Link, step: Step) -> Result<(), StreamError> {
+    link.stream().set_nonblocking(false).map_err(|source| StreamError::Io { step, source })
+}
+
 /// Reads exactly one handshake frame (section 6: what is behind it stays in the socket).
 pub(super) fn read_frame(
     link: &Link,
@@ -150,6 +156,8 @@ fn time_left(deadline: Instant) -> Option<Duration> {
     deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
 }
 
+/// The timeout of a read or write is `WouldBlock`. `TimedOut` is the kernel giving the whole
+/// connection up.
 fn is_retry(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }

@@ -1,7 +1,8 @@
 use std::io;
 use std::time::Duration;
 
-use replink_handshake::Peer;
+use replink_frame::GoodbyeReason;
+use replink_handshake::{Control, Peer};
 use thiserror::Error;
 
 use crate::{Inbound, InboundError, Link, Received};
@@ -12,12 +13,17 @@ pub struct Receiver {
     link: Link,
     inbound: Inbound,
     received_bytes: u64,
+    /// Why the peer left, once it has said so.
+    left: Option<GoodbyeReason>,
 }
 
 /// Why nothing more comes.
 #[derive(Error, Debug)]
 #[non_exhaustive]
 pub enum LinkEnd {
+    /// The peer left with a goodbye, which was received before (section 4).
+    #[error("peer left: {0}")]
+    Left(GoodbyeReason),
     /// The peer closed the connection without a goodbye (section 4: it has been lost).
     #[error("peer closed the connection without a goodbye")]
     Closed,
@@ -34,7 +40,7 @@ pub enum LinkEnd {
 
 impl Receiver {
     pub(super) fn new(link: Link, inbound: Inbound) -> Self {
-        Self { link, inbound, received_bytes: 0 }
+        Self { link, inbound, received_bytes: 0, left: None }
     }
 
     /// The other end.
@@ -70,15 +76,19 @@ impl Receiver {
     pub fn receive(&mut self) -> Result<Option<Received<'_>>, LinkEnd> {
         if !self.inbound.is_ready()? {
             match self.inbound.read_from(&self.link) {
-                Ok(0) if self.inbound.is_at_frame_boundary() => return Err(LinkEnd::Closed),
-                Ok(0) => return Err(LinkEnd::Truncated),
+                Ok(0) if !self.inbound.is_at_frame_boundary() => return Err(LinkEnd::Truncated),
+                Ok(0) => return Err(self.left.map_or(LinkEnd::Closed, LinkEnd::Left)),
                 Ok(received) => self.received_bytes += received as u64,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    return Ok(None);
-                }
+                // The timeout of a read is this kind. `TimedOut` is the kernel giving the whole
+                // connection up, and is said once only.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.inbound.next()?)
+        let received = self.inbound.next()?;
+        if let Some(Received::Control(Control::Goodbye(reason))) = received {
+            self.left = Some(reason);
+        }
+        Ok(received)
     }
 }

@@ -5,7 +5,7 @@ use replink_frame::{GenericHeader, GoodbyeReason};
 use replink_handshake::Peer;
 use thiserror::Error;
 
-use crate::{Link, Outbound, SendError};
+use crate::{Link, Outbound, SendCause, SendError};
 
 /// The sending half of a link: a call returns when the socket has taken the bytes.
 #[derive(Debug)]
@@ -41,14 +41,22 @@ impl Sender {
         &self.link
     }
 
-    /// Sends a frame, and all that was queued before it.
+    /// Sends a frame, and all that was queued before it. A full queue is no reason to refuse it:
+    /// what waits goes out first.
     ///
     /// # Errors
     ///
-    /// [`SendFailure::Refused`] gives the frame back, and the link goes on;
+    /// [`SendFailure::Refused`] gives a frame back that no link could carry, and the link goes on;
     /// [`SendFailure::Io`] ends it.
     pub fn send(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendFailure> {
-        self.outbound.push(header, body)?;
+        match self.outbound.push(header, body) {
+            Err(refused) if matches!(refused.cause(), SendCause::Backpressure { .. }) => {
+                self.flush()?;
+                let (header, body) = refused.into_frame();
+                self.outbound.push(&header, body)?; // an empty queue takes any frame
+            }
+            result => result?,
+        }
         Ok(self.flush()?)
     }
 
@@ -56,7 +64,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError`] gives the frame back.
+    /// [`SendError`] gives the frame back; with [`SendCause::Backpressure`] until
+    /// [`Sender::flush`] made room.
     pub fn queue(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendError> {
         self.outbound.push(header, body)
     }

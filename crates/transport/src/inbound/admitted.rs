@@ -50,6 +50,8 @@ impl<'a> Admitted<'a> {
     /// keeps few small bodies for long should copy them.
     pub fn into_body(self) -> Bytes {
         match self.0 {
+            // No body keeps no buffer alive, and needs none.
+            Place::Ahead(frame) if frame.bytes().len() == HEADER_SIZE => Bytes::new(),
             Place::Ahead(frame) => {
                 let mut bytes = frame.take();
                 bytes.advance(HEADER_SIZE);

@@ -94,17 +94,26 @@ impl Inbound {
         direct + self.ahead.push(rest)
     }
 
-    /// Receives from `link` what it has, with one system call: the rest of a large body under
+    /// Receives from `link` what there is room for, with one system call: the rest of a large body under
     /// way straight into its buffer, and what is behind it into the read-ahead. Returns the bytes
     /// received; 0 is the end of the stream.
     ///
     /// # Errors
     ///
-    /// What the socket says; a system call that was interrupted is made again.
+    /// What the socket says; a system call that was interrupted is made again. With
+    /// [`io::ErrorKind::ResourceBusy`], this end's mistake: there is no room, for the caller has
+    /// yet to take what is here with [`Inbound::next`].
     pub fn read_from(&mut self, link: &Link) -> io::Result<usize> {
         let mut none = BytesMut::new();
         loop {
             let ahead = self.ahead.target();
+            if ahead.limit == 0 && self.direct.is_none() {
+                // A read without room gives 0, which would pass for the end of the stream.
+                return Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    "frames received before wait to be taken",
+                ));
+            }
             let direct = match &mut self.direct {
                 Some(direct) => sys::Target { buffer: &mut direct.body, limit: direct.missing },
                 None => sys::Target { buffer: &mut none, limit: 0 },

@@ -10,3 +10,8 @@ pub mod raw_peer;
 pub mod snapshot;
 pub mod vectors;
 pub mod watchdog;
+
+/// The README's program, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

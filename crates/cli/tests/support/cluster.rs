@@ -39,9 +39,9 @@ impl Cluster {
     }
 
     pub fn toml(&self, name: &str, auth: &str, link: &str) -> String {
-        let nodes: String = (0..3)
-            .map(|id| format!("[[cluster.nodes]]\nid = {id}\naddress = \"{}\"\n", self.addresses[id]))
-            .collect();
+        let node =
+            |id: usize| format!("[[cluster.nodes]]\nid = {id}\naddress = \"{}\"\n", self.addresses[id]);
+        let nodes = [0, 1, 2].map(node).concat();
         format!("[cluster]\nname = \"{name}\"\n[cluster.auth]\n{auth}\n[cluster.link]\n{link}\n{nodes}")
     }
 

@@ -165,7 +165,7 @@ impl Peer {
         self.send(&prepare, body);
     }
 
-    /// The next frame that is no LinkPing; pings are answered.
+    /// The next frame that is no `LinkPing`; pings are answered.
     pub fn receive(&mut self) -> (GenericHeader, Vec<u8>) {
         loop {
             let header = *GenericHeader::view(&read_frame(&mut self.stream));

@@ -1,0 +1,38 @@
+# What the gate runs.
+ci:
+    bash .ci/run
+
+# The README's test command.
+test:
+    cargo test --workspace
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, sources and advisories of all dependencies.
+deny:
+    cargo deny check
+
+# One fuzz target for some time: just fuzz acceptor 600
+fuzz target seconds="600":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# Every fuzz target for a short time.
+fuzz-smoke seconds="10":
+    for target in $(cargo +nightly fuzz list); do cargo +nightly fuzz run "$target" -- -max_total_time={{seconds}} || exit 1; done
+
+# The known states of the handshake, written anew after a deliberate change.
+snapshots:
+    UPDATE_SNAPSHOTS=1 cargo test -p replink-tests --test state_table
+
+# Micro benches of the codecs and the handshake.
+bench:
+    cargo bench -p replink-benches
+
+# The crates and the command with the oldest supported compiler, given as a path.
+msrv rustc="/usr/bin/rustc" cargo="/usr/bin/cargo":
+    RUSTC={{rustc}} CARGO_TARGET_DIR=target/msrv {{cargo}} check --locked -p replink-frame -p replink-handshake -p replink-transport -p replink

@@ -9,7 +9,8 @@ use replink_frame::{
 };
 use replink_handshake::{
     App, Authenticated, Availability, AwaitFinish, ChannelBinding, Control, ControlError, DialError,
-    DialTarget, Dialer, Key, KeyRing, Nonce, Receiving, Rejected, Secret, Sending, cluster_id, disabled,
+    DialTarget, Dialer, Key, KeyRing, Nonce, PeerReject, Receiving, Rejected, Secret, Sending, cluster_id,
+    disabled,
 };
 use replink_tests::fixtures::{OTHER_SECRET, Run, SECRET, Sides, fresh, late_reject, ring, supports};
 use replink_tests::forge::{Dir, Forge, sign_control, subkey};
@@ -515,6 +516,18 @@ fn all_zero_nonces() {
         hello.fields_mut().nonce = [0; 32];
         let rejected = sides.answer(hello.bytes()).unwrap_err();
         assert_eq!(rejected.rejection().status, Status::AUTH_REQUIRED);
+    }
+
+    // A reject without a nonce is a hint, even with a right MAC (H-7).
+    let sides = Sides::new(Version::V2);
+    let (_, hello) = sides.dial();
+    for (nonce, authenticated) in [([0; 32], false), ([5; 32], true)] {
+        let mut reject = Challenge::new(hello.cluster(), ReplicaId(2), Version::V2);
+        reject.fields_mut().status = Status::BUSY;
+        reject.fields_mut().nonce = nonce;
+        let error = dial_error(&sides, &forge.sign_challenge(hello.bytes(), reject));
+        let (status, retry_after_ms, from) = (Status::BUSY, 0, ReplicaId(2));
+        assert_eq!(error, DialError::Rejected(PeerReject { status, retry_after_ms, authenticated, from }));
     }
 }
 

@@ -1,7 +1,5 @@
 use core::ops::Deref;
 
-use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
-
 use crate::header::{HEADER_SIZE_U32, RESERVED_COMMAND_OFFSET, RESERVED_FRAME_OFFSET};
 use crate::{ClusterId, CommandClass, FrameError, GenericHeader};
 
@@ -10,11 +8,10 @@ use crate::{ClusterId, CommandClass, FrameError, GenericHeader};
 ///
 /// It dereferences to [`GenericHeader`]. Only a check makes one, so a handshake or control
 /// frame can't be passed for it.
-#[derive(FromBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(transparent)]
-pub struct ReplicatedHeader(GenericHeader);
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplicatedHeader<'a>(&'a GenericHeader);
 
-impl ReplicatedHeader {
+impl<'a> ReplicatedHeader<'a> {
     /// Checks what must hold for every embedder's frame, in either direction.
     ///
     /// `frame_limit` is in bytes, header included.
@@ -23,7 +20,11 @@ impl ReplicatedHeader {
     ///
     /// The first rule that the header breaks, in the order size (F-1), cluster (F-3), command
     /// (section 1.1), reserved bytes (section 1).
-    pub fn check(header: &GenericHeader, cluster: ClusterId, frame_limit: u32) -> Result<&Self, FrameError> {
+    pub fn check(
+        header: &'a GenericHeader,
+        cluster: ClusterId,
+        frame_limit: u32,
+    ) -> Result<Self, FrameError> {
         check_size(header, frame_limit)?;
         check_cluster(header, cluster)?;
         if header.command.class() != CommandClass::Embedder {
@@ -31,15 +32,15 @@ impl ReplicatedHeader {
         }
         match header.first_nonzero(RESERVED_FRAME_OFFSET, RESERVED_COMMAND_OFFSET) {
             Some(offset) => Err(FrameError::UnusedByte { offset }),
-            None => Ok(zerocopy::transmute_ref!(header)),
+            None => Ok(Self(header)),
         }
     }
 }
 
-impl Deref for ReplicatedHeader {
+impl Deref for ReplicatedHeader<'_> {
     type Target = GenericHeader;
     fn deref(&self) -> &GenericHeader {
-        &self.0
+        self.0
     }
 }
 

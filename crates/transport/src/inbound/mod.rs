@@ -206,7 +206,7 @@ impl Inbound {
             let mut body = BytesMut::with_capacity(body_len);
             body.extend_from_slice(behind);
             let (missing, arrived) = (body_len - behind.len(), HEADER_SIZE + behind.len());
-            self.direct_header = **header;
+            self.direct_header = *header;
             self.direct = Some(DirectBody { body, missing });
             self.ahead.consume(arrived);
         }

@@ -263,7 +263,7 @@ fn a_frame_of_the_embedders_without_a_handshake() {
     watched(|| {
         let target = Target::new();
         let unknown = Status::UNKNOWN_COMMAND;
-        for body in [0, 1000, 1 << 20] {
+        for body in [0, 1000, 1 << 20, 12 << 20] {
             let size = u32::try_from(256 + body).unwrap();
             let prepare = changed(insider().frame(command::PREPARE), at::SIZE, &size.to_le_bytes());
             let rejection = target.rejects(unknown, unknown, |link| {

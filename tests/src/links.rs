@@ -45,13 +45,17 @@ impl Sources for NoSources {
 
 /// Replica `replica` with these settings of `[cluster.auth]` and `[cluster.link]`.
 pub fn endpoint_with(replica: u8, auth: &str, link: &str) -> Endpoint {
+    Endpoint::new(&config_with(auth, link), ReplicaId(replica), 7, 0x1000 + u64::from(replica)).unwrap()
+}
+
+/// The configuration of the cluster with these settings of `[cluster.auth]` and `[cluster.link]`.
+pub fn config_with(auth: &str, link: &str) -> Config {
     let node =
         |id: u8| format!("[[cluster.nodes]]\nid = {id}\naddress = \"127.0.0.1:{}\"\n", 7400 + u16::from(id));
     let nodes = REPLICAS.map(node).concat();
     let text =
         format!("[cluster]\nname = \"orders\"\n[cluster.auth]\n{auth}\n[cluster.link]\n{link}\n{nodes}");
-    let config = Config::parse(&text, Path::new("/cluster.toml"), &NoSources).unwrap();
-    Endpoint::new(&config, ReplicaId(replica), 7, 0x1000 + u64::from(replica)).unwrap()
+    Config::parse(&text, Path::new("/cluster.toml"), &NoSources).unwrap()
 }
 
 /// Replica `replica` with these settings of `[cluster.auth]`.

@@ -106,6 +106,12 @@ impl<'a> RawPeer<'a> {
     pub fn finish(&self, hello: &Frame, challenge: &Frame) -> Frame {
         let mut finish = self.frame(command::FINISH);
         self.identify(&mut finish);
+        self.sign_finish(hello, challenge, finish)
+    }
+
+    /// The Finish with a right MAC, whatever else it says.
+    pub fn sign_finish(&self, hello: &Frame, challenge: &Frame, mut finish: Frame) -> Frame {
+        put(&mut finish, at::MAC, &[0; 32]);
         let mac = if self.version == 1 {
             self.mac_v1(hello, challenge, Dir::Dialer)
         } else {
@@ -156,7 +162,21 @@ impl<'a> RawPeer<'a> {
 
     /// A control frame from this peer with a right MAC (section 4). `label` is K-5's direction.
     pub fn control(&self, session: &[u8; 32], label: &str, command: u8, counter: u64, echo: u64) -> Frame {
+        self.control_of(session, label, command, counter, echo, 0)
+    }
+
+    /// The same of a peer that runs `release`.
+    pub fn control_of(
+        &self,
+        session: &[u8; 32],
+        label: &str,
+        command: u8,
+        counter: u64,
+        echo: u64,
+        release: u32,
+    ) -> Frame {
         let mut frame = self.frame(command);
+        put(&mut frame, 56, &release.to_le_bytes());
         put(&mut frame, 128, &counter.to_le_bytes());
         put(&mut frame, 136, &echo.to_le_bytes());
         let key = subkey(session, &format!("control {label}"));

@@ -47,6 +47,13 @@ pub enum EndpointError {
     /// is so.
     #[error("authentication is enabled, but there is no key; set cluster.auth.shared_secret_file")]
     NoKey,
+    /// A setting is required that no link of this endpoint can have. A configuration that was
+    /// read from a file never asks for one.
+    #[error("{setting} is \"required\", which no link of this configuration can have")]
+    Unavailable {
+        /// The setting.
+        setting: &'static str,
+    },
 }
 
 impl Endpoint {
@@ -63,6 +70,7 @@ impl Endpoint {
         incarnation: u64,
     ) -> Result<Self, EndpointError> {
         config.node(replica).ok_or(EndpointError::UnknownReplica(replica))?;
+        check_required(config)?;
         let (auth, link) = (&config.auth, &config.link);
         let roster = config.roster();
         let local = Local { app: auth.app.clone(), cluster: config.cluster, replica, release, incarnation };
@@ -137,5 +145,20 @@ impl Endpoint {
 
     pub(crate) fn answering(&self) -> &Answering {
         &self.answering
+    }
+}
+
+/// Nobody goes without the protection that they require, wherever the configuration came from.
+fn check_required(config: &Config) -> Result<(), EndpointError> {
+    let (auth, link) = (&config.auth, &config.link);
+    let has_flags = auth.enabled && auth.version == Version::V2; // H-12, H-13
+    let settings = [
+        ("cluster.link.sealed", link.sealed, false), // not in this version
+        ("cluster.link.encryption", link.encryption, false),
+        ("cluster.link.forward_secrecy", link.forward_secrecy, has_flags),
+    ];
+    match settings.into_iter().find(|&(_, policy, possible)| policy == Policy::Required && !possible) {
+        Some((setting, _, _)) => Err(EndpointError::Unavailable { setting }),
+        None => Ok(()),
     }
 }

@@ -126,8 +126,10 @@ pub(super) fn clear_timeouts(link: &Link, step: Step) -> Result<(), StreamError>
     link.stream().set_write_timeout(None).map_err(failed)
 }
 
-/// What a refused peer may still have under way to us, in bytes and time.
-const LINGER_BYTES_MAX: usize = 64 * 1024;
+/// What a refused peer may still have under way to us, in bytes and time: someone who takes us
+/// for an end without authentication may be in the middle of a large body, and reads our reject
+/// only after it.
+const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Closes after a reject so that the peer gets to read it: closing with unread bytes in the
@@ -135,7 +137,7 @@ const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
 pub(super) fn close_after_reject(link: &Link, deadline: Instant) {
     let deadline = deadline.min(Instant::now() + LINGER_TIME_MAX);
     let _ = link.stream().shutdown(std::net::Shutdown::Write);
-    let mut scratch = [0; 1024];
+    let mut scratch = [0; 16 * 1024];
     let mut discarded = 0;
     while discarded < LINGER_BYTES_MAX {
         let Some(left) = time_left(deadline) else { return };

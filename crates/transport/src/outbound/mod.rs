@@ -122,7 +122,7 @@ impl Outbound {
     }
 
     fn has_room_for_control(&self) -> bool {
-        self.queued_frames() < self.limits.queue_frames as usize + CONTROL_FRAMES_MAX
+        self.queued_frames() < (self.limits.queue_frames as usize).saturating_add(CONTROL_FRAMES_MAX)
     }
 
     fn push_control(&mut self, frame: &ControlFrame) {

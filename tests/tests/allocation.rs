@@ -140,6 +140,20 @@ fn a_larger_body_is_one_allocation_of_its_size() {
 }
 
 #[test]
+fn a_larger_body_that_came_whole_is_lent_in_place() {
+    let mut inbound = inbound(LinkKind::V2, 1 << 20);
+    let bytes = wire(&plain(100_000, 1));
+    let counted = counted(|| {
+        for _ in 0..10 {
+            assert_eq!(inbound.push(&bytes), bytes.len());
+            let Some(Received::Frame(admitted)) = inbound.next().unwrap() else { panic!("no frame") };
+            assert_eq!(admitted.body().len(), 100_000);
+        }
+    });
+    assert_eq!(counted, Counted::default());
+}
+
+#[test]
 fn nothing_is_allocated_for_a_frame_before_its_header_was_checked() {
     // F-1, F-3
     let limit = 1 << 20;

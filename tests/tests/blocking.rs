@@ -32,6 +32,11 @@ fn both_ends_know_each_other_in_both_versions() {
             let (theirs, ours) = (dialed.peer(), accepted.peer());
             assert_eq!((theirs.replica, theirs.role), (ReplicaId(ACCEPTOR), Role::Dialer));
             assert_eq!((ours.replica, ours.role), (ReplicaId(0), Role::Acceptor));
+            // The handshake's deadline is not the link's.
+            for link in [dialed.link(), accepted.link()] {
+                let stream = link.stream();
+                assert_eq!((stream.read_timeout().unwrap(), stream.write_timeout().unwrap()), (None, None));
+            }
             for peer in [theirs, ours] {
                 assert_eq!((peer.version, peer.flags, peer.lane), (version, Flags::NONE, 0));
                 assert!(matches!(peer.authentication, Authentication::PreSharedKey(_)));

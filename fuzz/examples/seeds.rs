@@ -1,0 +1,122 @@
+//! Writes the seeds of every target into `corpus/`, made from the known answers.
+//!
+//! `cargo run --example seeds` in `fuzz/`. Seeds of an input format that changed are to be made
+//! anew and minimized with the rest, see `README.md`.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let vectors: Vec<Value> = ["handshake_v1.json", "handshake_v2.json"]
+        .iter()
+        .flat_map(|name| {
+            let text =
+                fs::read_to_string(root.join("../tests/vectors").join(name)).expect("the known answers");
+            serde_json::from_str::<Vec<Value>>(&text).expect("a list of known answers")
+        })
+        .collect();
+    write(root, "frame_parse", vectors.iter().flat_map(frames));
+    write(root, "acceptor", acceptor(&vectors).into_iter());
+}
+
+/// Connects with what was recorded and answers with what was recorded; with and without
+/// authentication, in every availability.
+fn acceptor(vectors: &[Value]) -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for vector in vectors {
+        let node = Node { replica: number(vector, "acceptor") as u8, ..Node::of(vector) };
+        let [hello, finish] = ["hello", "finish"].map(|name| raw(&unhex(&vector[name])));
+        for switches in [1, 2] {
+            let knobs = Node { switches: node.switches | switches, ..node }.knobs();
+            let mut seed = [&knobs[..], &[0, 0], &hello].concat();
+            if switches == 1 {
+                seed.extend([&[1][..], &finish].concat());
+            }
+            seeds.push(seed);
+        }
+    }
+    for switches in 0..128 {
+        let node = Node { replica: 3, switches, supported: 7, ..Node::default() };
+        for base in 0..9 {
+            let connect = [&[0, (switches ^ base) % 4][..], &[250, 0, 0, 0][..], &pooled(base, &[])].concat();
+            let answer = [&[1][..], &pooled(base + 2, &[])].concat();
+            seeds.push([node.knobs(), connect, answer].concat());
+        }
+    }
+    seeds
+}
+
+/// A node's configuration as the targets read it.
+#[derive(Clone, Copy, Default)]
+struct Node {
+    replica: u8,
+    switches: u8,
+    keys: u8,
+    supported: u16,
+    required: u16,
+    release: u32,
+    incarnation: u64,
+}
+
+impl Node {
+    fn of(vector: &Value) -> Self {
+        Self {
+            switches: (number(vector, "mode") as u8) << 2,
+            supported: number(vector, "flags") as u16,
+            release: number(vector, "release") as u32,
+            ..Self::default()
+        }
+    }
+
+    fn knobs(&self) -> Vec<u8> {
+        let mut knobs = vec![self.replica, self.switches, self.keys];
+        knobs.extend([self.supported, self.required].iter().flat_map(|flags| flags.to_le_bytes()));
+        knobs.extend(self.release.to_le_bytes());
+        knobs.extend(self.incarnation.to_le_bytes());
+        knobs
+    }
+}
+
+/// A number of a known answer; 0 where a version 1 one has none.
+fn number(vector: &Value, name: &str) -> u64 {
+    vector.get(name).map_or(0, |value| value.as_u64().expect("a number"))
+}
+
+/// A frame of input as it is.
+fn raw(frame: &[u8]) -> Vec<u8> {
+    [&[0], frame, &[0]].concat()
+}
+
+/// A frame of the pool, changed.
+fn pooled(index: u8, changes: &[&[u8]]) -> Vec<u8> {
+    [&[index + 1, changes.len() as u8], &changes.concat()[..]].concat()
+}
+
+/// Every header in a known answer.
+fn frames(vector: &Value) -> Vec<Vec<u8>> {
+    let named = ["hello", "challenge", "finish", "reject_busy", "goodbye"];
+    let mut frames: Vec<_> = named.iter().filter_map(|name| vector.get(name)).map(unhex).collect();
+    let batches = vector.get("sealed_batches").and_then(Value::as_array);
+    for frame in batches.into_iter().flatten().flat_map(|batch| batch["frames"].as_array()).flatten() {
+        frames.extend([unhex(&frame["header"]), unhex(&frame["sealed_header"])]);
+    }
+    frames
+}
+
+fn unhex(text: &Value) -> Vec<u8> {
+    let text = text.as_str().expect("hexadecimal text");
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("a byte")).collect()
+}
+
+/// A seed is named by its hash, as the fuzzer names its own.
+fn write(root: &Path, target: &str, seeds: impl Iterator<Item = Vec<u8>>) {
+    let folder = root.join("corpus").join(target);
+    fs::create_dir_all(&folder).expect("a folder for the seeds");
+    for seed in seeds {
+        let name = blake3::hash(&seed).to_hex();
+        fs::write(folder.join(&name[..40]), seed).expect("a seed");
+    }
+}

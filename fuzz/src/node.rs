@@ -1,0 +1,418 @@
+//! The nodes under test, and what the protocol has them say.
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, LazyLock};
+
+use arbitrary::{Arbitrary, Unstructured};
+use replink_frame::{ClusterId, Flags, ReplicaId, Version};
+use replink_handshake::{
+    Acceptor, AcceptorConfig, App, Availability, ChannelBinding, Dialer, DialerConfig, EphemeralSecret,
+    FlagPolicy, Fresh, Key, KeyRing, Local, Nonce, Rejected, Rejection, Roster, Secret,
+};
+
+use crate::frame_parse::handshake_fault;
+use crate::mac::{Binding, Keys, same};
+use crate::patch::byte;
+use crate::wire::{self, Frame, HandshakeFault, Said};
+
+/// The first is that of some known answers.
+const SECRETS: [&[u8]; 3] = [
+    b"0123456789abcdef0123456789abcdef",
+    b"another secret, which is as long as it must be",
+    b"a third secret, for a rotation within a rotation",
+];
+
+/// The cluster `orders`, that of some known answers.
+pub static CLUSTER: LazyLock<[u8; 16]> =
+    LazyLock::new(|| blake3::hash(b"orders").as_bytes()[..16].try_into().expect("sixteen bytes"));
+static KEYS: LazyLock<[Keys; 3]> = LazyLock::new(|| SECRETS.map(Keys::new));
+static RINGS: LazyLock<[Arc<KeyRing>; 9]> = LazyLock::new(|| {
+    std::array::from_fn(|index| {
+        let derive =
+            |secret: &[u8]| Key::derive(&App::default(), &Secret::new(secret.to_vec()).expect("long"));
+        let (first, rest) = ring(index);
+        Arc::new(KeyRing::new(derive(SECRETS[first]), rest.map(|key| derive(SECRETS[key]))))
+    })
+});
+
+/// Which secrets the rings are made of: the offered one, and the others.
+fn ring(index: usize) -> (usize, impl Iterator<Item = usize>) {
+    let (first, count) = (index % 3, index / 3);
+    (first, (1..=count).map(move |step| (first + step) % 3))
+}
+
+/// A node's configuration, straight from the input.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Knobs {
+    pub replica: u8,
+    /// Bit 0 version 1, bit 1 no authentication, bit 2 inside of TLS, bits 3 and 4 the roster,
+    /// bits 5 and 6 the releases that are talked to.
+    pub switches: u8,
+    /// Which ring.
+    pub keys: u8,
+    pub supported: u16,
+    pub required: u16,
+    pub release: u32,
+    pub incarnation: u64,
+}
+
+impl Knobs {
+    pub fn read(input: &mut Unstructured<'_>) -> Self {
+        input.arbitrary().expect("integers come from any input, zero from none")
+    }
+
+    fn switch(&self, bit: u8) -> bool {
+        self.switches >> bit & 1 != 0
+    }
+
+    /// As an acceptor the lowest version, as a dialer the one to ask for.
+    pub fn v1(&self) -> bool {
+        self.switch(0)
+    }
+
+    pub fn disabled(&self) -> bool {
+        self.switch(1)
+    }
+
+    pub fn binding(&self) -> Binding {
+        let bound = self.switch(2);
+        Binding { mode: bound.into(), exporter: [if bound { 0xab } else { 0 }; 32] }
+    }
+
+    pub fn channel_binding(&self) -> ChannelBinding {
+        let Binding { mode, exporter } = self.binding();
+        if mode == 0 { ChannelBinding::None } else { ChannelBinding::TlsExporter(exporter) }
+    }
+
+    pub fn on_roster(&self, id: u8) -> bool {
+        match self.switches >> 3 & 3 {
+            0 => true,
+            1 => id < 6,
+            2 => id % 2 == 0,
+            _ => false,
+        }
+    }
+
+    pub fn roster(&self) -> Roster {
+        (0..=u8::MAX).filter(|&id| self.on_roster(id)).map(ReplicaId).collect()
+    }
+
+    pub fn releases(&self) -> RangeInclusive<u32> {
+        match self.switches >> 5 & 3 {
+            0 => 0..=u32::MAX,
+            1 => 1..=1,
+            2 => 5..=9,
+            _ => RangeInclusive::new(9, 5),
+        }
+    }
+
+    pub fn offered(&self) -> u16 {
+        self.supported | self.required
+    }
+
+    /// The keys of the ring, the offered one first.
+    pub fn keys(&self) -> impl Iterator<Item = Keys> {
+        let (first, rest) = ring(usize::from(self.keys) % 9);
+        std::iter::once(first).chain(rest).map(|key| KEYS[key])
+    }
+
+    pub fn key(&self, id: &[u8]) -> Option<Keys> {
+        self.keys().find(|key| key.id == id)
+    }
+
+    pub fn local(&self) -> Local {
+        Local {
+            app: App::default(),
+            cluster: ClusterId(*CLUSTER),
+            replica: ReplicaId(self.replica),
+            release: self.release,
+            incarnation: self.incarnation,
+        }
+    }
+
+    fn version(&self) -> Version {
+        if self.v1() { Version::V1 } else { Version::V2 }
+    }
+
+    fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&RINGS[usize::from(self.keys) % 9])
+    }
+
+    fn policy(&self) -> FlagPolicy {
+        FlagPolicy { supported: Flags(self.supported), required: Flags(self.required) }
+    }
+
+    pub fn acceptor(&self) -> Acceptor {
+        Acceptor::new(AcceptorConfig {
+            local: self.local(),
+            ring: self.ring(),
+            roster: self.roster(),
+            min_version: self.version(),
+            flags: self.policy(),
+            releases: self.releases(),
+        })
+    }
+
+    pub fn dialer(&self) -> Dialer {
+        Dialer::new(DialerConfig {
+            local: self.local(),
+            ring: self.ring(),
+            version: self.version(),
+            flags: self.policy(),
+            releases: self.releases(),
+        })
+    }
+
+    /// A frame of this node.
+    pub fn said(&self, command: u8, v2: bool) -> Said {
+        Said {
+            command,
+            v2,
+            cluster: *CLUSTER,
+            sender: self.replica,
+            release: self.release,
+            incarnation: self.incarnation,
+            ..Said::default()
+        }
+    }
+
+    /// The Hello of this node as a dialer.
+    pub fn hello(&self, v2: bool, key: &Keys, lane: u16, draw: &Draw) -> Frame {
+        let flags = self.offered();
+        let ephemeral = if v2 && flags & wire::SHARE != 0 { draw.share() } else { [0; 32] };
+        let hello = self.said(wire::HELLO, v2);
+        Said { nonce: draw.nonce, flags, key_id: key.id, ephemeral, lane, ..hello }.frame()
+    }
+
+    /// H-11: the key that the handshake goes on with, or the status that the Hello is refused with.
+    pub fn judge_hello(&self, frame: &Frame, availability: Availability) -> Result<Keys, u8> {
+        if let Some(fault) = wire::handshake_fault(frame, wire::HELLO) {
+            return Err(fault.status());
+        }
+        let v2 = frame[wire::VERSION] == 2;
+        let anonymous = wire::is_zero(&frame[wire::NONCE]);
+        let sender = frame[wire::REPLICA];
+        let refused = [
+            (!v2 && !self.v1() && !anonymous, 6), // H-12: an anonymous one learns of auth_required
+            (frame[wire::CLUSTER] != *CLUSTER, 2),
+            (sender >= self.replica, 3),
+            (!self.on_roster(sender), 8),
+            (anonymous, 4),
+        ];
+        if let Some((_, status)) = refused.iter().find(|(refused, _)| *refused) {
+            return Err(*status);
+        }
+        let key = if v2 { self.key(&frame[wire::KEY_ID]) } else { self.keys().next() }.ok_or(7)?;
+        let refused = [
+            (v2 && !self.releases().contains(&wire::u32_at(frame, wire::RELEASE)), 12),
+            (wire::u16_at(frame, wire::FLAGS) & self.required != self.required, 13),
+            (matches!(availability, Availability::Busy { .. }), 9),
+            (matches!(availability, Availability::Draining { .. }), 10),
+        ];
+        match refused.iter().find(|(refused, _)| *refused) {
+            Some((_, status)) => Err(*status),
+            None => Ok(key),
+        }
+    }
+
+    /// The challenge that a Hello is answered with.
+    pub fn challenge(&self, hello: &Frame, key: &Keys, draw: &Draw) -> Frame {
+        let v2 = hello[wire::VERSION] == 2;
+        let mut flags = wire::u16_at(hello, wire::FLAGS) & self.offered();
+        if flags & wire::ENCRYPTED != 0 && self.required & wire::SEALED == 0 {
+            flags &= !wire::SEALED; // section 6
+        }
+        let ephemeral = if v2 && flags & wire::SHARE != 0 { draw.share() } else { [0; 32] };
+        let lane = wire::u16_at(hello, wire::LANE);
+        let said = self.said(wire::CHALLENGE, v2);
+        let mut frame = Said { nonce: draw.nonce, flags, key_id: key.id, ephemeral, lane, ..said }.frame();
+        let mac = if v2 {
+            key.acceptor(hello, &frame, self.binding())
+        } else {
+            key.v1(hello, &frame, self.replica, self.binding(), 2)
+        };
+        frame[wire::MAC].copy_from_slice(&mac);
+        frame
+    }
+
+    /// The reject that a peer is owed whose first frame was `first`, proved with `key` if there
+    /// is one (H-7).
+    pub fn reject(&self, first: &Frame, refusal: Refusal, key: Option<Keys>, nonce: [u8; 32]) -> Frame {
+        let version = if first[wire::COMMAND] == wire::HELLO { first[wire::VERSION] } else { 0 };
+        let mut said = self.said(wire::CHALLENGE, version == 2);
+        said.status = refusal.status;
+        match version {
+            0 if refusal.status > 5 => said.status = 1,
+            2 => {
+                said.retry_after = refusal.retry_after;
+                said.key_id = wire::array(first, wire::KEY_ID);
+                said.lane = wire::u16_at(first, wire::LANE);
+                if let Some(key) = key {
+                    said.nonce = nonce;
+                    said.mac = key.acceptor(first, &said.frame(), self.binding());
+                }
+            }
+            _ => {}
+        }
+        let mut frame = said.frame();
+        frame[wire::VERSION] = version;
+        frame
+    }
+
+    /// What a Finish is answered with: the X25519 secret of K-4, or the status of the late reject.
+    pub fn judge_finish(
+        &self,
+        hello: &Frame,
+        challenge: &Frame,
+        finish: &Frame,
+        key: &Keys,
+        draw: &Draw,
+    ) -> Result<[u8; 32], u8> {
+        if let Some(fault) = wire::handshake_fault(finish, wire::FINISH) {
+            return Err(fault.status());
+        }
+        let v2 = hello[wire::VERSION] == 2;
+        let mac = if v2 {
+            key.dialer(hello, challenge, finish, self.binding())
+        } else {
+            key.v1(hello, challenge, self.replica, self.binding(), 1)
+        };
+        let repeats = |from: &Frame, field: std::ops::Range<usize>| finish[field.clone()] == from[field];
+        let refused = [
+            (finish[wire::VERSION] != hello[wire::VERSION], 6),
+            (finish[wire::CLUSTER] != *CLUSTER, 2),
+            (finish[wire::REPLICA] != hello[wire::REPLICA], 3),
+            (!same(&finish[wire::MAC], mac), 5),
+            (!repeats(challenge, wire::FLAGS), 14),
+            (!repeats(hello, wire::KEY_ID) || !repeats(hello, wire::LANE), 14),
+            (!repeats(hello, wire::INCARNATION) || !repeats(hello, wire::RELEASE), 14),
+        ];
+        if let Some((_, status)) = refused.iter().find(|(refused, _)| *refused) {
+            return Err(*status);
+        }
+        if wire::u16_at(challenge, wire::FLAGS) & wire::SHARE == 0 {
+            return Ok([0; 32]);
+        }
+        draw.agree(hello).ok_or(14)
+    }
+
+    /// The Finish that a challenge is answered with.
+    pub fn finish(&self, hello: &Frame, challenge: &Frame, key: &Keys) -> Frame {
+        let v2 = hello[wire::VERSION] == 2;
+        let said = Said {
+            flags: wire::u16_at(challenge, wire::FLAGS),
+            key_id: key.id,
+            lane: wire::u16_at(hello, wire::LANE),
+            ..self.said(wire::FINISH, v2)
+        };
+        let mut frame = said.frame();
+        let mac = if v2 {
+            key.dialer(hello, challenge, &frame, self.binding())
+        } else {
+            key.v1(hello, challenge, challenge[wire::REPLICA], self.binding(), 1)
+        };
+        frame[wire::MAC].copy_from_slice(&mac);
+        frame
+    }
+
+    /// Checks every byte and every word of a refusal; the reject frame that it owes the peer.
+    pub fn check_rejected(
+        &self,
+        rejected: Rejected<()>,
+        first: &Frame,
+        fault: Option<HandshakeFault>,
+        refusal: Refusal,
+        key: Option<Keys>,
+        nonce: [u8; 32],
+    ) -> Frame {
+        let ((), reply, rejection) = rejected.into_parts();
+        assert_eq!(reply, self.reject(first, refusal, key, nonce), "{rejection}");
+        assert_ne!(reply[wire::STATUS], 0, "a reject has a status");
+        let hello = first[wire::COMMAND] == wire::HELLO;
+        let authenticated = hello && first[wire::VERSION] == 2 && key.is_some();
+        assert_eq!(authenticated, !wire::is_zero(&reply[wire::MAC]));
+        if matches!(reply[wire::VERSION], 0 | 2) {
+            assert_eq!(wire::handshake_fault(&reply, wire::CHALLENGE), None);
+            assert!(replink_frame::Challenge::parse(&reply).is_ok());
+        }
+        if reply[wire::VERSION] == 0 {
+            assert!(wire::is_zero(&reply[wire::VERSION..]) && wire::is_zero(&reply[128..wire::STATUS]));
+            assert!(reply[wire::STATUS] <= 5 && wire::is_zero(&reply[wire::RELEASE]));
+        }
+        let Rejection { status, claimed, authenticated: proved, frame_error } = rejection;
+        assert_eq!(status.0, refusal.status);
+        assert_eq!(claimed, hello.then_some(ReplicaId(first[wire::REPLICA])));
+        assert_eq!(proved, authenticated);
+        assert_eq!(frame_error.map(handshake_fault), fault);
+        assert!(!rejection.to_string().is_empty());
+        reply
+    }
+}
+
+/// Why a peer is refused.
+#[derive(Clone, Copy)]
+pub struct Refusal {
+    pub status: u8,
+    pub retry_after: u32,
+}
+
+impl From<u8> for Refusal {
+    fn from(status: u8) -> Self {
+        Self { status, retry_after: 0 }
+    }
+}
+
+impl Refusal {
+    /// With the delay that `availability` names.
+    pub fn of_hello(status: u8, availability: Availability) -> Self {
+        let retry_after = match (status, availability) {
+            (9, Availability::Busy { retry_after_ms }) => retry_after_ms,
+            (10, Availability::Draining { retry_after_ms }) => retry_after_ms,
+            _ => 0,
+        };
+        Self { status, retry_after }
+    }
+}
+
+/// The randomness of one side of one handshake; no two of a run are the same.
+#[derive(Clone, Copy)]
+pub struct Draw {
+    pub nonce: [u8; 32],
+    exponent: [u8; 32],
+}
+
+impl Draw {
+    /// The `count`-th of `side`, which isn't 0.
+    pub fn new(side: u8, count: u8) -> Self {
+        let (mut nonce, mut exponent) = ([side; 32], [side ^ 0x55; 32]);
+        nonce[31] = count;
+        exponent[1] = count;
+        Self { nonce, exponent }
+    }
+
+    pub fn fresh(&self) -> Fresh {
+        Fresh {
+            nonce: Nonce::new(self.nonce).expect("not zero"),
+            ephemeral: EphemeralSecret::new(self.exponent),
+        }
+    }
+
+    pub fn share(&self) -> [u8; 32] {
+        x25519_dalek::x25519(self.exponent, x25519_dalek::X25519_BASEPOINT_BYTES)
+    }
+
+    /// K-4: the secret shared with the sender of `frame`, unless it is all zero.
+    pub fn agree(&self, frame: &Frame) -> Option<[u8; 32]> {
+        let shared = x25519_dalek::x25519(self.exponent, wire::array(frame, wire::EPHEMERAL));
+        (shared != [0; 32]).then_some(shared)
+    }
+}
+
+/// From one or five bytes of input.
+pub fn availability(input: &mut Unstructured<'_>) -> Availability {
+    match byte(input) % 4 {
+        2 => Availability::Busy { retry_after_ms: input.arbitrary().unwrap_or(0) },
+        3 => Availability::Draining { retry_after_ms: input.arbitrary().unwrap_or(0) },
+        _ => Availability::Open,
+    }
+}

@@ -20,6 +20,7 @@ fn main() {
         .collect();
     write(root, "frame_parse", vectors.iter().flat_map(frames));
     write(root, "acceptor", acceptor(&vectors).into_iter());
+    write(root, "dialer", dialer(&vectors).into_iter());
 }
 
 /// Connects with what was recorded and answers with what was recorded; with and without
@@ -44,6 +45,44 @@ fn acceptor(vectors: &[Value]) -> Vec<Vec<u8>> {
             let connect = [&[0, (switches ^ base) % 4][..], &[250, 0, 0, 0][..], &pooled(base, &[])].concat();
             let answer = [&[1][..], &pooled(base + 2, &[])].concat();
             seeds.push([node.knobs(), connect, answer].concat());
+        }
+    }
+    seeds
+}
+
+/// Dials and gets what was recorded; on an established link too.
+fn dialer(vectors: &[Value]) -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for vector in vectors {
+        let (peer, lane) = (number(vector, "acceptor") as u8, number(vector, "lane") as u16);
+        let v1 = u8::from(vector.get("session").is_none());
+        let node = Node { replica: number(vector, "dialer") as u8, ..Node::of(vector) };
+        let knobs = Node { switches: node.switches | v1, ..node }.knobs();
+        let target = [&[peer][..], &lane.to_le_bytes(), &[0]].concat();
+        let mut seed = [&knobs[..], &target].concat();
+        for frame in frames(vector).iter().take(5) {
+            seed.extend([&[0][..], &raw(frame)].concat());
+        }
+        seeds.push(seed);
+    }
+    for switches in 0..128 {
+        let supported = if switches & 1 == 0 { 7 } else { 0 };
+        let node = Node { replica: 3, switches, supported, ..Node::default() };
+        let target = [4, 0, 0, 0, 0];
+        // Without authentication there is a link at once, with frames to deliver.
+        let deliver: &[u8] = if switches & 2 == 0 { &[3] } else { &[] };
+        for base in 0..10 {
+            let dial = [&[0][..], &pooled(base, &[])].concat();
+            let up = [2];
+            let mut seed = [node.knobs(), target[..4].to_vec()].concat();
+            if switches & 2 == 0 {
+                seed.extend([&dial[..], &up].concat());
+            }
+            for base in base..base + 8 {
+                seed.extend([deliver, &[1], &pooled(base + 5, &[])].concat());
+                seed.extend([deliver, &[0], &[base; 9]].concat());
+            }
+            seeds.push(seed);
         }
     }
     seeds

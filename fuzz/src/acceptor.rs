@@ -6,13 +6,11 @@ use replink_frame::{GenericHeader, Version};
 use replink_handshake::{Authentication, AwaitFinish, Peer, Role, disabled};
 
 use crate::mac::Keys;
-use crate::node::{Draw, Knobs, Refusal, availability};
+use crate::node::{Draw, Knobs, Refusal, Side, availability};
 use crate::patch::{self, byte};
 use crate::wire::{self, Frame, Said};
 
 const STEPS: u8 = 16;
-const US: u8 = 0xaa;
-const HONEST: u8 = 0xdd;
 
 /// How far a run came.
 #[derive(Clone, Copy, Default, Debug)]
@@ -54,10 +52,10 @@ pub fn run(data: &[u8]) -> Reached {
             break;
         }
         let choice = byte(input);
-        if choice % 2 == 0 || waiting.is_empty() {
+        if choice.is_multiple_of(2) || waiting.is_empty() {
             let available = availability(input);
             let frame = patch::frame(input, &pool);
-            let draw = Draw::new(US, step);
+            let draw = Draw::new(Side::Acceptor, step);
             let expected = knobs.judge_hello(&frame, available);
             match acceptor.begin((), knobs.channel_binding()).receive(&frame, available, draw.fresh()) {
                 Ok((state, challenge)) => {
@@ -105,8 +103,8 @@ fn seen(knobs: &Knobs) -> Vec<Frame> {
     let mut pool = Vec::new();
     for v2 in [false, true] {
         let count = u8::from(v2);
-        let hello = dialer.hello(v2, &key, 0, &Draw::new(HONEST, count));
-        let draw = Draw::new(US, u8::MAX - count);
+        let hello = dialer.hello(v2, &key, 0, &Draw::new(Side::Dialer, count));
+        let draw = Draw::new(Side::Acceptor, u8::MAX - count);
         let challenge = knobs.challenge(&hello, &key, &draw);
         let finish = dialer.finish(&hello, &challenge, &key);
         let reject = knobs.reject(&hello, Refusal { status: 9, retry_after: 250 }, Some(key), draw.nonce);

@@ -10,7 +10,9 @@
 #![forbid(unsafe_code)]
 
 pub mod acceptor;
+pub mod dialer;
 pub mod frame_parse;
+pub mod link;
 pub mod mac;
 pub mod node;
 pub mod patch;

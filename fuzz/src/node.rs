@@ -4,13 +4,15 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
 use arbitrary::{Arbitrary, Unstructured};
-use replink_frame::{ClusterId, Flags, ReplicaId, Version};
+use replink_frame::{ClusterId, Flags, KeyId, ReplicaId, Version};
 use replink_handshake::{
-    Acceptor, AcceptorConfig, App, Availability, ChannelBinding, Dialer, DialerConfig, EphemeralSecret,
-    FlagPolicy, Fresh, Key, KeyRing, Local, Nonce, Rejected, Rejection, Roster, Secret,
+    Acceptor, AcceptorConfig, App, Authentication, Availability, AwaitChallenge, ChannelBinding, DialError,
+    DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Nonce, Peer,
+    PeerReject, Rejected, Rejection, Role, Roster, Secret,
 };
 
 use crate::frame_parse::handshake_fault;
+use crate::link::{Dialed, End};
 use crate::mac::{Binding, Keys, same};
 use crate::patch::byte;
 use crate::wire::{self, Frame, HandshakeFault, Said};
@@ -88,7 +90,7 @@ impl Knobs {
         match self.switches >> 3 & 3 {
             0 => true,
             1 => id < 6,
-            2 => id % 2 == 0,
+            2 => id.is_multiple_of(2),
             _ => false,
         }
     }
@@ -374,36 +376,48 @@ impl Refusal {
     }
 }
 
-/// The randomness of one side of one handshake; no two of a run are the same.
+/// Which end of a handshake draws.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    Dialer = 0xd1,
+    Acceptor = 0xac,
+}
+
+/// The randomness of one side of one handshake. No two nonces of a run are the same; the exponent
+/// always is, for X25519 is what takes the time.
 #[derive(Clone, Copy)]
 pub struct Draw {
     pub nonce: [u8; 32],
-    exponent: [u8; 32],
+    side: Side,
 }
 
+static SHARES: LazyLock<[[u8; 32]; 2]> = LazyLock::new(|| {
+    [Side::Dialer, Side::Acceptor]
+        .map(|side| x25519_dalek::x25519([side as u8; 32], x25519_dalek::X25519_BASEPOINT_BYTES))
+});
+
 impl Draw {
-    /// The `count`-th of `side`, which isn't 0.
-    pub fn new(side: u8, count: u8) -> Self {
-        let (mut nonce, mut exponent) = ([side; 32], [side ^ 0x55; 32]);
+    /// The `count`-th of `side`.
+    pub fn new(side: Side, count: u8) -> Self {
+        let mut nonce = [side as u8; 32];
         nonce[31] = count;
-        exponent[1] = count;
-        Self { nonce, exponent }
+        Self { nonce, side }
     }
 
     pub fn fresh(&self) -> Fresh {
         Fresh {
             nonce: Nonce::new(self.nonce).expect("not zero"),
-            ephemeral: EphemeralSecret::new(self.exponent),
+            ephemeral: EphemeralSecret::new([self.side as u8; 32]),
         }
     }
 
     pub fn share(&self) -> [u8; 32] {
-        x25519_dalek::x25519(self.exponent, x25519_dalek::X25519_BASEPOINT_BYTES)
+        SHARES[usize::from(self.side == Side::Acceptor)]
     }
 
     /// K-4: the secret shared with the sender of `frame`, unless it is all zero.
     pub fn agree(&self, frame: &Frame) -> Option<[u8; 32]> {
-        let shared = x25519_dalek::x25519(self.exponent, wire::array(frame, wire::EPHEMERAL));
+        let shared = x25519_dalek::x25519([self.side as u8; 32], wire::array(frame, wire::EPHEMERAL));
         (shared != [0; 32]).then_some(shared)
     }
 }
@@ -414,5 +428,186 @@ pub fn availability(input: &mut Unstructured<'_>) -> Availability {
         2 => Availability::Busy { retry_after_ms: input.arbitrary().unwrap_or(0) },
         3 => Availability::Draining { retry_after_ms: input.arbitrary().unwrap_or(0) },
         _ => Availability::Open,
+    }
+}
+
+/// Whom a dialer is to dial, straight from the input.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Target {
+    pub peer: u8,
+    pub lane: u16,
+    pub key_index: u8,
+}
+
+impl Target {
+    pub fn read(input: &mut Unstructured<'_>) -> Self {
+        input.arbitrary().expect("integers come from any input, zero from none")
+    }
+}
+
+/// Why a dialer gives up after the challenge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DialFault {
+    Frame(HandshakeFault),
+    Version,
+    Rejected(PeerReject),
+    Cluster,
+    WrongPeer,
+    ZeroNonce,
+    Mac,
+    NotRepeated(&'static str),
+    NotOffered,
+    Policy,
+    Release,
+    LowOrderShare,
+}
+
+impl From<DialError> for DialFault {
+    fn from(error: DialError) -> Self {
+        assert!(!error.to_string().is_empty());
+        match error {
+            DialError::Rejected(reject) => Self::Rejected(reject),
+            DialError::Frame(error) => Self::Frame(handshake_fault(error)),
+            DialError::Version { .. } => Self::Version,
+            DialError::Cluster { .. } => Self::Cluster,
+            DialError::WrongPeer { .. } => Self::WrongPeer,
+            DialError::ZeroNonce => Self::ZeroNonce,
+            DialError::Mac => Self::Mac,
+            DialError::NotRepeated { field } => Self::NotRepeated(field),
+            DialError::NotOffered { .. } => Self::NotOffered,
+            DialError::Policy { .. } => Self::Policy,
+            DialError::Release { .. } => Self::Release,
+            DialError::LowOrderShare => Self::LowOrderShare,
+            other => panic!("{other} comes before the challenge"),
+        }
+    }
+}
+
+/// A handshake that a dialer under test has begun.
+pub struct Dialing {
+    pub state: AwaitChallenge<()>,
+    pub target: Target,
+    pub key: Keys,
+    pub draw: Draw,
+    pub dialed: Dialed,
+}
+
+/// A challenge accepted: the link's end and the Finish that is owed.
+pub type Up = (End, Frame);
+
+impl Knobs {
+    /// Begins a handshake; `None` if it is one that this node must not begin.
+    pub fn dial(&self, dialer: &Dialer, target: Target, draw: Draw) -> Option<Dialing> {
+        let key_index = usize::from(target.key_index);
+        let key = self.keys().nth(key_index);
+        let to = DialTarget { peer: ReplicaId(target.peer), lane: target.lane, key_index };
+        match dialer.begin((), to, self.channel_binding(), draw.fresh()) {
+            Ok((state, hello)) => {
+                assert!(self.replica < target.peer, "H-1");
+                assert!(!self.v1() || (self.offered() == 0 && target.lane == 0), "H-13");
+                let key = key.expect("a key with this index");
+                let hello = *hello.bytes();
+                assert_eq!(hello, self.hello(!self.v1(), &key, target.lane, &draw));
+                assert_eq!(wire::handshake_fault(&hello, wire::HELLO), None);
+                let dialed = Dialed { hello, key: Some(key), binding: self.binding() };
+                Some(Dialing { state, target, key, draw, dialed })
+            }
+            Err(failed) => {
+                match failed.error {
+                    DialError::Direction { .. } => assert!(self.replica >= target.peer),
+                    DialError::NotInVersion1 => {
+                        assert!(self.v1() && (self.offered() != 0 || target.lane != 0));
+                    }
+                    DialError::NoSuchKey { keys } => {
+                        assert_eq!((keys, key.is_none()), (self.keys().count(), true));
+                    }
+                    other => panic!("{other} before anything was received"),
+                }
+                None
+            }
+        }
+    }
+
+    /// What the protocol has this node, a dialer, make of the answer: the X25519 secret of K-4, or
+    /// why it gives up.
+    fn judge_challenge(&self, dialing: &Dialing, frame: &Frame) -> Result<[u8; 32], DialFault> {
+        let Dialing { target, key, draw, dialed, .. } = dialing;
+        let hello = &dialed.hello;
+        if let Some(fault) = wire::handshake_fault(frame, wire::CHALLENGE) {
+            return Err(DialFault::Frame(fault));
+        }
+        if frame[wire::VERSION] != hello[wire::VERSION] {
+            return Err(DialFault::Version);
+        }
+        if let Some(reject) = dialed.read_reject(frame) {
+            return Err(DialFault::Rejected(reject));
+        }
+        let v2 = !self.v1();
+        let mac = if v2 {
+            key.acceptor(hello, frame, self.binding())
+        } else {
+            key.v1(hello, frame, target.peer, self.binding(), 2)
+        };
+        let selected = wire::u16_at(frame, wire::FLAGS);
+        let unproved = [
+            (frame[wire::CLUSTER] != *CLUSTER, DialFault::Cluster),
+            (frame[wire::REPLICA] != target.peer, DialFault::WrongPeer),
+            (wire::is_zero(&frame[wire::NONCE]), DialFault::ZeroNonce),
+            (!same(&frame[wire::MAC], mac), DialFault::Mac),
+        ];
+        let release = wire::u32_at(frame, wire::RELEASE);
+        let proved = [
+            (frame[wire::KEY_ID] != key.id, DialFault::NotRepeated("key_id")),
+            (wire::u16_at(frame, wire::LANE) != target.lane, DialFault::NotRepeated("lane")),
+            (selected & !self.offered() != 0, DialFault::NotOffered),
+            (self.required & !selected != 0, DialFault::Policy),
+            (!self.releases().contains(&release), DialFault::Release),
+        ];
+        let proved = proved.into_iter().filter(|_| v2);
+        if let Some((_, fault)) = unproved.into_iter().chain(proved).find(|(wrong, _)| *wrong) {
+            return Err(fault);
+        }
+        if selected & wire::SHARE == 0 {
+            return Ok([0; 32]);
+        }
+        draw.agree(frame).ok_or(DialFault::LowOrderShare)
+    }
+
+    /// Hands the answer to a dialer under test, and checks everything that comes of it.
+    pub fn answer(&self, dialing: Dialing, frame: &Frame) -> Result<Up, DialFault> {
+        let expected = self.judge_challenge(&dialing, frame);
+        let Dialing { state, target, key, dialed, .. } = dialing;
+        match state.receive(frame) {
+            Ok((link, finish)) => {
+                let shared = expected.unwrap_or_else(|fault| panic!("{fault:?} is to end this"));
+                let hello = &dialed.hello;
+                let finish = *finish.bytes();
+                assert_eq!(finish, self.finish(hello, frame, &key));
+                assert_eq!(wire::handshake_fault(&finish, wire::FINISH), None);
+                let peer = peer(target.peer, Role::Dialer, &key, frame, frame);
+                let session = key.session([hello, frame, &finish], self.binding(), &shared);
+                let session = (!self.v1()).then_some(session);
+                Ok((End::new(link, self, peer, session, Some(dialed)), finish))
+            }
+            Err(failed) => {
+                let fault = DialFault::from(failed.error);
+                assert_eq!(expected, Err(fault.clone()));
+                Err(fault)
+            }
+        }
+    }
+}
+
+/// What an end must know of its peer, whose last frame but the Finish was `theirs`.
+pub fn peer(replica: u8, role: Role, key: &Keys, theirs: &Frame, challenge: &Frame) -> Peer {
+    Peer {
+        replica: ReplicaId(replica),
+        role,
+        version: if theirs[wire::VERSION] == 2 { Version::V2 } else { Version::V1 },
+        authentication: Authentication::PreSharedKey(KeyId(key.id)),
+        flags: Flags(wire::u16_at(challenge, wire::FLAGS)),
+        release: wire::u32_at(theirs, wire::RELEASE),
+        incarnation: wire::u64_at(theirs, wire::INCARNATION),
+        lane: wire::u16_at(theirs, wire::LANE),
     }
 }

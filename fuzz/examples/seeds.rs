@@ -21,6 +21,7 @@ fn main() {
     write(root, "frame_parse", vectors.iter().flat_map(frames));
     write(root, "acceptor", acceptor(&vectors).into_iter());
     write(root, "dialer", dialer(&vectors).into_iter());
+    write(root, "remac", remac().into_iter());
 }
 
 /// Connects with what was recorded and answers with what was recorded; with and without
@@ -41,10 +42,19 @@ fn acceptor(vectors: &[Value]) -> Vec<Vec<u8>> {
     }
     for switches in 0..128 {
         let node = Node { replica: 3, switches, supported: 7, ..Node::default() };
+        let knobs = node.knobs();
         for base in 0..9 {
-            let connect = [&[0, (switches ^ base) % 4][..], &[250, 0, 0, 0][..], &pooled(base, &[])].concat();
-            let answer = [&[1][..], &pooled(base + 2, &[])].concat();
-            seeds.push([node.knobs(), connect, answer].concat());
+            let hello = pooled(base, &[]);
+            if switches & 2 != 0 {
+                seeds.push([&knobs[..], &hello].concat()); // without authentication: Hellos only
+                continue;
+            }
+            seeds.push([&knobs[..], &[0, 2, 250, 0, 0, 0], &hello].concat()); // busy
+            seeds.push([&knobs[..], &[0, 3, 250, 0, 0, 0], &hello].concat()); // draining
+            let finish = [&[1][..], &pooled(base, &[])].concat();
+            for hello in [0, 4] {
+                seeds.push([&knobs[..], &[0, 0], &pooled(hello, &[]), &finish].concat());
+            }
         }
     }
     seeds
@@ -84,6 +94,64 @@ fn dialer(vectors: &[Value]) -> Vec<Vec<u8>> {
             }
             seeds.push(seed);
         }
+    }
+    seeds
+}
+
+/// Handshakes that succeed, with talk on the link; and a single change at every turn.
+fn remac() -> Vec<Vec<u8>> {
+    // Sent and opened: ping, pong, goodbye; what is opened has the next counter, then an old one.
+    let alone: Vec<u8> = (0..3)
+        .flat_map(|command| {
+            let send = [&[0][..], &[7; 8], &[command]].concat();
+            let opened = [2, command, 1, 0, 0];
+            let replayed = [2, command, 0, 0, 0];
+            [&send[..], &opened, &replayed].concat()
+        })
+        .chain([1, 11, 0, 0, 0, 0, 0, 0])
+        .collect();
+    let together: Vec<u8> = (0..6)
+        .flat_map(|turn: u8| {
+            let send = [&[turn % 2][..], &[9; 8], &[turn % 3]].concat();
+            let replayed = [&[turn % 2 + 2 + 8][..], &pooled(3, &[])].concat();
+            [send, replayed].concat()
+        })
+        .collect();
+    // A counter or a MAC spoiled, a nonce reflected, a share of low order, a lane from elsewhere.
+    let changes: [&[u8]; 6] =
+        [&[], &[22, 1, 0, 1], &[12, 1, 9, 128], &[11, 3, 0], &[18, 2, 0], &[20, 0, 3, 0]];
+    let mut seeds = Vec::new();
+    for (v1, supported) in [(1, 0), (0, 0), (0, 1), (0, 3), (0, 4), (0, 5), (0, 7)] {
+        let node = |replica: u8, release| Node {
+            replica,
+            supported,
+            release,
+            incarnation: 0x1000 + u64::from(replica),
+            ..Node::default()
+        };
+        let (low, high) = (node(1, 6).knobs(), node(2, 7).knobs());
+        let changed = |turn: usize, at: usize, change: &[u8]| match change {
+            change if turn == at && !change.is_empty() => [&[1], change].concat(),
+            _ => vec![0],
+        };
+        for (turn, change) in (0..4).flat_map(|turn| changes.iter().map(move |change| (turn, change))) {
+            let at = |at| changed(turn, at, change);
+            // Bytes: switches, both nodes, version, lane, key; Hello, availability, Finish, choice.
+            let target = [v1, 0, 0, 0];
+            let handshake = [&at(0)[..], &[0], &at(1), &at(2), &[0]].concat();
+            seeds.push([&[0, v1], &high[..], &low, &target, &handshake, &alone].concat());
+            // Bytes: switches, both nodes, peer, lane, key; choice, challenge.
+            let target = [2, 0, 0, 0];
+            let handshake = [&[0][..], &at(0), &at(1)].concat();
+            seeds.push([&[1, v1], &low[..], &high, &target, &handshake, &alone].concat());
+            // Bytes: switches, dialer, peer, lane, key, acceptor; choice, Hello, availability,
+            // challenge, Finish.
+            let handshake = [&[0][..], &at(0), &[0], &at(1), &at(2)].concat();
+            seeds.push([&[2, v1], &low[..], &target, &high, &handshake, &together].concat());
+        }
+        seeds.push([&[0, v1], &high[..], &low, &[v1, 0, 0, 0], &[0, 0, 0, 0, 1, 9, 1, 1, 1, 1]].concat());
+        seeds.push([&[1, v1], &low[..], &high, &[2, 0, 0, 0], &[1 + (9 << 2), 1, 1, 1, 1, 0, 0]].concat());
+        seeds.push([&[2, v1], &low[..], &[2, 0, 0, 0], &high, &[0, 0, 2, 1, 1, 1, 1, 0]].concat());
     }
     seeds
 }

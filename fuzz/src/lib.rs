@@ -16,4 +16,5 @@ pub mod link;
 pub mod mac;
 pub mod node;
 pub mod patch;
+pub mod remac;
 pub mod wire;

@@ -160,7 +160,8 @@ fn against_dialer(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option
     };
     let sign = |frame: &mut Frame| sign_challenge(&hand, &hello, frame, &key);
     let pool = [hello, challenge];
-    let tampered = signed(input, &mut challenge, &pool, sign);
+    // What it would have said is signed too, and may be what comes out in the end.
+    let tampered = signed(input, &mut challenge, &pool, sign) && challenge != pool[1];
     let (mut end, finish) = match knobs.answer(dialing, &challenge) {
         Ok(up) => up,
         Err(DialFault::Rejected(reject)) => {

@@ -106,7 +106,9 @@ fn remac() -> Vec<Vec<u8>> {
             let send = [&[0][..], &[7; 8], &[command]].concat();
             let opened = [2, command, 1, 0, 0];
             let replayed = [2, command, 0, 0, 0];
-            [&send[..], &opened, &replayed].concat()
+            let spoiled = [2, command, 1, 0, 1, 12, 1, 31, 1]; // the last byte of its MAC
+            let stray = [2, command, 1, 1, 8, 1, 0, 1, 0]; // signed, but for the seal's bytes
+            [&send[..], &opened, &replayed, &spoiled, &stray].concat()
         })
         .chain([1, 11, 0, 0, 0, 0, 0, 0])
         .collect();
@@ -117,9 +119,18 @@ fn remac() -> Vec<Vec<u8>> {
             [send, replayed].concat()
         })
         .collect();
-    // A counter or a MAC spoiled, a nonce reflected, a share of low order, a lane from elsewhere.
-    let changes: [&[u8]; 6] =
-        [&[], &[22, 1, 0, 1], &[12, 1, 9, 128], &[11, 3, 0], &[18, 2, 0], &[20, 0, 3, 0]];
+    // Either end of a counter or a MAC spoiled, a nonce reflected, a share of low order, a lane from
+    // elsewhere.
+    let changes: [&[u8]; 8] = [
+        &[],
+        &[22, 1, 0, 1],
+        &[22, 1, 7, 1],
+        &[12, 1, 0, 128],
+        &[12, 1, 31, 1],
+        &[11, 3, 0],
+        &[18, 2, 0],
+        &[20, 0, 3, 0],
+    ];
     let mut seeds = Vec::new();
     for (v1, supported) in [(1, 0), (0, 0), (0, 1), (0, 3), (0, 4), (0, 5), (0, 7)] {
         let node = |replica: u8, release| Node {

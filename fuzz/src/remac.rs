@@ -13,7 +13,7 @@ use crate::node::{DialFault, Draw, Knobs, Refusal, Side, Target, availability, p
 use crate::patch::{self, byte, change};
 use crate::wire::{self, Frame};
 
-const STEPS: usize = 12;
+const STEPS: usize = 20;
 
 /// How far a run came.
 #[derive(Clone, Copy, Default, Debug)]

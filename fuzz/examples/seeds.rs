@@ -10,6 +10,14 @@ use serde_json::Value;
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (target, seeds) in seeds() {
+        write(root, target, seeds);
+    }
+}
+
+/// The seeds of every target.
+pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 4] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vectors: Vec<Value> = ["handshake_v1.json", "handshake_v2.json"]
         .iter()
         .flat_map(|name| {
@@ -18,10 +26,12 @@ fn main() {
             serde_json::from_str::<Vec<Value>>(&text).expect("a list of known answers")
         })
         .collect();
-    write(root, "frame_parse", vectors.iter().flat_map(frames));
-    write(root, "acceptor", acceptor(&vectors).into_iter());
-    write(root, "dialer", dialer(&vectors).into_iter());
-    write(root, "remac", remac().into_iter());
+    [
+        ("frame_parse", vectors.iter().flat_map(frames).collect()),
+        ("acceptor", acceptor(&vectors)),
+        ("dialer", dialer(&vectors)),
+        ("remac", remac()),
+    ]
 }
 
 /// Connects with what was recorded and answers with what was recorded; with and without
@@ -230,7 +240,7 @@ fn unhex(text: &Value) -> Vec<u8> {
 }
 
 /// A seed is named by its hash, as the fuzzer names its own.
-fn write(root: &Path, target: &str, seeds: impl Iterator<Item = Vec<u8>>) {
+fn write(root: &Path, target: &str, seeds: Vec<Vec<u8>>) {
     let folder = root.join("corpus").join(target);
     fs::create_dir_all(&folder).expect("a folder for the seeds");
     for seed in seeds {

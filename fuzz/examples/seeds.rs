@@ -50,8 +50,8 @@ fn acceptor(vectors: &[Value]) -> Vec<Vec<u8>> {
             seeds.push(seed);
         }
     }
-    for switches in 0..128 {
-        let node = Node { replica: 3, switches, supported: 7, ..Node::default() };
+    for (switches, keys) in switches_and_keys() {
+        let node = Node { replica: 3, switches, keys, supported: 7, ..Node::default() };
         let knobs = node.knobs();
         for base in 0..9 {
             let hello = pooled(base, &[]);
@@ -85,9 +85,9 @@ fn dialer(vectors: &[Value]) -> Vec<Vec<u8>> {
         }
         seeds.push(seed);
     }
-    for switches in 0..128 {
+    for (switches, keys) in switches_and_keys() {
         let supported = if switches & 1 == 0 { 7 } else { 0 };
-        let node = Node { replica: 3, switches, supported, ..Node::default() };
+        let node = Node { replica: 3, switches, keys, supported, ..Node::default() };
         let target = [4, 0, 0, 0, 0];
         // Without authentication there is a link at once, with frames to deliver.
         let deliver: &[u8] = if switches & 2 == 0 { &[3] } else { &[] };
@@ -142,9 +142,12 @@ fn remac() -> Vec<Vec<u8>> {
         &[20, 0, 3, 0],
     ];
     let mut seeds = Vec::new();
-    for (v1, supported) in [(1, 0), (0, 0), (0, 1), (0, 3), (0, 4), (0, 5), (0, 7)] {
+    let plain = [(1, 0), (0, 0), (0, 1), (0, 3), (0, 4), (0, 5), (0, 7)].map(|(v1, flags)| (v1, flags, 0));
+    let rings = [(1, 0, 0x80), (0, 5, 0x80), (0, 1, 0x88), (0, 0, 8)];
+    for (v1, supported, keys) in plain.into_iter().chain(rings) {
         let node = |replica: u8, release| Node {
             replica,
+            keys,
             supported,
             release,
             incarnation: 0x1000 + u64::from(replica),
@@ -171,10 +174,21 @@ fn remac() -> Vec<Vec<u8>> {
             seeds.push([&[2, v1], &low[..], &target, &high, &handshake, &together].concat());
         }
         seeds.push([&[0, v1], &high[..], &low, &[v1, 0, 0, 0], &[0, 0, 0, 0, 1, 9, 1, 1, 1, 1]].concat());
+        // Every key of the ring, whomever it serves.
+        for key in 0..20 {
+            seeds.push([&[0, v1], &high[..], &low, &[v1, 0, 0, key], &[0, 0, 0, 0, 0], &alone].concat());
+        }
         seeds.push([&[1, v1], &low[..], &high, &[2, 0, 0, 0], &[1 + (9 << 2), 1, 1, 1, 1, 0, 0]].concat());
         seeds.push([&[2, v1], &low[..], &[2, 0, 0, 0], &high, &[0, 0, 2, 1, 1, 1, 1, 0]].concat());
     }
     seeds
+}
+
+/// All switches with one key, and a few with other rings.
+fn switches_and_keys() -> impl Iterator<Item = (u8, u8)> {
+    let rings =
+        [8, 0x80, 0x84, 0x88].into_iter().flat_map(|keys| (0..2).map(move |switches| (switches, keys)));
+    (0..128).map(|switches| (switches, 0)).chain(rings)
 }
 
 /// A node's configuration as the targets read it.

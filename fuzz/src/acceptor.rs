@@ -70,8 +70,8 @@ pub fn run(data: &[u8]) -> Reached {
                 Err(rejected) => {
                     let status = expected.err().expect("a Hello without a fault is accepted");
                     let refusal = Refusal::of_hello(status, available);
-                    let fault = wire::handshake_fault(&frame, wire::HELLO);
-                    let key = knobs.key(&frame[wire::KEY_ID]);
+                    let fault = knobs.hello_fault(&frame);
+                    let key = knobs.key(&frame[wire::KEY_ID], frame[wire::REPLICA]);
                     pool.push(knobs.check_rejected(rejected, &frame, fault, refusal, key, draw.nonce));
                     reached.rejects += 1;
                 }
@@ -99,7 +99,7 @@ fn seen(knobs: &Knobs) -> Vec<Frame> {
     let sender = (0..knobs.replica).rev().find(|&id| knobs.on_roster(id)).unwrap_or(0);
     let release = *knobs.releases().start();
     let dialer = Knobs { replica: sender, release, supported: knobs.supported & !wire::SHARE, ..*knobs };
-    let key = knobs.keys().next().expect("a ring has a key");
+    let key = knobs.serving(sender).chain(knobs.keys()).next().expect("a ring has a key");
     let mut pool = Vec::new();
     for v2 in [false, true] {
         let count = u8::from(v2);

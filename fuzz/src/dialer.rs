@@ -91,7 +91,7 @@ fn honest(knobs: &Knobs, target: Target) -> Knobs {
 fn seen(knobs: &Knobs, target: Target) -> Vec<Frame> {
     let dialer = Knobs { supported: knobs.supported & !wire::SHARE, required: 0, ..*knobs };
     let acceptor = honest(knobs, target);
-    let key = knobs.keys().next().expect("a ring has a key");
+    let key = knobs.serving(target.peer).chain(knobs.keys()).next().expect("a ring has a key");
     let mut pool = Vec::new();
     for v2 in [false, true] {
         let draw = Draw::new(Side::Acceptor, u8::MAX - u8::from(v2));
@@ -182,7 +182,7 @@ fn without_authentication(
         incarnation: 0,
         lane: 0,
     };
-    let dialed = Dialed { hello, key: None, binding: knobs.binding() };
+    let dialed = Dialed { hello, key: None, binding: knobs.binding(), challenge: None };
     let end = End::new(link, knobs, peer, None, Some(dialed));
     let mut link = Link { end, controls: Vec::new(), late_reject: None };
     reached.unauthenticated_links += 1;

@@ -13,12 +13,14 @@ use crate::node::{CLUSTER, Knobs};
 use crate::patch::byte;
 use crate::wire::{self, Frame, LinkFault};
 
-/// What a dialer needs to read a reject: its Hello, and its key if it has one.
+/// What a dialer needs to read a reject: its Hello, its key if it has one, and on an established
+/// link the challenge that brought it up.
 #[derive(Clone, Copy)]
 pub struct Dialed {
     pub hello: Frame,
     pub key: Option<Keys>,
     pub binding: Binding,
+    pub challenge: Option<Frame>,
 }
 
 impl Dialed {
@@ -36,6 +38,20 @@ impl Dialed {
             authenticated: v2 && !wire::is_zero(&frame[wire::NONCE]) && self.key.is_some_and(proved),
             from: ReplicaId(frame[wire::REPLICA]),
         })
+    }
+
+    /// H-9: a challenge as the late reject of one who has proved himself. He is still the same,
+    /// and his proof is about the same handshake.
+    fn read_late_reject(&self, frame: &Frame) -> Option<PeerReject> {
+        let mut reject = self.read_reject(frame)?;
+        if let Some(challenge) = &self.challenge {
+            let same = |field: Range<usize>| frame[field.clone()] == challenge[field];
+            if !same(wire::CLUSTER) || !same(wire::REPLICA..wire::REPLICA + 1) {
+                return None;
+            }
+            reject.authenticated &= same(wire::NONCE);
+        }
+        Some(reject)
     }
 }
 
@@ -205,7 +221,7 @@ impl End {
 
     /// Hands a frame to this end as the first on the link (H-9).
     pub fn late_reject(&self, frame: &Frame) -> Option<PeerReject> {
-        let expected = self.dialed.as_ref().and_then(|dialed| dialed.read_reject(frame));
+        let expected = self.dialed.as_ref().and_then(|dialed| dialed.read_late_reject(frame));
         let read = self.receiving.late_reject(frame);
         assert_eq!(read, expected);
         if let Some(reject) = read {

@@ -94,6 +94,11 @@ pub fn same(received: &[u8], mac: [u8; 32]) -> bool {
     blake3::Hash::from_slice(received).expect("a MAC's length") == blake3::Hash::from_bytes(mac)
 }
 
+/// K-3.
+pub fn pair_secret(root: &[u8], low: u8, high: u8) -> [u8; 32] {
+    derive(" replica-auth v2 pair-secret", &[root, &[low, high]])
+}
+
 /// K-5.
 pub fn subkey(session: &[u8; 32], label: &str) -> [u8; 32] {
     keyed(session, &[label.as_bytes()])

@@ -1,5 +1,7 @@
 //! The nodes under test, and what the protocol has them say.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +15,7 @@ use replink_handshake::{
 
 use crate::frame_parse::handshake_fault;
 use crate::link::{Dialed, End};
-use crate::mac::{Binding, Keys, same};
+use crate::mac::{Binding, Keys, pair_secret, same};
 use crate::patch::byte;
 use crate::wire::{self, Frame, HandshakeFault, Said};
 
@@ -28,19 +30,49 @@ const SECRETS: [&[u8]; 3] = [
 pub static CLUSTER: LazyLock<[u8; 16]> =
     LazyLock::new(|| blake3::hash(b"orders").as_bytes()[..16].try_into().expect("sixteen bytes"));
 static KEYS: LazyLock<[Keys; 3]> = LazyLock::new(|| SECRETS.map(Keys::new));
-static RINGS: LazyLock<[Arc<KeyRing>; 9]> = LazyLock::new(|| {
-    std::array::from_fn(|index| {
-        let derive =
-            |secret: &[u8]| Key::derive(&App::default(), &Secret::new(secret.to_vec()).expect("long"));
-        let (first, rest) = ring(index);
-        Arc::new(KeyRing::new(derive(SECRETS[first]), rest.map(|key| derive(SECRETS[key]))))
-    })
-});
 
-/// Which secrets the rings are made of: the offered one, and the others.
-fn ring(index: usize) -> (usize, impl Iterator<Item = usize>) {
-    let (first, count) = (index % 3, index / 3);
-    (first, (1..=count).map(move |step| (first + step) % 3))
+/// With a peer of these ids a node in pairwise mode has a secret.
+const PAIRED: std::ops::Range<u8> = 0..6;
+
+/// One key of a ring: of a shared secret, or of a root secret's pair (K-3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Held {
+    secret: usize,
+    pair: Option<(u8, u8)>,
+}
+
+impl Held {
+    /// From the formulas.
+    fn keys(self) -> Keys {
+        thread_local! {
+            static PAIRS: RefCell<HashMap<Held, Keys>> = RefCell::default();
+        }
+        let Some((low, high)) = self.pair else { return KEYS[self.secret] };
+        let derive = || Keys::new(&pair_secret(SECRETS[self.secret], low, high));
+        PAIRS.with_borrow_mut(|pairs| *pairs.entry(self).or_insert_with(derive))
+    }
+
+    /// From the code under test.
+    fn key(self) -> Key {
+        let app = App::default();
+        let secret = Secret::new(SECRETS[self.secret].to_vec()).expect("long");
+        let secret = match self.pair {
+            None => secret,
+            // In either order, and ready-made or not, it is the same secret.
+            Some((low, high)) if low % 2 == 0 => {
+                Secret::for_pair(&app, &secret, ReplicaId(high), ReplicaId(low))
+            }
+            Some((low, high)) => {
+                let bytes = pair_secret(SECRETS[self.secret], low, high).to_vec();
+                Secret::of_pair(bytes, ReplicaId(low), ReplicaId(high)).expect("long")
+            }
+        };
+        Key::derive(&app, &secret)
+    }
+
+    fn serves(self, a: u8, b: u8) -> bool {
+        self.pair.is_none_or(|pair| pair == (a.min(b), a.max(b)))
+    }
 }
 
 /// A node's configuration, straight from the input.
@@ -50,7 +82,7 @@ pub struct Knobs {
     /// Bit 0 version 1, bit 1 no authentication, bit 2 inside of TLS, bits 3 and 4 the roster,
     /// bits 5 and 6 the releases that are talked to.
     pub switches: u8,
-    /// Which ring.
+    /// Which ring; bit 7 pairwise mode.
     pub keys: u8,
     pub supported: u16,
     pub required: u16,
@@ -112,14 +144,37 @@ impl Knobs {
         self.supported | self.required
     }
 
-    /// The keys of the ring, the offered one first.
-    pub fn keys(&self) -> impl Iterator<Item = Keys> {
-        let (first, rest) = ring(usize::from(self.keys) % 9);
-        std::iter::once(first).chain(rest).map(|key| KEYS[key])
+    /// The ring: the offered key first, then up to two of a rotation. In pairwise mode so for
+    /// every pair, and with the most keys one of a pair of others and a shared one.
+    fn held(&self) -> impl Iterator<Item = Held> {
+        let (first, count) = (usize::from(self.keys & 0x7f) % 3, usize::from(self.keys & 0x7f) / 3 % 3);
+        let secrets = (0..=count).map(move |step| (first + step) % 3);
+        let (pairwise, replica) = (self.keys & 0x80 != 0, self.replica);
+        let shared = secrets.clone().filter(move |_| !pairwise).map(|secret| Held { secret, pair: None });
+        let paired = secrets.flat_map(move |secret| {
+            let peers = PAIRED.filter(move |&peer| pairwise && peer != replica);
+            peers.map(move |peer| Held { secret, pair: Some((peer.min(replica), peer.max(replica))) })
+        });
+        let others = (replica.wrapping_add(1), replica.wrapping_add(2));
+        let others = (others.0.min(others.1), others.0.max(others.1));
+        let more = [Held { secret: first, pair: Some(others) }, Held { secret: first, pair: None }];
+        shared.chain(paired).chain(more.into_iter().filter(move |_| pairwise && count == 2))
     }
 
-    pub fn key(&self, id: &[u8]) -> Option<Keys> {
-        self.keys().find(|key| key.id == id)
+    /// The keys of the ring, whomever they serve.
+    pub fn keys(&self) -> impl Iterator<Item = Keys> {
+        self.held().map(Held::keys)
+    }
+
+    /// The keys that serve between this node and `peer`, the offered one first (K-3).
+    pub fn serving(&self, peer: u8) -> impl Iterator<Item = Keys> {
+        let replica = self.replica;
+        self.held().filter(move |held| held.serves(replica, peer)).map(Held::keys)
+    }
+
+    /// The key with this id, if it serves between this node and `peer`.
+    pub fn key(&self, id: &[u8], peer: u8) -> Option<Keys> {
+        self.serving(peer).find(|key| key.id == id)
     }
 
     pub fn local(&self) -> Local {
@@ -137,7 +192,25 @@ impl Knobs {
     }
 
     fn ring(&self) -> Arc<KeyRing> {
-        Arc::clone(&RINGS[usize::from(self.keys) % 9])
+        thread_local! {
+            static RINGS: RefCell<HashMap<Vec<Held>, Arc<KeyRing>>> = RefCell::default();
+        }
+        let held: Vec<_> = self.held().collect();
+        let derive = |held: &Vec<Held>| {
+            let mut keys = held.iter().map(|held| held.key());
+            let offered = keys.next().expect("a ring has a key");
+            let ring = KeyRing::new(offered, keys);
+            assert!(ring.ids().map(|id| id.0).eq(held.iter().map(|held| held.keys().id)));
+            Arc::new(ring)
+        };
+        RINGS.with_borrow_mut(|rings| match rings.get(&held) {
+            Some(ring) => Arc::clone(ring),
+            None => {
+                let ring = derive(&held);
+                rings.insert(held, Arc::clone(&ring));
+                ring
+            }
+        })
     }
 
     fn policy(&self) -> FlagPolicy {
@@ -186,10 +259,18 @@ impl Knobs {
         Said { nonce: draw.nonce, flags, key_id: key.id, ephemeral, lane, ..hello }.frame()
     }
 
+    /// What is wrong with a Hello as a frame. Bytes that are not zero don't count below the
+    /// lowest version: that comes before them.
+    pub fn hello_fault(&self, frame: &Frame) -> Option<HandshakeFault> {
+        let too_low = frame[wire::VERSION] == 0 && !self.v1();
+        wire::handshake_fault(frame, wire::HELLO)
+            .filter(|fault| !(too_low && matches!(fault, HandshakeFault::Unused(_))))
+    }
+
     /// H-11: the key that the handshake goes on with, or the status that the Hello is refused with.
     pub fn judge_hello(&self, frame: &Frame, availability: Availability) -> Result<Keys, u8> {
         if let Some(fault) = wire::handshake_fault(frame, wire::HELLO) {
-            return Err(fault.status());
+            return Err(self.hello_fault(frame).map_or(6, |_| fault.status()));
         }
         let v2 = frame[wire::VERSION] == 2;
         let anonymous = wire::is_zero(&frame[wire::NONCE]);
@@ -204,7 +285,11 @@ impl Knobs {
         if let Some((_, status)) = refused.iter().find(|(refused, _)| *refused) {
             return Err(*status);
         }
-        let key = if v2 { self.key(&frame[wire::KEY_ID]) } else { self.keys().next() }.ok_or(7)?;
+        let key = match v2 {
+            true => self.key(&frame[wire::KEY_ID], sender),
+            false => self.serving(sender).next(),
+        };
+        let key = key.ok_or(7)?;
         let refused = [
             (v2 && !self.releases().contains(&wire::u32_at(frame, wire::RELEASE)), 12),
             (wire::u16_at(frame, wire::FLAGS) & self.required != self.required, 13),
@@ -465,6 +550,7 @@ pub enum DialFault {
 impl From<DialError> for DialFault {
     fn from(error: DialError) -> Self {
         assert!(!error.to_string().is_empty());
+        assert!(error.status().is_some_and(|status| !status.is_ok()));
         match error {
             DialError::Rejected(reject) => Self::Rejected(reject),
             DialError::Frame(error) => Self::Frame(handshake_fault(error)),
@@ -499,7 +585,7 @@ impl Knobs {
     /// Begins a handshake; `None` if it is one that this node must not begin.
     pub fn dial(&self, dialer: &Dialer, target: Target, draw: Draw) -> Option<Dialing> {
         let key_index = usize::from(target.key_index);
-        let key = self.keys().nth(key_index);
+        let key = self.serving(target.peer).nth(key_index);
         let to = DialTarget { peer: ReplicaId(target.peer), lane: target.lane, key_index };
         match dialer.begin((), to, self.channel_binding(), draw.fresh()) {
             Ok((state, hello)) => {
@@ -509,7 +595,8 @@ impl Knobs {
                 let hello = *hello.bytes();
                 assert_eq!(hello, self.hello(!self.v1(), &key, target.lane, &draw));
                 assert_eq!(wire::handshake_fault(&hello, wire::HELLO), None);
-                let dialed = Dialed { hello, key: Some(key), binding: self.binding() };
+                let binding = self.binding();
+                let dialed = Dialed { hello, key: Some(key), binding, challenge: None };
                 Some(Dialing { state, target, key, draw, dialed })
             }
             Err(failed) => {
@@ -519,7 +606,8 @@ impl Knobs {
                         assert!(self.v1() && (self.offered() != 0 || target.lane != 0));
                     }
                     DialError::NoSuchKey { keys } => {
-                        assert_eq!((keys, key.is_none()), (self.keys().count(), true));
+                        let count = self.serving(target.peer).count();
+                        assert_eq!((keys, key.is_none()), (count, true));
                     }
                     other => panic!("{other} before anything was received"),
                 }
@@ -587,6 +675,7 @@ impl Knobs {
                 let peer = peer(target.peer, Role::Dialer, &key, frame, frame);
                 let session = key.session([hello, frame, &finish], self.binding(), &shared);
                 let session = (!self.v1()).then_some(session);
+                let dialed = Dialed { challenge: Some(*frame), ..dialed };
                 Ok((End::new(link, self, peer, session, Some(dialed)), finish))
             }
             Err(failed) => {

@@ -59,7 +59,8 @@ fn against_acceptor(input: &mut Unstructured<'_>, reached: &mut Reached) -> Opti
     let hand = Knobs { switches: knobs.switches, ..Knobs::read(input) };
     let Target { lane, key_index, peer: version } = Target::read(input);
     let v2 = version % 4 != 1;
-    let offered = hand.keys().nth(key_index.into()).or(hand.keys().next())?;
+    // Any key of the acceptor's: one that does not serve between these two, as well.
+    let offered = knobs.keys().nth(key_index.into()).or(knobs.serving(hand.replica).next())?;
     let draw = Draw::new(Side::Dialer, 1);
     let mut hello = hand.hello(v2, &offered, lane, &draw);
     let pool = [hello, hand.said(wire::FINISH, v2).frame()];
@@ -73,8 +74,8 @@ fn against_acceptor(input: &mut Unstructured<'_>, reached: &mut Reached) -> Opti
         Ok((state, challenge)) => (state, *challenge.bytes()),
         Err(rejected) => {
             let refusal = Refusal::of_hello(expected.err().expect("nothing is wrong"), available);
-            let fault = wire::handshake_fault(&hello, wire::HELLO);
-            let key = knobs.key(&hello[wire::KEY_ID]);
+            let fault = knobs.hello_fault(&hello);
+            let key = knobs.key(&hello[wire::KEY_ID], hello[wire::REPLICA]);
             let reply = knobs.check_rejected(rejected, &hello, fault, refusal, key, draw.nonce);
             reached.proved_rejects += usize::from(!wire::is_zero(&reply[wire::MAC]));
             return None;
@@ -126,7 +127,7 @@ fn against_acceptor(input: &mut Unstructured<'_>, reached: &mut Reached) -> Opti
         let retry_after = if matches!(status, 9 | 10) { retry_after } else { 0 };
         let refusal = Refusal { status, retry_after };
         let reply = knobs.check_rejected(rejected, &hello, None, refusal, Some(key), draw.nonce);
-        let dialed = Dialed { hello, key: Some(key), binding: knobs.binding() };
+        let dialed = Dialed { hello, key: Some(key), binding: knobs.binding(), challenge: Some(challenge) };
         let read = dialed.read_reject(&reply).expect("a late reject");
         assert_eq!(read.authenticated, v2, "H-7");
         return None;
@@ -272,8 +273,8 @@ fn between(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option<()> {
         }
         Err(rejected) => {
             let refusal = Refusal::of_hello(expected.err().expect("nothing is wrong"), available);
-            let fault = wire::handshake_fault(&their_hello, wire::HELLO);
-            let their_key = acceptor.key(&their_hello[wire::KEY_ID]);
+            let fault = acceptor.hello_fault(&their_hello);
+            let their_key = acceptor.key(&their_hello[wire::KEY_ID], their_hello[wire::REPLICA]);
             let reply =
                 acceptor.check_rejected(rejected, &their_hello, fault, refusal, their_key, draw.nonce);
             let mut their_reply = reply;

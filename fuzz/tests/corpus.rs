@@ -1,0 +1,48 @@
+//! Runs the committed corpora and all seeds without the fuzzer, and sees to it that they still lead
+//! where the targets are interesting: an input format that changed leaves them behind silently.
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../examples/seeds.rs"]
+#[allow(dead_code, reason = "as an example it also writes them")]
+mod seeds;
+
+/// The committed corpus, then the seeds.
+fn inputs(target: &str) -> [Vec<Vec<u8>>; 2] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let files = fs::read_dir(folder).expect("a corpus");
+    let corpus = files.map(|file| fs::read(file.expect("a file").path()).expect("an input")).collect();
+    let (_, seeds) = seeds::seeds().into_iter().find(|(name, _)| *name == target).expect("seeds");
+    [corpus, seeds]
+}
+
+#[test]
+fn frame_parse() {
+    for inputs in inputs("frame_parse") {
+        let accepted: usize = inputs.iter().map(|input| replink_fuzz::frame_parse::run(input)).sum();
+        assert!(accepted > 0);
+    }
+}
+
+macro_rules! reaches {
+    ($($target:ident: $($field:ident)+;)+) => {$(
+        #[test]
+        fn $target() {
+            for inputs in inputs(stringify!($target)) {
+                let reached: Vec<_> = inputs.iter().map(|input| replink_fuzz::$target::run(input)).collect();
+                $(
+                    let count = reached.iter().filter(|reached| reached.$field > 0).count();
+                    assert!(count > 0, "no input has {}", stringify!($field));
+                    println!("{count} of {} inputs have {}", reached.len(), stringify!($field));
+                )+
+            }
+        }
+    )+};
+}
+
+reaches! {
+    acceptor: challenges rejects late_rejects unauthenticated_links;
+    dialer: failures rejects links controls late_rejects unauthenticated_links;
+    remac: dialed verified refused both shared controls violations proved_rejects;
+}

@@ -1,4 +1,4 @@
-//! Writes the seeds of every target into `corpus/`, made from the known answers.
+//! Writes the seeds of every target into `corpus/`, made from the known answers or by hand.
 //!
 //! `cargo run --example seeds` in `fuzz/`. Seeds of an input format that changed are to be made
 //! anew and minimized with the rest, see `README.md`.
@@ -8,6 +8,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
+#[path = "seeds/config.rs"]
+mod config;
+#[path = "seeds/inbound.rs"]
+mod inbound;
+
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (target, seeds) in seeds() {
@@ -16,7 +21,7 @@ fn main() {
 }
 
 /// The seeds of every target.
-pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 4] {
+pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 6] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vectors: Vec<Value> = ["handshake_v1.json", "handshake_v2.json"]
         .iter()
@@ -31,6 +36,8 @@ pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 4] {
         ("acceptor", acceptor(&vectors)),
         ("dialer", dialer(&vectors)),
         ("remac", remac()),
+        ("inbound", inbound::seeds()),
+        ("config", config::seeds()),
     ]
 }
 

@@ -10,8 +10,10 @@
 #![forbid(unsafe_code)]
 
 pub mod acceptor;
+pub mod config;
 pub mod dialer;
 pub mod frame_parse;
+pub mod inbound;
 pub mod link;
 pub mod mac;
 pub mod node;

@@ -1,0 +1,330 @@
+//! How bytes arrive at the receiving codec under test, and what comes out of it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
+
+use arbitrary::Unstructured;
+use bytes::Bytes;
+use replink_transport::{Inbound, InboundError, Link, READ_AHEAD_SIZE, Received};
+
+use super::pair::{Expected, Fault, Item, Pair};
+use crate::patch::byte;
+
+/// Chunks that are as small as the input wants them; later ones are larger, for the time it takes.
+const SMALL_CHUNKS_MAX: usize = 2048;
+
+/// Beside the read-ahead and one frame, in bytes: what owns them.
+const SMALL_CHANGE: usize = 1024;
+
+/// In which chunks bytes come, and what the embedder does with its frames.
+#[derive(Clone, Copy)]
+pub struct Style {
+    chunks: [(u8, u8); 3],
+    choice: u8,
+}
+
+impl Style {
+    pub fn read(input: &mut Unstructured<'_>) -> Self {
+        let mut chunk = || (byte(input), byte(input));
+        Self { chunks: [chunk(), chunk(), chunk()], choice: byte(input) }
+    }
+
+    pub fn over_sockets(self) -> bool {
+        self.choice >> 6 == 3
+    }
+
+    /// The size of a chunk, in bytes, above zero.
+    fn chunk_len(self, index: usize) -> usize {
+        let (kind, fine) = self.chunks[index % self.chunks.len()];
+        let fine = usize::from(fine);
+        let len = match kind % 6 {
+            0 => READ_AHEAD_SIZE * 4,
+            1 => 1 + fine,
+            2 => (1 + fine) << 8,
+            3 => 16 * 1024 + 128 + fine,
+            4 => READ_AHEAD_SIZE - 128 + fine,
+            _ => 128 + fine,
+        };
+        if index < SMALL_CHUNKS_MAX { len } else { len.max(4096) }
+    }
+
+    fn appetite(self) -> Appetite {
+        match self.choice & 3 {
+            0 | 1 => Appetite::Eager,
+            2 => Appetite::Lazy,
+            _ => Appetite::Slow,
+        }
+    }
+
+    /// Whether [`Inbound::is_ready`] is asked before [`Inbound::next`].
+    fn asks(self) -> bool {
+        self.choice & 4 != 0
+    }
+
+    /// How many bodies the embedder keeps.
+    fn kept_max(self) -> usize {
+        [0, 1, 5, usize::MAX][usize::from(self.choice >> 3 & 3)]
+    }
+
+    /// Whether a frame is taken out, or looked at where it is.
+    fn takes(self, index: usize) -> bool {
+        self.choice & 32 != 0 || index % 3 == 1
+    }
+}
+
+/// When frames are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Appetite {
+    /// All of them after each chunk.
+    Eager,
+    /// None until there is no room.
+    Lazy,
+    /// One after each chunk.
+    Slow,
+}
+
+pub struct Delivery<'a> {
+    inbound: Inbound,
+    stream: &'a [u8],
+    limit: u32,
+    expected: &'a Expected,
+    style: Style,
+    allocated: &'a dyn Fn() -> usize,
+    /// What was allocated before the codec was made.
+    allocated_before: usize,
+    /// Bytes that the codec took, and items that it gave.
+    taken: usize,
+    given: usize,
+    kept: VecDeque<(Bytes, Range<usize>)>,
+}
+
+impl<'a> Delivery<'a> {
+    pub fn new(
+        pair: &Pair,
+        stream: &'a [u8],
+        limit: u32,
+        expected: &'a Expected,
+        style: Style,
+        allocated: &'a dyn Fn() -> usize,
+    ) -> Self {
+        let receiving = pair.receiving();
+        let allocated_before = allocated();
+        let inbound = Inbound::new(receiving, limit);
+        assert_eq!(inbound.peer().replica.0, pair.far().replica);
+        Self {
+            inbound,
+            stream,
+            limit,
+            expected,
+            style,
+            allocated,
+            allocated_before,
+            taken: 0,
+            given: 0,
+            kept: VecDeque::new(),
+        }
+    }
+
+    pub fn run(mut self) {
+        let arrived = if self.style.over_sockets() { self.receive_all() } else { self.push_all() };
+        let error = arrived.and_then(|()| self.take_all()).err();
+        assert_eq!(error.map(|error| Fault::of(error, self.limit)), self.expected.fault);
+        assert_eq!(self.given, self.expected.items.len());
+        match error {
+            Some(error) => self.check_failed(error),
+            None => {
+                assert_eq!(self.taken, self.stream.len());
+                assert_eq!(self.inbound.is_at_frame_boundary(), self.expected.end == self.stream.len());
+            }
+        }
+        self.check_memory();
+        drop(self.inbound);
+        for (body, range) in self.kept {
+            assert!(body == self.stream[range], "what was taken stays");
+        }
+    }
+
+    fn push_all(&mut self) -> Result<(), InboundError> {
+        let mut index = 0;
+        while self.taken < self.stream.len() {
+            let rest = &self.stream[self.taken..];
+            let chunk = &rest[..rest.len().min(self.style.chunk_len(index))];
+            index += 1;
+            let taken = self.inbound.push(chunk);
+            assert!(taken <= chunk.len());
+            self.taken += taken;
+            self.check_memory();
+            match self.style.appetite() {
+                Appetite::Eager => self.take_all()?,
+                Appetite::Lazy if taken == chunk.len() => {}
+                Appetite::Lazy => self.take_all()?,
+                Appetite::Slow => {
+                    let took = self.take()?;
+                    assert!(took || taken > 0, "there is room, or something to take");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Delivery::push_all`], through a socket.
+    fn receive_all(&mut self) -> Result<(), InboundError> {
+        SOCKETS.with_borrow_mut(|sockets| {
+            let mut index = 0;
+            while self.taken < self.stream.len() {
+                let rest = &self.stream[self.taken..];
+                // The kernel must take all of it at once.
+                let chunk = &rest[..rest.len().min(self.style.chunk_len(index)).min(32 * 1024)];
+                index += 1;
+                sockets.far.write_all(chunk).expect("loopback has room");
+                let mut left = chunk.len();
+                while left > 0 {
+                    let received = loop {
+                        match self.inbound.read_from(&sockets.near) {
+                            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                            other => break other.expect("a socket that works"),
+                        }
+                    };
+                    assert!((1..=left).contains(&received), "there is room, and nothing but what was sent");
+                    left -= received;
+                    self.taken += received;
+                    self.check_memory();
+                    if let Err(error) = self.take_all() {
+                        sockets.clear(left);
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn take_all(&mut self) -> Result<(), InboundError> {
+        while self.take()? {}
+        Ok(())
+    }
+
+    /// Takes one item, if there is one.
+    fn take(&mut self) -> Result<bool, InboundError> {
+        let index = self.given;
+        let next = self.expected.items.get(index);
+        let has_come = next.is_some_and(|item| item.end() <= self.taken);
+        let fails = next.is_none() && self.expected.fault.is_some() && self.expected.end + 256 <= self.taken;
+        if self.style.asks() {
+            let ready = self.inbound.is_ready();
+            assert_eq!(ready.is_err(), fails);
+            assert_eq!(ready.unwrap_or(false), has_come);
+        }
+        let taken = self.style.takes(index).then_some(index);
+        let kept = match self.inbound.next().inspect_err(|_| assert!(fails))? {
+            None => {
+                assert!(!fails, "what is wrong is told at once");
+                assert!(!has_come, "what has come is given");
+                return Ok(false);
+            }
+            Some(received) => {
+                assert!(has_come, "nothing is given that has not come");
+                compare(received, next.expect("it has come"), self.stream, taken)
+            }
+        };
+        if let Some((body, range)) = kept {
+            self.keep(body, range);
+        }
+        self.given += 1;
+        self.check_memory();
+        Ok(true)
+    }
+
+    fn keep(&mut self, body: Bytes, range: Range<usize>) {
+        if self.style.kept_max() == 0 {
+            return;
+        }
+        self.kept.push_back((body, range));
+        if self.kept.len() > self.style.kept_max() {
+            let (body, range) = self.kept.pop_front().expect("one at least");
+            assert!(body == self.stream[range], "what was taken stays");
+        }
+    }
+
+    /// A link that failed stays so, whatever else comes.
+    fn check_failed(&mut self, error: InboundError) {
+        for _ in 0..8 {
+            assert_eq!(self.inbound.is_ready(), Err(error));
+            assert_eq!(self.inbound.next().map(|received| received.is_some()), Err(error));
+            self.taken += self.inbound.push(&self.stream[..self.stream.len().min(READ_AHEAD_SIZE / 2)]);
+            self.check_memory();
+        }
+    }
+
+    /// What is held is the read-ahead and one frame, at most.
+    fn check_memory(&self) {
+        let most = READ_AHEAD_SIZE + self.limit as usize;
+        let given = self.given.checked_sub(1).map_or(0, |last| self.expected.items[last].end());
+        assert!(self.taken - given <= most, "{} bytes are held", self.taken - given);
+        if self.style.kept_max() == 0 {
+            let allocated = (self.allocated)().saturating_sub(self.allocated_before);
+            assert!(allocated <= most + SMALL_CHANGE, "{allocated} bytes are allocated");
+        }
+    }
+}
+
+/// Compares what came with what was to come; its body, if it is the `taken`-th that is taken out.
+fn compare(
+    received: Received<'_>,
+    item: &Item,
+    stream: &[u8],
+    taken: Option<usize>,
+) -> Option<(Bytes, Range<usize>)> {
+    match (received, item) {
+        (Received::Control(control), Item::Control(expected, _)) => {
+            assert_eq!(control, *expected);
+            None
+        }
+        (Received::Frame(frame), Item::Frame(range)) => {
+            let (header, body) = stream[range.clone()].split_at(256);
+            assert_eq!(frame.header().bytes(), header);
+            assert!(frame.body() == body);
+            let taken = if taken? % 4 == 0 {
+                let owned = frame.into_owned();
+                assert_eq!(owned.header.bytes(), header);
+                owned.body
+            } else {
+                frame.into_body()
+            };
+            assert!(taken == body);
+            Some((taken, range.start + 256..range.end))
+        }
+        (received, _) => panic!("{received:?} where the other kind was sent"),
+    }
+}
+
+/// Two ends of one connection, used again and again: nothing is left in it after a run.
+struct Sockets {
+    near: Link,
+    far: TcpStream,
+}
+
+thread_local! {
+    static SOCKETS: RefCell<Sockets> = RefCell::new(Sockets::new());
+}
+
+impl Sockets {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+        let far = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let (near, _) = listener.accept().expect("it was connected to");
+        far.set_nodelay(true).expect("a socket that works");
+        near.set_nonblocking(true).expect("a socket that works");
+        Self { near: Link::new(near).expect("connected"), far }
+    }
+
+    fn clear(&self, left: usize) {
+        self.near.stream().set_nonblocking(false).expect("a socket that works");
+        let mut stream = self.near.stream();
+        stream.read_exact(&mut vec![0; left]).expect("what was sent");
+        self.near.stream().set_nonblocking(true).expect("a socket that works");
+    }
+}

@@ -287,6 +287,8 @@ fn sighup_rotates_keys_and_closes_links_of_a_dropped_one() {
     let (goodbye, _) = peer.receive();
     assert_eq!(peer.open_control(&goodbye).fields().reason, GoodbyeReason::KEY_RETIRED);
     assert_eq!(rejected(&cluster, hello(0, Version::V2).bytes()).fields().status, Status::UNKNOWN_KEY);
+    serve.signal("TERM");
+    assert!(serve.finish().status.success());
 }
 
 #[test]

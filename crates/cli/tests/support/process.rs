@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use replink_tests::fixtures::{OTHER_SECRET, SECRET};
 use serde_json::Value;
 
 /// Nothing takes longer than this; what does is stuck.
@@ -46,6 +47,7 @@ impl Running {
             .args(["serve", "--events", "json", "--replica-id", &replica.to_string(), "--config"])
             .arg(config)
             .args(arguments)
+            .env("REPLINK_LOG", "trace")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -119,6 +121,10 @@ impl Running {
         let stderr = self.stderr.take().unwrap().join().unwrap();
         let mut lines = std::mem::take(&mut self.seen);
         lines.extend(self.stdout.iter());
+        // At every level of logging.
+        for secret in [SECRET, OTHER_SECRET].map(|secret| std::str::from_utf8(secret).unwrap()) {
+            assert!(!stderr.contains(secret) && !lines.join("\n").contains(secret), "a secret was shown");
+        }
         Finished { status, stdout: lines.join("\n"), stderr }
     }
 

@@ -39,6 +39,7 @@ pub mod command {
     pub const FINISH: u8 = 16;
     pub const PING: u8 = 250;
     pub const PONG: u8 = 251;
+    pub const GOODBYE: u8 = 252;
 }
 
 /// Writes `bytes` into the frame.

@@ -6,7 +6,6 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 
 use replink_tests::fixtures::OTHER_SECRET;
-use replink_transport::frame::Version;
 use serde_json::Value;
 use support::cluster::Cluster;
 use support::peer;
@@ -114,7 +113,7 @@ fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
     serve.event_where("down", |down| down["peer"] == 0);
 
     // A probe in the name of a replica that is connected leaves its link alone.
-    let mut peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    let mut peer = peer::dial(cluster.addresses[1], 0, 2);
     assert_eq!(probe(&cluster, &as_zero).0, Some(0));
     peer.exchange_prepare(5, b"undisturbed");
 

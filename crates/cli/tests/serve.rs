@@ -7,18 +7,18 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use replink_tests::fixtures::OTHER_SECRET;
-use replink_transport::frame::{
-    Challenge, Command, GenericHeader, GoodbyeReason, Hello, ReplicaId, Status, Version,
-};
+use replink_tests::raw_peer::{Frame, RawPeer, at, command};
+use replink_transport::frame::{Command, GenericHeader, GoodbyeReason, ReplicaId, Status};
+use replink_transport::handshake::cluster_id;
 use support::cluster::Cluster;
-use support::peer::{self, Peer, connect, hello, read_frame};
+use support::peer::{self, Peer, connect, read_frame, replica};
 use support::process::{Running, finish, replink};
 
 #[test]
 fn accepts_a_version_2_peer_answers_prepares_and_pings_and_says_goodbye() {
     let cluster = Cluster::new("", "");
     let mut serve = Running::serve(&cluster.config(), 1, &["--print-frames"]);
-    let mut peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    let mut peer = peer::dial(cluster.addresses[1], 0, 2);
     let up = serve.event("up");
     assert_eq!((&up["peer"], &up["version"], &up["sealed"]), (&0.into(), &2.into(), &false.into()));
     assert_eq!(up["key_id"].as_str().unwrap().len(), 16);
@@ -28,15 +28,13 @@ fn accepts_a_version_2_peer_answers_prepares_and_pings_and_says_goodbye() {
     let frame = serve.event_where("frame", |frame| frame["size"] == 256 + (3 << 20));
     assert_eq!((&frame["peer"], &frame["command"]), (&0.into(), &6.into()));
 
-    peer.send_control(Command::LINK_PING, 0, GoodbyeReason(0));
+    peer.send_control(command::PING, 0);
     let (pong, _) = peer.receive();
     assert_eq!(pong.command, Command::LINK_PONG);
     assert_eq!(peer.open_control(&pong).fields().echo.get(), 1);
 
     serve.signal("TERM");
-    let (goodbye, _) = peer.receive();
-    assert_eq!(goodbye.command, Command::LINK_GOODBYE);
-    assert_eq!(peer.open_control(&goodbye).fields().reason, GoodbyeReason::SHUTDOWN);
+    assert_eq!(peer.receive_goodbye(), GoodbyeReason::SHUTDOWN);
     drop(peer);
     assert!(serve.finish().status.success());
 }
@@ -52,8 +50,8 @@ fn dials_a_version_2_peer() {
     peer.exchange_prepare(3, b"to the dialer");
 
     // A link that ends is made again.
-    peer.send_control(Command::LINK_GOODBYE, 0, GoodbyeReason::OPERATOR);
-    assert_eq!(serve.event("down")["reason"], "operator");
+    peer.send_control(command::GOODBYE, 0);
+    assert_eq!(serve.event("down")["reason"], "shutdown");
     let mut peer = peer::answer(peer::accept(&listener), 1);
     peer.exchange_prepare(4, b"again");
     drop(peer);
@@ -67,7 +65,7 @@ fn speaks_version_1_in_both_roles_where_it_is_allowed() {
     let mut serve = Running::serve(&cluster.config(), 1, &[]);
     assert!(serve.event("warning")["message"].as_str().unwrap().contains("version 1"));
 
-    let mut dialer = peer::dial(cluster.addresses[1], 0, Version::V1);
+    let mut dialer = peer::dial(cluster.addresses[1], 0, 1);
     let up = serve.event_where("up", |up| up["peer"] == 0);
     assert_eq!(up["version"], 1);
     dialer.exchange_prepare(1, b"from an old dialer");
@@ -84,68 +82,63 @@ fn speaks_version_1_in_both_roles_where_it_is_allowed() {
 }
 
 /// Sends `bytes` to a fresh connection and reads the reject.
-fn rejected(cluster: &Cluster, bytes: &[u8]) -> Challenge {
+fn rejected(cluster: &Cluster, bytes: &[u8]) -> Frame {
     let mut stream = connect(cluster.addresses[1]);
     stream.write_all(bytes).unwrap();
-    Challenge::parse(&read_frame(&mut stream)).unwrap()
+    let reject = read_frame(&mut stream);
+    assert_eq!(reject[at::COMMAND], command::CHALLENGE);
+    reject
 }
 
 #[test]
 fn turns_every_impostor_away_with_the_status_and_goes_on() {
     let cluster = Cluster::new("", "");
     let mut serve = Running::serve(&cluster.config(), 1, &[]);
-    let good = hello(0, Version::V2);
-    let changed = |change: &dyn Fn(&mut Hello)| {
-        let mut hello = good;
-        change(&mut hello);
-        hello.bytes().to_vec()
-    };
+    let honest = replica(0, 2);
+    let hello = honest.hello();
     let patched = |offset: usize, value: u8| {
-        let mut bytes = good.bytes().to_vec();
+        let mut bytes = hello.to_vec();
         bytes[offset] = value;
         bytes
     };
-    let prepare = GenericHeader::new(peer::cluster_id(), Command::PREPARE, 100_000);
-    let cases: Vec<(&str, Vec<u8>, Status, bool)> = vec![
-        ("a Prepare first", [&prepare.bytes()[..], &[1; 100_000]].concat(), Status::UNKNOWN_COMMAND, false),
+    let without_nonce = [&hello[..at::NONCE], &[0; 32], &hello[at::MAC..]].concat();
+    let prepare = GenericHeader::new(cluster_id("orders"), Command::PREPARE, 100_000);
+    let prepare = [&prepare.bytes()[..], &vec![1; 100_000]].concat();
+    let old = replica(0, 1).hello().to_vec();
+    let cases: [(&str, Vec<u8>, Status, bool); 11] = [
+        ("a Prepare first", prepare, Status::UNKNOWN_COMMAND, false),
         ("garbage", vec![0xff; 4096], Status::UNKNOWN_COMMAND, false),
-        ("a body announced", patched(49, 2), Status::MALFORMED_FRAME, true),
+        ("a body announced", patched(at::SIZE + 1, 2), Status::MALFORMED_FRAME, true),
         ("a reserved byte", patched(255, 1), Status::MALFORMED_FRAME, true),
-        ("version 7", patched(193, 7), Status::MALFORMED_FRAME, false),
-        ("another cluster", patched(32, 0), Status::CLUSTER_MISMATCH, true),
-        ("its own id", patched(61, 1), Status::DIRECTIONAL_RULE, true),
-        ("a higher id", patched(61, 2), Status::DIRECTIONAL_RULE, true),
-        ("no nonce", changed(&|hello| hello.fields_mut().nonce = [0; 32]), Status::AUTH_REQUIRED, true),
-        ("another key", changed(&|hello| hello.fields_mut().key_id.0[0] ^= 1), Status::UNKNOWN_KEY, false),
-        ("version 1", hello(0, Version::V1).bytes().to_vec(), Status::UNKNOWN_COMMAND, false),
+        ("version 7", patched(at::VERSION, 7), Status::UNSUPPORTED_VERSION, false),
+        ("another cluster", patched(at::CLUSTER, 0), Status::CLUSTER_MISMATCH, true),
+        ("its own id", patched(at::REPLICA, 1), Status::DIRECTIONAL_RULE, true),
+        ("a higher id", patched(at::REPLICA, 2), Status::DIRECTIONAL_RULE, true),
+        ("no nonce", without_nonce, Status::AUTH_REQUIRED, true),
+        ("another key", patched(at::KEY_ID, !hello[at::KEY_ID]), Status::UNKNOWN_KEY, false),
+        ("version 1", old, Status::UNKNOWN_COMMAND, false),
     ];
     for (what, bytes, status, authenticated) in cases {
-        if what == "version 7" {
-            // Its answer is in that same version, which the library does not parse.
-            let mut stream = connect(cluster.addresses[1]);
-            stream.write_all(&bytes).unwrap();
-            let answer = read_frame(&mut stream);
-            assert_eq!((answer[60], answer[192], answer[193]), (15, Status::UNSUPPORTED_VERSION.0, 7));
-        } else {
-            let reject = rejected(&cluster, &bytes);
-            assert_eq!(reject.fields().status, status, "{what}");
-            assert_eq!(reject.fields().mac != [0; 32], authenticated, "{what}");
+        let reject = rejected(&cluster, &bytes);
+        assert_eq!(reject[at::STATUS], status.0, "{what}");
+        assert_eq!(reject[at::MAC..at::STATUS] != [0; 32], authenticated, "{what}");
+        if bytes[at::COMMAND] == command::HELLO {
+            assert_eq!(reject[at::VERSION], bytes[at::VERSION], "{what}: it is answered in its version");
         }
         let event = serve.event("rejected");
         assert_eq!(event["by"], "us");
         assert!(event["address"].as_str().unwrap().starts_with("127.0.0.1:"));
-        peer::dial(cluster.addresses[1], 0, Version::V2).exchange_prepare(1, what.as_bytes());
+        peer::dial(cluster.addresses[1], 0, 2).exchange_prepare(1, what.as_bytes());
         serve.event("down");
     }
     // A Finish that proves nothing.
     let mut stream = connect(cluster.addresses[1]);
-    stream.write_all(good.bytes()).unwrap();
-    let challenge = Challenge::parse(&read_frame(&mut stream)).unwrap();
-    let mut wrong = peer::finish(&good, &challenge);
-    wrong.fields_mut().mac[0] ^= 1;
-    stream.write_all(wrong.bytes()).unwrap();
-    let late = Challenge::parse(&read_frame(&mut stream)).unwrap();
-    assert_eq!(late.fields().status, Status::MAC_MISMATCH);
+    stream.write_all(&hello).unwrap();
+    let challenge = read_frame(&mut stream);
+    let mut wrong = honest.finish(&hello, &challenge);
+    wrong[at::MAC] ^= 1;
+    stream.write_all(&wrong).unwrap();
+    assert_eq!(read_frame(&mut stream)[at::STATUS], Status::MAC_MISMATCH.0);
     let event = serve.event("rejected");
     assert_eq!((&event["status"], &event["peer"]), (&"mac_mismatch".into(), &0.into()));
 
@@ -156,7 +149,7 @@ fn turns_every_impostor_away_with_the_status_and_goes_on() {
 }
 
 fn violate(cluster: &Cluster, serve: &mut Running, violation: impl FnOnce(&mut Peer)) -> String {
-    let mut peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    let mut peer = peer::dial(cluster.addresses[1], 0, 2);
     serve.event("up");
     violation(&mut peer);
     let reason = serve.event("down")["reason"].as_str().unwrap().to_owned();
@@ -168,7 +161,7 @@ fn violate(cluster: &Cluster, serve: &mut Running, violation: impl FnOnce(&mut P
 fn ends_a_link_that_breaks_the_protocol_and_says_why() {
     let cluster = Cluster::new("", "max_frame_size = \"1MiB\"");
     let mut serve = Running::serve(&cluster.config(), 1, &[]);
-    let frame = |command: u8, body: usize| GenericHeader::new(peer::cluster_id(), Command(command), body);
+    let frame = |command: u8, body: usize| GenericHeader::new(cluster_id("orders"), Command(command), body);
     let mut other_cluster = frame(6, 0);
     other_cluster.cluster.0[0] ^= 1;
     let cases = [
@@ -183,15 +176,15 @@ fn ends_a_link_that_breaks_the_protocol_and_says_why() {
         if header.command == Command::LINK_PING {
             header.replica = ReplicaId(0);
         }
-        let reason = violate(&cluster, &mut serve, |peer| peer.send(&header, &[]));
+        let reason = violate(&cluster, &mut serve, |peer| peer.send(header.bytes(), &[]));
         assert!(reason.contains(expected), "{reason}");
     }
     // The same control frame twice.
     let reason = violate(&cluster, &mut serve, |peer| {
-        peer.send_control(Command::LINK_PING, 0, GoodbyeReason(0));
+        peer.send_control(command::PING, 0);
         peer.receive();
         peer.repeat_from(0);
-        peer.send_control(Command::LINK_PING, 0, GoodbyeReason(0));
+        peer.send_control(command::PING, 0);
     });
     assert!(reason.contains("replayed or out of order"), "{reason}");
 }
@@ -200,7 +193,7 @@ fn ends_a_link_that_breaks_the_protocol_and_says_why() {
 fn a_silent_peer_is_dropped_by_the_heartbeat() {
     let cluster = Cluster::new("", "heartbeat_interval = \"20ms\"\nheartbeat_timeout = \"150ms\"");
     let mut serve = Running::serve(&cluster.config(), 1, &[]);
-    let peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    let peer = peer::dial(cluster.addresses[1], 0, 2);
     serve.event("up");
     assert_eq!(serve.event("down")["peer"], 0);
     drop(peer);
@@ -211,7 +204,7 @@ fn a_slow_or_silent_stranger_is_cut_off_by_one_deadline() {
     let cluster = Cluster::new("handshake_timeout = \"300ms\"\nmax_pending_per_address = 2", "");
     let mut serve = Running::serve(&cluster.config(), 1, &[]);
     let (silent, mut dripping) = (connect(cluster.addresses[1]), connect(cluster.addresses[1]));
-    dripping.write_all(&hello(0, Version::V2).bytes()[..254]).unwrap();
+    dripping.write_all(&replica(0, 2).hello()[..254]).unwrap();
     // Both slots of this address are taken: a third is closed unread.
     let mut third = connect(cluster.addresses[1]);
     assert_eq!(third.read(&mut [0]).unwrap(), 0);
@@ -224,7 +217,7 @@ fn a_slow_or_silent_stranger_is_cut_off_by_one_deadline() {
         assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
     }
     assert!(dripped.elapsed() < Duration::from_secs(5));
-    peer::dial(cluster.addresses[1], 0, Version::V2).exchange_prepare(1, b"there is room again");
+    peer::dial(cluster.addresses[1], 0, 2).exchange_prepare(1, b"there is room again");
 }
 
 #[test]
@@ -246,13 +239,12 @@ fn without_authentication_it_warns_at_start_and_on_every_accept() {
     assert!(warning["message"].as_str().unwrap().contains("authentication is disabled"));
 
     // H-12: one that proves itself is told that nobody asks here.
-    let reject = rejected(&cluster, hello(0, Version::V2).bytes());
-    assert_eq!(reject.fields().status, Status::POLICY_MISMATCH);
+    let reject = rejected(&cluster, &replica(0, 2).hello());
+    assert_eq!(reject[at::STATUS], Status::POLICY_MISMATCH.0);
     // One that does not is let in with its Hello alone.
-    let mut anonymous = hello(0, Version::V1);
-    anonymous.fields_mut().nonce = [0; 32];
+    let anonymous = RawPeer { nonce: [0; 32], ..replica(0, 1) };
     let mut stream = connect(cluster.addresses[1]);
-    stream.write_all(anonymous.bytes()).unwrap();
+    stream.write_all(&anonymous.hello()).unwrap();
     let warning = serve.event("warning");
     assert!(warning["message"].as_str().unwrap().contains("without authentication"));
     assert_eq!(serve.event("up")["key_id"], serde_json::Value::Null);
@@ -262,7 +254,7 @@ fn without_authentication_it_warns_at_start_and_on_every_accept() {
 fn sighup_rotates_keys_and_closes_links_of_a_dropped_one() {
     let cluster = Cluster::new("", "");
     let mut serve = Running::serve(&cluster.config(), 1, &[]);
-    let mut peer = peer::dial(cluster.addresses[1], 0, Version::V2);
+    let mut peer = peer::dial(cluster.addresses[1], 0, 2);
     serve.event("up");
 
     // A new key with the old one accepted: nothing happens to the link.
@@ -284,9 +276,8 @@ fn sighup_rotates_keys_and_closes_links_of_a_dropped_one() {
     cluster.write_config("shared_secret_file = \"new.key\"", "");
     serve.signal("HUP");
     serve.event("reloaded");
-    let (goodbye, _) = peer.receive();
-    assert_eq!(peer.open_control(&goodbye).fields().reason, GoodbyeReason::KEY_RETIRED);
-    assert_eq!(rejected(&cluster, hello(0, Version::V2).bytes()).fields().status, Status::UNKNOWN_KEY);
+    assert_eq!(peer.receive_goodbye(), GoodbyeReason::KEY_RETIRED);
+    assert_eq!(rejected(&cluster, &replica(0, 2).hello())[at::STATUS], Status::UNKNOWN_KEY.0);
     serve.signal("TERM");
     assert!(serve.finish().status.success());
 }

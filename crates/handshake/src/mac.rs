@@ -99,18 +99,7 @@ pub(crate) fn acceptor_v2(
     challenge: &Challenge,
     binding: &ChannelBinding,
 ) -> Mac {
-    keyed_mac(
-        key.v2(),
-        &[
-            app.as_str().as_bytes(),
-            b" replica-auth v2",
-            &[Direction::Acceptor as u8],
-            hello,
-            challenge.without_mac().bytes(),
-            &[binding.mode()],
-            binding.exporter(),
-        ],
-    )
+    v2(app, key, Direction::Acceptor, &[hello, challenge.without_mac().bytes()], binding)
 }
 
 /// `mac_d` of H-5.
@@ -122,19 +111,20 @@ pub(crate) fn dialer_v2(
     finish: &Finish,
     binding: &ChannelBinding,
 ) -> Mac {
-    keyed_mac(
-        key.v2(),
-        &[
-            app.as_str().as_bytes(),
-            b" replica-auth v2",
-            &[Direction::Dialer as u8],
-            hello.bytes(),
-            challenge.bytes(),
-            finish.without_mac().bytes(),
-            &[binding.mode()],
-            binding.exporter(),
-        ],
-    )
+    let finish = finish.without_mac();
+    v2(app, key, Direction::Dialer, &[hello.bytes(), challenge.bytes(), finish.bytes()], binding)
+}
+
+/// What both MACs of H-5 have in common.
+fn v2(app: &App, key: &Key, direction: Direction, frames: &[&[u8; 256]], binding: &ChannelBinding) -> Mac {
+    let mut hasher = Hasher::new_keyed(key.v2());
+    hasher.update(app.as_str().as_bytes());
+    hasher.update(b" replica-auth v2");
+    hasher.update(&[direction as u8]);
+    for frame in frames {
+        hasher.update(&frame[..]);
+    }
+    Mac(finish(hasher, &[&[binding.mode()], binding.exporter()]))
 }
 
 /// The session key (K-4). `shared` is the X25519 secret, or zeros.

@@ -134,7 +134,8 @@ impl Pair {
     /// H-9: only a dialer is refused late.
     fn read_late_reject(&self, frame: &Frame) -> Option<PeerReject> {
         let key = DIALER.keys().next();
-        let dialed = Dialed { hello: self.hello, key, binding: DIALER.binding() };
+        let challenge = Some(self.challenge);
+        let dialed = Dialed { hello: self.hello, key, binding: DIALER.binding(), challenge };
         dialed.read_reject(frame).filter(|_| self.near_dials)
     }
 

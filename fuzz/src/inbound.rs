@@ -6,6 +6,7 @@ mod delivery;
 mod pair;
 mod queue;
 mod script;
+mod sockets;
 
 use arbitrary::Unstructured;
 
@@ -48,7 +49,7 @@ pub fn run_measured(data: &[u8], allocated: impl Fn() -> usize) -> Reached {
 
     let mut script = Script::new(&pair, input, &mut reached);
     script.play();
-    let (stream, limit) = script.finish();
+    let (stream, limit) = script.finish(first.over_sockets());
 
     // Two ways to arrive, and one outcome: what the protocol says.
     let expected = pair.judge(&stream, limit);

@@ -512,3 +512,40 @@ fn no_room_to_receive_is_not_the_end_of_the_stream() {
         writing.join().unwrap();
     });
 }
+
+#[test]
+fn no_room_beside_a_whole_large_body_is_not_the_end_of_the_stream_either() {
+    watched(|| {
+        let (_, receiving) = Ends::new(LinkKind::V1).direction(true);
+        let (ours, theirs) = sockets();
+        let link = Link::new(theirs).unwrap();
+        let mut inbound = Inbound::new(receiving, 1 << 20);
+        let count = 2 * READ_AHEAD_SIZE / 256;
+        let stream = [wire(&plain(READ_AHEAD_SIZE, 1)), wire(&plain(0, 0)).repeat(count)].concat();
+        let writing = thread::spawn(move || (&ours).write_all(&stream).unwrap());
+        // The first frame's header is there, and not all of its body.
+        let mut received = 0;
+        while received < 256 {
+            received += inbound.read_from(&link).unwrap();
+        }
+        assert!(inbound.next().unwrap().is_none());
+        let refused = loop {
+            match inbound.read_from(&link) {
+                Ok(received) => assert!(received > 0, "the stream has not ended"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        let mut frames = 0;
+        loop {
+            while inbound.next().unwrap().is_some() {
+                frames += 1;
+            }
+            if inbound.read_from(&link).unwrap() == 0 {
+                break;
+            }
+        }
+        assert_eq!(frames, 1 + count);
+        writing.join().unwrap();
+    });
+}

@@ -703,6 +703,14 @@ fn a_secret_file_that_is_of_no_use() {
         "accept_secret_files = [\"\"]",
         &format!("accept_secret_files[0]: is an empty string; {cure}"),
     );
+
+    // Whoever reads the error has one line per mistake, and a terminal that does as it did before.
+    let fake = Fake::default().file("/etc/orders/a\u{1b}[31m\nk", SECRET.as_bytes());
+    let path = "\"a\\u001b[31m\\nk\"";
+    let shown = "is \"a\\u{1b}[31m\\nk\"; must be a path without control characters";
+    let file = text("", &format!("shared_secret_file = {path}"), "", "");
+    assert_mistakes(&fake, &file, &[&format!("5: cluster.auth.shared_secret_file: {shown}")]);
+    assert_auth(&format!("accept_secret_files = [{path}]"), &format!("accept_secret_files[0]: {shown}"));
 }
 
 #[test]

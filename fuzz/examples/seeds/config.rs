@@ -98,7 +98,7 @@ const LINK: Settings = &[
 ];
 
 /// What may go wrong around a secret.
-const SECRETS: [&str; 26] = [
+const SECRETS: [&str; 27] = [
     "shared_secret_file = \"cluster.key\"\naccept_secret_files = [\"old.key\", \"exact.key\", \"cluster.key\"]",
     "shared_secret_file = \"exact.key\"",
     "shared_secret_file = \"short.key\"",
@@ -107,6 +107,7 @@ const SECRETS: [&str; 26] = [
     "shared_secret_file = \"long.key\"",
     "shared_secret_file = \"open.key\"",
     "shared_secret_file = \"/run/cluster.key\"",
+    "shared_secret_file = \"\\u001b[1m\\nopen.key\"",
     "shared_secret_file = \"\u{1}\"",
     "shared_secret = \"\u{2}\"",
     "shared_secret = '''\n\u{3}'''",

@@ -1,16 +1,15 @@
 //! How bytes arrive at the receiving codec under test, and what comes out of it.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::ErrorKind;
 use std::ops::Range;
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
-use replink_transport::{Inbound, InboundError, Link, READ_AHEAD_SIZE, Received};
+use replink_transport::{Inbound, InboundError, READ_AHEAD_SIZE, Received};
 
 use super::pair::{Expected, Fault, Item, Pair};
+use super::sockets;
 use crate::patch::byte;
 
 /// Chunks that are as small as the input wants them; later ones are larger, for the time it takes.
@@ -148,58 +147,64 @@ impl<'a> Delivery<'a> {
     }
 
     fn push_all(&mut self) -> Result<(), InboundError> {
-        let mut index = 0;
+        let (mut index, mut emptied) = (0, true);
         while self.taken < self.stream.len() {
             let rest = &self.stream[self.taken..];
             let chunk = &rest[..rest.len().min(self.style.chunk_len(index))];
             index += 1;
             let taken = self.inbound.push(chunk);
             assert!(taken <= chunk.len());
+            assert!(taken > 0 || !emptied, "there is room once all was taken");
             self.taken += taken;
             self.check_memory();
-            match self.style.appetite() {
-                Appetite::Eager => self.take_all()?,
-                Appetite::Lazy if taken == chunk.len() => {}
-                Appetite::Lazy => self.take_all()?,
-                Appetite::Slow => {
-                    let took = self.take()?;
-                    assert!(took || taken > 0, "there is room, or something to take");
-                }
-            }
+            emptied = self.consume(taken < chunk.len())?;
         }
         Ok(())
     }
 
     /// As [`Delivery::push_all`], through a socket.
     fn receive_all(&mut self) -> Result<(), InboundError> {
-        SOCKETS.with_borrow_mut(|sockets| {
-            let mut index = 0;
+        sockets::with(|sockets| {
+            let (mut index, mut emptied) = (0, true);
             while self.taken < self.stream.len() {
                 let rest = &self.stream[self.taken..];
-                // The kernel must take all of it at once.
-                let chunk = &rest[..rest.len().min(self.style.chunk_len(index)).min(32 * 1024)];
+                let mut left = sockets.send(&rest[..rest.len().min(self.style.chunk_len(index))]);
                 index += 1;
-                sockets.far.write_all(chunk).expect("loopback has room");
-                let mut left = chunk.len();
                 while left > 0 {
-                    let received = loop {
-                        match self.inbound.read_from(&sockets.near) {
-                            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
-                            other => break other.expect("a socket that works"),
+                    let full = match sockets::retry(|| self.inbound.read_from(&sockets.near)) {
+                        Ok(received) => {
+                            assert!((1..=left).contains(&received), "{received} of {left} bytes");
+                            left -= received;
+                            self.taken += received;
+                            self.check_memory();
+                            false
+                        }
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+                            assert!(!emptied, "there is room once all was taken");
+                            true
                         }
                     };
-                    assert!((1..=left).contains(&received), "there is room, and nothing but what was sent");
-                    left -= received;
-                    self.taken += received;
-                    self.check_memory();
-                    if let Err(error) = self.take_all() {
-                        sockets.clear(left);
-                        return Err(error);
-                    }
+                    emptied = match self.consume(full) {
+                        Ok(emptied) => emptied,
+                        Err(error) => {
+                            sockets.receive(left);
+                            return Err(error);
+                        }
+                    };
                 }
             }
             Ok(())
         })
+    }
+
+    /// Takes items, as is the embedder's way; whether all that have come were taken.
+    fn consume(&mut self, full: bool) -> Result<bool, InboundError> {
+        match self.style.appetite() {
+            Appetite::Slow => self.take().map(|took| !took),
+            Appetite::Lazy if !full => Ok(false),
+            Appetite::Eager | Appetite::Lazy => self.take_all().map(|()| true),
+        }
     }
 
     fn take_all(&mut self) -> Result<(), InboundError> {
@@ -298,33 +303,5 @@ fn compare(
             Some((taken, range.start + 256..range.end))
         }
         (received, _) => panic!("{received:?} where the other kind was sent"),
-    }
-}
-
-/// Two ends of one connection, used again and again: nothing is left in it after a run.
-struct Sockets {
-    near: Link,
-    far: TcpStream,
-}
-
-thread_local! {
-    static SOCKETS: RefCell<Sockets> = RefCell::new(Sockets::new());
-}
-
-impl Sockets {
-    fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
-        let far = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
-        let (near, _) = listener.accept().expect("it was connected to");
-        far.set_nodelay(true).expect("a socket that works");
-        near.set_nonblocking(true).expect("a socket that works");
-        Self { near: Link::new(near).expect("connected"), far }
-    }
-
-    fn clear(&self, left: usize) {
-        self.near.stream().set_nonblocking(false).expect("a socket that works");
-        let mut stream = self.near.stream();
-        stream.read_exact(&mut vec![0; left]).expect("what was sent");
-        self.near.stream().set_nonblocking(true).expect("a socket that works");
     }
 }

@@ -70,8 +70,8 @@ impl<'a, 'b> Script<'a, 'b> {
     }
 
     /// The bytes that arrive at the near end, and its frame limit.
-    pub fn finish(mut self) -> (Vec<u8>, u32) {
-        self.queue.drain();
+    pub fn finish(mut self, over_sockets: bool) -> (Vec<u8>, u32) {
+        self.queue.drain(over_sockets);
         (self.stream, self.limit)
     }
 

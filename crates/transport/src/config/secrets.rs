@@ -48,6 +48,7 @@ pub(super) struct SecretReader<'a> {
 
 const SECRET_CURE: &str = "must be a string with the secret, of at least 32 bytes";
 const FILE_CURE: &str = "must be a string with the path of a file that holds the secret";
+const PATH_CURE: &str = "must be a path without control characters";
 
 impl SecretReader<'_> {
     /// The ring (K-2) and where its offered key came from; nothing if there is no secret, which
@@ -130,7 +131,11 @@ impl SecretReader<'_> {
     }
 
     fn file(&self, entry: &Entry<'_>) -> Option<(Key, PathBuf)> {
-        let path = entry.word(FILE_CURE, |path| (!path.is_empty()).then(|| self.directory.join(path)))?;
+        entry.word(FILE_CURE, |path| (!path.is_empty()).then_some(()))?;
+        // The path is shown, in errors and as the secret's source: it must not reach into the
+        // lines around it, nor into the terminal.
+        let join = |path: &str| (!path.contains(char::is_control)).then(|| self.directory.join(path));
+        let path = entry.word(PATH_CURE, join)?;
         let read = self.sources.secret_file(&path).map_err(|error| self.report_file(entry, &path, &error));
         let mut secret = read.ok()?;
         // One newline at the end is the editor's, not the secret's.

@@ -107,17 +107,17 @@ impl Inbound {
         let mut none = BytesMut::new();
         loop {
             let ahead = self.ahead.target();
-            if ahead.limit == 0 && self.direct.is_none() {
+            let direct = match &mut self.direct {
+                Some(direct) => sys::Target { buffer: &mut direct.body, limit: direct.missing },
+                None => sys::Target { buffer: &mut none, limit: 0 },
+            };
+            if direct.limit == 0 && ahead.limit == 0 {
                 // A read without room gives 0, which would pass for the end of the stream.
                 return Err(io::Error::new(
                     io::ErrorKind::ResourceBusy,
                     "frames received before wait to be taken",
                 ));
             }
-            let direct = match &mut self.direct {
-                Some(direct) => sys::Target { buffer: &mut direct.body, limit: direct.missing },
-                None => sys::Target { buffer: &mut none, limit: 0 },
-            };
             match sys::receive(link, [direct, ahead]) {
                 Ok(received) => {
                     if let Some(direct) = &mut self.direct {

@@ -42,7 +42,7 @@ impl Dialed {
 
     /// H-9: a challenge as the late reject of one who has proved himself. He is still the same,
     /// and his proof is about the same handshake.
-    fn read_late_reject(&self, frame: &Frame) -> Option<PeerReject> {
+    pub fn read_late_reject(&self, frame: &Frame) -> Option<PeerReject> {
         let mut reject = self.read_reject(frame)?;
         if let Some(challenge) = &self.challenge {
             let same = |field: Range<usize>| frame[field.clone()] == challenge[field];

@@ -136,7 +136,7 @@ impl Pair {
         let key = DIALER.keys().next();
         let challenge = Some(self.challenge);
         let dialed = Dialed { hello: self.hello, key, binding: DIALER.binding(), challenge };
-        dialed.read_reject(frame).filter(|_| self.near_dials)
+        dialed.read_late_reject(frame).filter(|_| self.near_dials)
     }
 
     fn judge_control(&self, frame: &Frame, counter: &mut u64) -> Result<Control, Fault> {

@@ -221,6 +221,21 @@ fn a_slow_or_silent_stranger_is_cut_off_by_one_deadline() {
 }
 
 #[test]
+fn strangers_find_it_busy_before_it_is_full() {
+    let mut cluster = Cluster::new("", "");
+    for replica in [0, 2] {
+        cluster.addresses[replica].set_ip([127, 0, 0, 2].into()); // nobody there
+    }
+    cluster.write_config("shared_secret_file = \"cluster.key\"\nmax_pending = 8", "");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    // Half is kept for the address of the others, and the fourth of four is above the mark.
+    let _silent = [(); 3].map(|()| connect(cluster.addresses[1]));
+    assert_eq!(rejected(&cluster, &replica(0, 2).hello())[at::STATUS], Status::BUSY.0);
+    let event = serve.event("rejected");
+    assert_eq!((&event["status"], &event["peer"]), (&"busy".into(), &0.into()));
+}
+
+#[test]
 fn allow_list_closes_before_the_first_read() {
     let cluster = Cluster::new("allow = [\"10.0.0.0/8\"]", "");
     let mut serve = Running::serve(&cluster.config(), 1, &[]);

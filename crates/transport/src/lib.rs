@@ -5,11 +5,14 @@
 //! [`Authenticated<Link>`](handshake::Authenticated). That is the only way to an [`Inbound`],
 //! which turns bytes into frames, and an [`Outbound`], which turns frames into bytes.
 //!
-//! `Inbound`, `Outbound` and [`Backoff`] are pure: they can be driven by any runtime.
+//! A [`gate::Gate`] decides which connections may try, and bounds what the others cost.
+//!
+//! `Inbound`, `Outbound`, `Gate` and [`Backoff`] are pure: they can be driven by any runtime.
 //! [`blocking`] drives them with threads.
 
 pub mod blocking;
 pub mod config;
+pub mod gate;
 
 mod backoff;
 mod endpoint;
@@ -17,7 +20,7 @@ mod entropy;
 mod inbound;
 mod link;
 mod outbound;
-mod pending;
+
 mod sys;
 
 pub use backoff::Backoff;
@@ -26,7 +29,6 @@ pub use entropy::{EntropyError, fresh, incarnation};
 pub use inbound::{Admitted, Inbound, InboundError, OwnedFrame, READ_AHEAD_SIZE, Received};
 pub use link::Link;
 pub use outbound::{Outbound, OutboundLimits, SendCause, SendError};
-pub use pending::{Full, Pending, PendingLimits, Slot};
 
 pub use replink_frame as frame;
 pub use replink_handshake as handshake;

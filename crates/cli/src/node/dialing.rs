@@ -57,7 +57,7 @@ impl Failure {
 }
 
 fn attempt(shared: &Arc<Shared>, settings: &Settings, peer: ReplicaId, addresses: &[SocketAddr]) -> Failure {
-    let deadline = Instant::now() + settings.handshake_timeout();
+    let deadline = Instant::now() + settings.config.auth.handshake_timeout;
     let target = DialTarget::new(peer);
     match blocking::connect(&settings.endpoint, target, addresses, deadline) {
         Ok(authenticated) => {

@@ -1,12 +1,13 @@
-//! A replica out of threads: one that accepts, one per peer to dial, two per link, and one that
-//! keeps time. It keeps one live link per peer
-//! and lane.
+//! A replica out of threads: one that accepts, one per peer to dial, two per link, one that keeps
+//! time, and one that looks up names. It keeps one live link per peer and lane.
 
 mod accepting;
 mod dialing;
+mod entrance;
 mod event;
 mod heartbeat;
 mod links;
+mod replica_addresses;
 mod running_link;
 mod send_queue;
 mod settings;
@@ -19,14 +20,16 @@ use std::time::{Duration, Instant};
 
 use replink_transport::config::{Config, ConfigErrors};
 use replink_transport::frame::{GoodbyeReason, ReplicaId};
-use replink_transport::{Admitted, EndpointError, EntropyError, Pending, incarnation};
+use replink_transport::{Admitted, EndpointError, EntropyError, incarnation};
 use thiserror::Error;
 
 pub(crate) use event::{Event, status_name};
 pub(crate) use running_link::RunningLink;
 pub(crate) use settings::warnings;
 
+use entrance::Entrance;
 use links::Links;
+use replica_addresses::ReplicaAddresses;
 use settings::Settings;
 
 /// What a node does with what happens on its links.
@@ -58,7 +61,7 @@ struct Shared {
     incarnation: u64,
     handler: Arc<dyn Handler>,
     settings: Mutex<Arc<Settings>>,
-    pending: Pending,
+    entrance: Entrance,
     links: Links,
 }
 
@@ -99,13 +102,15 @@ impl Node {
         let incarnation = incarnation()?;
         let settings = Settings::new(config, replica, release, incarnation)?;
         let (listener, address) = listen(&settings.config, replica)?;
+        let mut addresses = ReplicaAddresses::new(replica);
+        let entrance = Entrance::new(settings.terms(), addresses.known(&settings.config));
         let node = Self(Arc::new(Shared {
             replica,
             release,
             incarnation,
             handler,
             settings: Mutex::new(Arc::new(settings)),
-            pending: Pending::default(),
+            entrance,
             links: Links::default(),
         }));
         let shared = &node.0;
@@ -117,6 +122,8 @@ impl Node {
         spawn("accept", move || accepting::run(&accepting, &listener))?;
         let beating = Arc::clone(shared);
         spawn("heartbeat", move || heartbeat::run(&beating))?;
+        let looking_up = Arc::clone(shared);
+        spawn("names", move || addresses.keep_up(&looking_up))?;
         node.dial_new_peers()?;
         Ok(node)
     }
@@ -137,6 +144,7 @@ impl Node {
         let new = Settings::new(config, shared.replica, shared.release, shared.incarnation)?;
         let new = Arc::new(new);
         *shared.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+        shared.entrance.replace_terms(new.terms());
 
         for link in shared.links.all() {
             if let Some(reason) = new.retires(link.peer()) {
@@ -158,6 +166,7 @@ impl Node {
     pub(crate) fn drain(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         self.0.links.stop();
+        self.0.entrance.drain();
         for link in self.0.links.all() {
             link.leave(GoodbyeReason::SHUTDOWN);
         }

@@ -1,9 +1,8 @@
-use std::time::Duration;
-
 use replink_transport::config::Config;
 use replink_transport::frame::{GoodbyeReason, ReplicaId, Version};
+use replink_transport::gate::Terms;
 use replink_transport::handshake::{Authentication, Peer};
-use replink_transport::{Endpoint, EndpointError, PendingLimits};
+use replink_transport::{Endpoint, EndpointError};
 
 use super::ReloadError;
 
@@ -58,15 +57,9 @@ impl Settings {
         }
     }
 
-    pub(super) fn handshake_timeout(&self) -> Duration {
-        self.config.auth.handshake_timeout
-    }
-
-    pub(super) fn pending_limits(&self) -> PendingLimits {
-        PendingLimits {
-            total: self.config.auth.max_pending,
-            per_address: self.config.auth.max_pending_per_address,
-        }
+    /// What the gate goes by.
+    pub(super) fn terms(&self) -> Terms {
+        Terms::from(&self.config.auth)
     }
 
     /// What an operator should know about this configuration.

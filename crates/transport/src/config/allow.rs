@@ -21,7 +21,7 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
 }
 
 /// Whether `address` is in one of `networks`, or there are none.
-pub(super) fn allows(networks: &[IpNet], address: IpAddr) -> bool {
+pub(crate) fn allows(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.is_empty() || networks.iter().any(|network| network.contains(&address))
 }

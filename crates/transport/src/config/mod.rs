@@ -9,7 +9,7 @@
 //! one: not the configuration, not an error, not even an error about the line that it stands on.
 
 mod address;
-mod allow;
+pub(crate) mod allow;
 mod auth;
 mod document;
 mod error;

@@ -5,11 +5,14 @@
 //! [`Authenticated<Link>`](handshake::Authenticated). That is the only way to an [`Inbound`],
 //! which turns bytes into frames, and an [`Outbound`], which turns frames into bytes.
 //!
-//! `Inbound`, `Outbound` and [`Backoff`] are pure: they can be driven by any runtime.
+//! Which links there should be, a [`Mesh`](mesh::Mesh) decides.
+//!
+//! `Inbound`, `Outbound`, [`Backoff`] and `Mesh` are pure: they can be driven by any runtime.
 //! [`blocking`] drives them with threads.
 
 pub mod blocking;
 pub mod config;
+pub mod mesh;
 
 mod backoff;
 mod endpoint;

@@ -1,0 +1,4 @@
+//! The mesh, on virtual time.
+
+mod behaviour;
+mod one;

@@ -1,4 +1,6 @@
 //! The mesh, on virtual time.
 
 mod behaviour;
+mod network;
 mod one;
+mod random;

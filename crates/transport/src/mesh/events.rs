@@ -159,7 +159,7 @@ impl Mesh {
         self.take_down(link, ending.into(), now, &mut jitter);
         self.links.remove(&link);
         let Ending::Rejected(reject) = ending else { return };
-        if let Some(refusal) = Refusal::in_reject(peer.replica, &reject).filter(|_| was_up) {
+        if let Some(refusal) = Refusal::in_reject(peer.replica, reject).filter(|_| was_up) {
             self.refused(peer.replica, peer.lane, Some(address), refusal, now, &mut jitter);
         }
     }

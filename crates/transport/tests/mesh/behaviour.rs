@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use replink_transport::config::Role as ReplicaRole;
-use replink_transport::frame::{Command, GoodbyeReason, ReplicaId, Status, Version};
+use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, DialError, Peer, Role};
 use replink_transport::mesh::{
     Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, MeshSettings, RETIRE_SPREAD,
     RETRY_AFTER_MAX, Verdict, Warning,
 };
 
+use crate::network::Random;
 use crate::one::{KEY, OTHER_KEY, One, address, peer, reject, settings};
 
 fn dial(peer: u8, lane: u16) -> Action {
@@ -66,6 +67,27 @@ fn backs_off_until_a_link_stays_up() {
     assert!(close_to(one.until_next(), 50), "{:?}", one.until_next());
 }
 
+/// A peer that takes every connection and ends it again is dialed no more often than one that is
+/// gone.
+#[test]
+fn links_that_come_and_go_make_no_storm() {
+    let mut one = One::new(0, settings(2));
+    let mut random = Random(1);
+    let mut dials = 0;
+    let end = one.now + Duration::from_secs(60);
+    while one.now < end {
+        one.random = random.next();
+        if one.actions().contains(&dial(1, 0)) {
+            dials += 1;
+            let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+            one.mesh.peer_is_back(ReplicaId(1), one.now);
+            one.mesh.goodbye(link, GoodbyeReason::KEY_RETIRED, one.now, one.random);
+        }
+        one.now += Duration::from_millis(1);
+    }
+    assert!((40..90).contains(&dials), "{dials} dials in a minute");
+}
+
 #[test]
 fn a_peer_that_is_back_is_dialed_at_once_and_once() {
     let mut one = One::new(0, MeshSettings { lanes: 2, ..settings(2) });
@@ -112,6 +134,15 @@ fn an_authenticated_reject_is_loud_and_slow_and_not_for_good() {
         assert!(max_ms(expected_ms).contains(&one.until_next()), "{:?}", one.until_next());
         let again = one.wait_ms(expected_ms + 50);
         assert_eq!(again.last().map(|(_, action)| action), Some(&dial(1, 0)));
+    }
+    // What a proved peer said otherwise, and mistakes of our own.
+    let policy = DialError::Policy { required: Flags::EPHEMERAL, selected: Flags::NONE };
+    for error in [policy, DialError::NoSuchKey { keys: 1 }] {
+        let status = error.status();
+        let refused = Warning::Refused { peer: ReplicaId(1), lane: 0, address: Some(address(1)), status };
+        assert_eq!(one.fail(1, Some(&error)), [Action::Warn(refused)]);
+        assert!(max_ms(2000).contains(&one.until_next()));
+        one.wait_ms(2050);
     }
     // H-9: just as slow when it comes late.
     let (link, _) = one.establish(&peer(1, Role::Dialer), 1);

@@ -78,7 +78,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(settings: MeshSettings, seed: u64) -> Self {
+    pub(crate) fn new(settings: &MeshSettings, seed: u64) -> Self {
         let mut network = Self {
             random: Random(seed),
             now: Instant::now(),
@@ -262,10 +262,15 @@ impl Network {
             Verdict::Admit | Verdict::Supersede { .. } => {
                 process.open.insert(far, End { process: from, link: near });
                 process.mesh.established(far, &dialer, address(dialer.replica.0), now, random);
+                if self.faults && self.random.one_in(4) {
+                    // It breaks as it comes up.
+                    self.close(acceptor, far, Ending::Stream);
+                    self.send_to(acceptor, Message::Ended { link: far, ending: Ending::Stream });
+                }
             }
             Verdict::Refuse { status, retry_after_ms } => {
-                let late = Ending::Rejected(reject(to, status, true, retry_after_ms));
-                self.send_to(from, Message::Ended { link: near, ending: late });
+                let ending = Ending::Rejected(reject(to, status, true, retry_after_ms));
+                self.send_to(from, Message::Ended { link: near, ending });
             }
         }
     }

@@ -12,7 +12,7 @@ const RUNS: u64 = 80;
 
 /// Most attempts on one peer and lane in ten seconds. Each time a link has stayed up, for two
 /// seconds or more, half a dozen short waits follow one another.
-const DIALS_IN_TEN_SECONDS_MAX: usize = 40;
+const DIALS_IN_TEN_SECONDS_MAX: usize = 20;
 
 /// All pairs are connected this long after the last fault: silence must be noticed, then comes
 /// the longest wait that a peer asked for, and a refusal because the silence has not been
@@ -36,7 +36,7 @@ fn run(seed: u64) {
     let replicas = 2 + u8::try_from(seed % 4).unwrap();
     let lanes = 1 + u16::try_from(seed / 4 % 2).unwrap();
     let settings = MeshSettings { lanes, ..settings(replicas) };
-    let mut network = Network::new(settings.clone(), seed);
+    let mut network = Network::new(&settings, seed);
     let mut keys = [KEY, OTHER_KEY];
     for _ in 0..60 {
         let pause = network.random.below(1500);

@@ -14,6 +14,9 @@ use crate::config::{Config, Role};
 pub const ALIVE_INTERVALS: u32 = 2;
 
 /// What a [`Mesh`](super::Mesh) is configured with.
+///
+/// No duration is longer than [`MAX_DURATION`](crate::config::MAX_DURATION), which those of a
+/// configuration never are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MeshSettings {
     /// The cluster's replicas, this one among them, and what each of them does.

@@ -24,15 +24,25 @@ impl Backoff {
         let doublings = self.failures.min(31);
         self.failures = self.failures.saturating_add(1);
         let ceiling = self.min.saturating_mul(1 << doublings).min(self.max);
-        let ceiling = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
-        let nanos = (u128::from(ceiling) * u128::from(random)) >> 64;
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        fraction(ceiling, random)
     }
 
-    /// Starts over, after an attempt that succeeded.
+    /// Other limits from now on; how often it failed stays.
+    pub fn set_range(&mut self, min: Duration, max: Duration) {
+        (self.min, self.max) = (min, max);
+    }
+
+    /// Starts over, after a link that stayed up.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// Less than `span`: as much of it as `random` is of all of `u64`.
+pub(crate) fn fraction(span: Duration, random: u64) -> Duration {
+    let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    let nanos = (u128::from(span) * u128::from(random)) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

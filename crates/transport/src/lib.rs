@@ -5,14 +5,16 @@
 //! [`Authenticated<Link>`](handshake::Authenticated). That is the only way to an [`Inbound`],
 //! which turns bytes into frames, and an [`Outbound`], which turns frames into bytes.
 //!
-//! A [`gate::Gate`] decides which connections may try, and bounds what the others cost.
+//! A [`gate::Gate`] decides which connections may try, and bounds what the others cost. Which links
+//! there should be, a [`mesh::Mesh`] decides.
 //!
-//! `Inbound`, `Outbound`, `Gate` and [`Backoff`] are pure: they can be driven by any runtime.
+//! `Inbound`, `Outbound`, `Gate`, `Mesh` and [`Backoff`] are pure: they can be driven by any runtime.
 //! [`blocking`] drives them with threads.
 
 pub mod blocking;
 pub mod config;
 pub mod gate;
+pub mod mesh;
 
 mod backoff;
 mod endpoint;

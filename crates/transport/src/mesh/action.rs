@@ -1,0 +1,135 @@
+//! What a [`Mesh`](super::Mesh) wants done.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use replink_frame::{Command, GoodbyeReason, ReplicaId, Status};
+use replink_handshake::Peer;
+
+use super::DownReason;
+
+/// The driver's name for one link. It chooses them, and never gives one twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LinkId(pub u64);
+
+impl fmt::Display for LinkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "link {}", self.0)
+    }
+}
+
+/// One thing for the driver to do, in the order in which they come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Action {
+    /// Connect and shake hands. Answered exactly once, within the handshake's deadline: with
+    /// `established` or with `dial_failed`.
+    Dial {
+        /// Whom.
+        peer: ReplicaId,
+        /// On which of the pair's lanes.
+        lane: u16,
+    },
+    /// Send a `LinkPing` and report its counter with `pinged`.
+    Ping {
+        /// Where.
+        link: LinkId,
+    },
+    /// Send what is queued, then a `LinkGoodbye`, end the stream, and report `closed`. If that
+    /// takes longer than [`LEAVE_MAX`](super::LEAVE_MAX), a [`Action::Close`] follows.
+    Goodbye {
+        /// Where.
+        link: LinkId,
+        /// Why.
+        reason: GoodbyeReason,
+    },
+    /// End the connection at once. Nothing about this link needs to be reported any more.
+    Close {
+        /// Which.
+        link: LinkId,
+    },
+    /// A link is up: for the embedder. Exactly one [`Action::Down`] follows.
+    Up {
+        /// Which.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: Peer,
+        /// Where the other end is.
+        address: SocketAddr,
+    },
+    /// A link is no longer up: for the embedder. Frames that still come on it are not for it.
+    Down {
+        /// Which.
+        link: LinkId,
+        /// Who was at the other end.
+        peer: ReplicaId,
+        /// Which of the pair's lanes it was.
+        lane: u16,
+        /// Why.
+        reason: DownReason,
+    },
+    /// For the operator.
+    Warn(Warning),
+}
+
+/// Something that an operator has to look at; its text says at what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Warning {
+    /// A peer that proved itself does not want us, or we not it. The next attempt is slow.
+    Refused {
+        /// The peer that was dialed.
+        peer: ReplicaId,
+        /// On which lane.
+        lane: u16,
+        /// Where it was reached, if it was.
+        address: Option<SocketAddr>,
+        /// Why; `None` for a mistake of this end.
+        status: Option<Status>,
+    },
+    /// Two processes say that they are the same replica, and both hold its key.
+    Duplicate {
+        /// The replica.
+        peer: ReplicaId,
+        /// Where the one is whose link stays.
+        kept: SocketAddr,
+        /// Where the one is that was turned away.
+        refused: SocketAddr,
+    },
+    /// A peer sent what its role may not.
+    Denied {
+        /// The peer.
+        peer: ReplicaId,
+        /// Where it is.
+        address: SocketAddr,
+        /// What it sent.
+        command: Command,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Refused { peer, lane, address, status } => {
+                write!(f, "no link to replica {peer}, lane {lane}")?;
+                if let Some(address) = address {
+                    write!(f, ", at {address}")?;
+                }
+                match status {
+                    Some(status) => write!(f, ": {status}: {}", status.advice()),
+                    None => f.write_str(": this replica can't dial it; check its keys and its version"),
+                }
+            }
+            Self::Duplicate { peer, kept, refused } => write!(
+                f,
+                "two processes are replica {peer}: the one at {kept} keeps its link, the one at {refused} was \
+                 refused; stop one of them, or give it an id of its own"
+            ),
+            Self::Denied { peer, address, command } => write!(
+                f,
+                "replica {peer} at {address} sent {command}, which its role may not; the link was ended; check \
+                 its role in cluster.nodes on both ends"
+            ),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Why a link is no longer up.
+
+use std::fmt;
+use std::time::Duration;
+
+use replink_frame::{Command, GoodbyeReason};
+use replink_handshake::PeerReject;
+
+/// Why a link is no longer up (section 4: a peer has *left*, or it was *lost*).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum DownReason {
+    /// The peer said goodbye.
+    Left(GoodbyeReason),
+    /// We said goodbye.
+    Ended(GoodbyeReason),
+    /// Nobody said goodbye.
+    Lost(Loss),
+    /// A newer link of the same peer took over.
+    Superseded,
+    /// The acceptor refused our Finish after all (H-9).
+    Rejected(PeerReject),
+    /// The peer sent what its role may not.
+    Denied(Command),
+}
+
+/// How a link was lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Loss {
+    /// The connection ended.
+    Closed,
+    /// The peer broke the protocol.
+    Violation,
+    /// Nothing was heard for this long, which is `heartbeat_timeout` or more.
+    Silent(Duration),
+}
+
+/// How a link ended, as its driver saw it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The stream ended or failed.
+    Stream,
+    /// The peer broke the protocol.
+    Violation,
+    /// The first frame was a late reject (H-9).
+    Rejected(PeerReject),
+}
+
+impl From<Ending> for DownReason {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Stream => Self::Lost(Loss::Closed),
+            Ending::Violation => Self::Lost(Loss::Violation),
+            Ending::Rejected(reject) => Self::Rejected(reject),
+        }
+    }
+}
+
+impl fmt::Display for DownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left(reason) => write!(f, "the peer left: {reason}"),
+            Self::Ended(reason) => write!(f, "we left: {reason}"),
+            Self::Lost(Loss::Closed) => f.write_str("lost: the connection ended without a goodbye"),
+            Self::Lost(Loss::Violation) => f.write_str("lost: the peer broke the protocol"),
+            Self::Lost(Loss::Silent(silence)) => write!(f, "lost: nothing was heard for {silence:?}"),
+            Self::Superseded => f.write_str("a newer link took over"),
+            Self::Rejected(reject) => write!(f, "{reject}"),
+            Self::Denied(command) => write!(f, "the peer's role may not send {command}"),
+        }
+    }
+}

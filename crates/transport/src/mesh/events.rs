@@ -1,0 +1,183 @@
+//! What a driver reports.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use replink_frame::{Command, GoodbyeReason, ReplicaId};
+use replink_handshake::{DialError, Peer, Role};
+use thiserror::Error;
+
+use super::jitter::Jitter;
+use super::live::LinkState;
+use super::refusal::Refusal;
+use super::{Action, DownReason, Ending, LinkId, Mesh, Warning};
+
+/// Why a frame is not for the embedder.
+#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameRefused {
+    /// The link is no longer up; what still comes on it is of no use.
+    #[error("the link is not up; drop the frame")]
+    NotUp,
+    /// The peer broke the protocol, and the link has been ended.
+    #[error("the peer's role may not send {0}; check its role in cluster.nodes on both ends")]
+    Denied(Command),
+}
+
+impl Mesh {
+    /// A [`Action::Dial`] made no link. `address` is where the peer was reached, if it was;
+    /// `error` is why the handshake failed, if it got that far.
+    ///
+    /// An authenticated refusal is loud and slow. Anything else could be anyone's doing: it is
+    /// tried again after the usual wait. Neither ends the trying.
+    pub fn dial_failed(
+        &mut self,
+        peer: ReplicaId,
+        lane: u16,
+        address: Option<SocketAddr>,
+        error: Option<&DialError>,
+        now: Instant,
+        random: u64,
+    ) {
+        let mut jitter = Jitter::new(random);
+        let Some(slot) = self.slots.get_mut(&(peer, lane)).filter(|slot| slot.is_dialing()) else { return };
+        slot.back_off(now, &mut jitter);
+        if let Some(refusal) = error.and_then(|error| Refusal::in_dial(peer, error)) {
+            self.refused(peer, lane, address, refusal, now, &mut jitter);
+        }
+    }
+
+    /// A handshake made a link: one that was dialed, or one that was accepted after
+    /// [`Mesh::judge`] admitted it, with no other report in between. `link` was never used before.
+    ///
+    /// Makes it [`Action::Up`], and ends what it takes over from. If there can be no such link
+    /// any more, because of a reload or a shutdown, it is ended instead. So it is if it was dialed
+    /// and reached another process than the other lanes, which are demonstrably alive.
+    pub fn established(&mut self, link: LinkId, peer: &Peer, address: SocketAddr, now: Instant, random: u64) {
+        debug_assert!(!self.links.contains_key(&link), "{link} is not new");
+        let mut jitter = Jitter::new(random);
+        let (replica, lane) = (peer.replica, peer.lane);
+        if peer.role == Role::Dialer && self.turns_away(peer, address, now) {
+            self.actions.push_back(Action::Close { link });
+            if let Some(slot) = self.slots.get_mut(&(replica, lane)).filter(|slot| slot.is_dialing()) {
+                slot.back_off(now, &mut jitter);
+                slot.slow_down(&self.settings, Duration::ZERO, now, &mut jitter);
+            }
+            return;
+        }
+        for old in self.superseded_by(peer) {
+            self.leave(old, GoodbyeReason::SUPERSEDED, now, &mut jitter);
+        }
+        let reason = if self.stopping { Some(GoodbyeReason::SHUTDOWN) } else { self.settings.retires(peer) };
+        self.links.insert(link, LinkState::new(*peer, address, &self.settings, now));
+        self.actions.push_back(Action::Up { link, peer: *peer, address });
+        if let Some(slot) = self.slots.get_mut(&(replica, lane)) {
+            slot.up(link);
+        }
+        match reason {
+            Some(reason) => self.leave(link, reason, now, &mut jitter),
+            None => self.peer_is_back(replica, now),
+        }
+    }
+
+    /// There is a sign that `peer` is reachable again: a link on another lane, or something that
+    /// the embedder knows. What waits to be dialed is dialed at once; once only, until a link
+    /// stays up, so that this can't make a storm. A wait after an authenticated reject goes on.
+    pub fn peer_is_back(&mut self, peer: ReplicaId, now: Instant) {
+        for (_, slot) in self.slots.range_mut((peer, 0)..=(peer, u16::MAX)) {
+            slot.hurry(now);
+        }
+    }
+
+    /// Something came on a link, whatever it was.
+    pub fn heard(&mut self, link: LinkId, now: Instant) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.heard(now);
+        }
+    }
+
+    /// A frame of the embedder's came on a link. Counts as [`Self::heard`].
+    ///
+    /// # Errors
+    ///
+    /// [`FrameRefused`]: the frame must not reach the embedder. A denied command has ended the
+    /// link.
+    pub fn frame(
+        &mut self,
+        link: LinkId,
+        command: Command,
+        now: Instant,
+        random: u64,
+    ) -> Result<(), FrameRefused> {
+        self.heard(link, now);
+        if self.may_send(link, command) {
+            return Ok(());
+        }
+        let Some(state) = self.links.get(&link).filter(|link| link.is_up()) else {
+            return Err(FrameRefused::NotUp);
+        };
+        let warning = Warning::Denied { peer: state.peer.replica, address: state.address, command };
+        self.actions.push_back(Action::Warn(warning));
+        self.lose(link, DownReason::Denied(command), now, &mut Jitter::new(random));
+        Err(FrameRefused::Denied(command))
+    }
+
+    /// The ping that was asked for is on its way, with this counter.
+    pub fn pinged(&mut self, link: LinkId, counter: u64, now: Instant) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.pinged(counter, now);
+        }
+    }
+
+    /// A pong came that answers the ping with the counter `echo`. Counts as [`Self::heard`].
+    pub fn pong(&mut self, link: LinkId, echo: u64, now: Instant) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.pong(echo, now);
+        }
+    }
+
+    /// The peer said goodbye. Nothing more comes on this link.
+    pub fn goodbye(&mut self, link: LinkId, reason: GoodbyeReason, now: Instant, random: u64) {
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if !state.is_up() {
+            return; // Both left; the driver says when the stream has ended.
+        }
+        state.heard(now);
+        let mut jitter = Jitter::new(random);
+        self.actions.push_back(Action::Close { link });
+        self.take_down(link, DownReason::Left(reason), now, &mut jitter);
+        if reason == GoodbyeReason::KEY_RETIRED {
+            self.hurry_slot_of(link, now); // The peer stays, with another key.
+        }
+        self.links.remove(&link);
+    }
+
+    /// A link ended without a goodbye from the peer. Not needed after [`Action::Close`].
+    pub fn closed(&mut self, link: LinkId, ending: Ending, now: Instant, random: u64) {
+        let Some(state) = self.links.get(&link) else { return };
+        let (peer, address, was_up) = (state.peer, state.address, state.is_up());
+        let mut jitter = Jitter::new(random);
+        self.take_down(link, ending.into(), now, &mut jitter);
+        self.links.remove(&link);
+        let Ending::Rejected(reject) = ending else { return };
+        if let Some(refusal) = Refusal::in_reject(peer.replica, reject).filter(|_| was_up) {
+            self.refused(peer.replica, peer.lane, Some(address), refusal, now, &mut jitter);
+        }
+    }
+
+    /// Loud and slow.
+    fn refused(
+        &mut self,
+        peer: ReplicaId,
+        lane: u16,
+        address: Option<SocketAddr>,
+        refusal: Refusal,
+        now: Instant,
+        jitter: &mut Jitter,
+    ) {
+        let warning = Warning::Refused { peer, lane, address, status: refusal.status };
+        self.actions.push_back(Action::Warn(warning));
+        if let Some(slot) = self.slots.get_mut(&(peer, lane)) {
+            slot.slow_down(&self.settings, refusal.retry_after, now, jitter);
+        }
+    }
+}

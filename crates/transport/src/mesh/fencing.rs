@@ -1,0 +1,96 @@
+//! Which of two links stays.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use replink_frame::Status;
+use replink_handshake::{Authentication, Peer};
+
+use super::live::LinkState;
+use super::{Action, DRAINING_RETRY_MS, LinkId, Mesh, Warning};
+
+/// What to do with a peer that has proved itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a peer that is refused must be told, and one that is admitted reported"]
+pub enum Verdict {
+    /// Admit it, and report it with [`Mesh::established`].
+    Admit,
+    /// Admit it, and report it with [`Mesh::established`]: it takes over from this link, and
+    /// perhaps from links on other lanes.
+    Supersede {
+        /// The first link that it takes over from.
+        old: LinkId,
+    },
+    /// Refuse it with a late reject (H-9).
+    Refuse {
+        /// Why.
+        status: Status,
+        /// When to come back, in milliseconds; 0 where that is not said.
+        retry_after_ms: u32,
+    },
+}
+
+impl Mesh {
+    /// Whether to admit a peer that has proved itself (D-11): to be asked between `Verified` and
+    /// `admit`, and [`Mesh::established`] to be reported right behind.
+    ///
+    /// There is at most one link per peer and lane, and the newest wins: a peer that comes again
+    /// has lost the old one. The exception is another *process* under the same id, which shows in
+    /// the incarnation. It is turned away while a link of the first one, on whichever lane, has
+    /// been heard from within [`MeshSettings::alive_window`](super::MeshSettings::alive_window).
+    /// Without an incarnation, in version 1 and where authentication is disabled, processes can't
+    /// be told apart.
+    pub fn judge(&mut self, peer: &Peer, address: SocketAddr, now: Instant) -> Verdict {
+        let refuse = |status| Verdict::Refuse { status, retry_after_ms: 0 };
+        if self.stopping {
+            return Verdict::Refuse { status: Status::DRAINING, retry_after_ms: DRAINING_RETRY_MS };
+        }
+        // The configuration may have changed while the hands were shaken.
+        if !self.settings.members.contains_key(&peer.replica) {
+            return refuse(Status::NOT_ALLOWED); // H-1
+        }
+        if peer.lane >= self.settings.lanes {
+            return refuse(Status::POLICY_MISMATCH);
+        }
+        if !self.settings.accepts_key(peer.authentication) {
+            return refuse(Status::UNKNOWN_KEY); // K-2
+        }
+        if self.turns_away(peer, address, now) {
+            return refuse(Status::DUPLICATE_REPLICA);
+        }
+        match self.superseded_by(peer).first() {
+            Some(&old) => Verdict::Supersede { old },
+            None => Verdict::Admit,
+        }
+    }
+
+    /// Whether another process of the same replica is demonstrably alive. Says so if it is.
+    pub(super) fn turns_away(&mut self, peer: &Peer, address: SocketAddr, now: Instant) -> bool {
+        let is_rival = |link: &LinkState| is_other_process(link, peer) && link.is_alive(&self.settings, now);
+        let kept = self.up_links().find(|(_, link)| is_rival(link)).map(|(_, link)| link.address);
+        if let Some(kept) = kept {
+            let warning = Warning::Duplicate { peer: peer.replica, kept, refused: address };
+            self.actions.push_back(Action::Warn(warning));
+        }
+        kept.is_some()
+    }
+
+    /// The links that are up and that a link of `peer` takes over from: the one on its lane, and
+    /// those of a process that it has replaced.
+    pub(super) fn superseded_by(&self, peer: &Peer) -> Vec<LinkId> {
+        let is_older = |link: &LinkState| {
+            (link.peer.replica == peer.replica && link.peer.lane == peer.lane) || is_other_process(link, peer)
+        };
+        self.up_links().filter(|(_, link)| is_older(link)).map(|(id, _)| id).collect()
+    }
+}
+
+/// Whether `link` is the same replica's, but another process's.
+fn is_other_process(link: &LinkState, peer: &Peer) -> bool {
+    let incarnation = |peer: &Peer| match peer.authentication {
+        Authentication::PreSharedKey(_) if peer.incarnation != 0 => Some(peer.incarnation),
+        _ => None,
+    };
+    let known = incarnation(&link.peer).zip(incarnation(peer));
+    link.peer.replica == peer.replica && known.is_some_and(|(old, new)| old != new)
+}

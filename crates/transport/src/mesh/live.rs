@@ -1,0 +1,141 @@
+//! One established link, as the mesh knows it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use replink_handshake::Peer;
+
+use super::{MeshSettings, PINGS_UNDER_WAY_MAX};
+
+/// One established link.
+pub(super) struct LinkState {
+    pub(super) peer: Peer,
+    pub(super) address: SocketAddr,
+    since: Instant,
+    heard: Instant,
+    pings: Pings,
+    /// When it leaves, because its key is retired.
+    pub(super) retire_at: Option<Instant>,
+    /// Until when it may take its leave. It is no longer up then.
+    pub(super) leaving_until: Option<Instant>,
+}
+
+/// What a link's pings have shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoundTrip {
+    /// The last one.
+    pub last: Duration,
+    /// The average of all, where each new one counts an eighth.
+    pub smoothed: Duration,
+}
+
+#[derive(Default)]
+struct Pings {
+    next: Option<Instant>,
+    /// Counters of the pings that wait for a pong, ascending, and when they were sent.
+    under_way: VecDeque<(u64, Instant)>,
+    round_trip: Option<RoundTrip>,
+}
+
+impl LinkState {
+    pub(super) fn new(peer: Peer, address: SocketAddr, settings: &MeshSettings, now: Instant) -> Self {
+        let next = settings.pings(&peer).then(|| now + settings.heartbeat_interval);
+        Self {
+            peer,
+            address,
+            since: now,
+            heard: now,
+            pings: Pings { next, ..Pings::default() },
+            retire_at: None,
+            leaving_until: None,
+        }
+    }
+
+    /// Up: established, and not on its way out.
+    pub(super) fn is_up(&self) -> bool {
+        self.leaving_until.is_none()
+    }
+
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = self.heard.max(now);
+    }
+
+    pub(super) fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
+    }
+
+    /// How long the link has demonstrably been up. One that is silent until it times out never
+    /// was.
+    pub(super) fn up_for(&self, settings: &MeshSettings, now: Instant) -> Duration {
+        let until = if settings.pings(&self.peer) { self.heard } else { now };
+        until.saturating_duration_since(self.since)
+    }
+
+    pub(super) fn is_alive(&self, settings: &MeshSettings, now: Instant) -> bool {
+        self.is_up() && self.silence(now) < settings.alive_window()
+    }
+
+    /// When the peer will have been silent for too long.
+    pub(super) fn silent_at(&self, settings: &MeshSettings) -> Option<Instant> {
+        settings.pings(&self.peer).then(|| self.heard + settings.heartbeat_timeout)
+    }
+
+    pub(super) fn ping_at(&self) -> Option<Instant> {
+        self.pings.next
+    }
+
+    /// Whether it is time for a ping; the next one is an interval from now, however late this one
+    /// is.
+    pub(super) fn take_ping(&mut self, settings: &MeshSettings, now: Instant) -> bool {
+        let due = self.pings.next.is_some_and(|next| next <= now);
+        if due {
+            self.pings.next = Some(now + settings.heartbeat_interval);
+        }
+        due
+    }
+
+    /// The interval may have changed.
+    pub(super) fn retune(&mut self, settings: &MeshSettings, now: Instant) {
+        if !settings.pings(&self.peer) {
+            self.pings.next = None;
+            return;
+        }
+        if self.pings.next.is_none() {
+            self.heard = now; // Nobody was asked so far, so nobody had to answer.
+        }
+        let latest = now + settings.heartbeat_interval;
+        self.pings.next = Some(self.pings.next.map_or(latest, |next| next.min(latest)));
+    }
+
+    pub(super) fn pinged(&mut self, counter: u64, now: Instant) {
+        if self.pings.under_way.len() == PINGS_UNDER_WAY_MAX {
+            self.pings.under_way.pop_front();
+        }
+        self.pings.under_way.push_back((counter, now));
+    }
+
+    pub(super) fn pong(&mut self, echo: u64, now: Instant) {
+        self.heard(now);
+        let under_way = &mut self.pings.under_way;
+        // A pong also answers for the pings before: their pongs were lost to a slow peer.
+        while under_way.front().is_some_and(|&(counter, _)| counter < echo) {
+            under_way.pop_front();
+        }
+        let Some(&(counter, sent)) = under_way.front() else { return };
+        if counter != echo {
+            return;
+        }
+        under_way.pop_front();
+        let last = now.saturating_duration_since(sent);
+        let smoothed = match self.pings.round_trip {
+            Some(before) => (before.smoothed.saturating_mul(7).saturating_add(last)) / 8,
+            None => last,
+        };
+        self.pings.round_trip = Some(RoundTrip { last, smoothed });
+    }
+
+    pub(super) fn round_trip(&self) -> Option<RoundTrip> {
+        self.pings.round_trip
+    }
+}

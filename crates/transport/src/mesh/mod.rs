@@ -1,0 +1,260 @@
+//! Which links there are: whom to dial and when, which of two links stays, which ones are dead.
+//!
+//! A [`Mesh`] is pure. The driver reports what happened, with the time and, where a wait may
+//! follow, a random number. It carries out what [`Mesh::next_action`] gives, in that order, and
+//! calls [`Mesh::handle_timeout`] when [`Mesh::next_timeout`] has come. A driver's loop:
+//!
+//! 1. report everything that has happened, bytes that were read before timeouts;
+//! 2. [`Mesh::handle_timeout`];
+//! 3. carry out every [`Action`];
+//! 4. wait for something to happen, at most until [`Mesh::next_timeout`].
+//!
+//! A driver that was stopped for a while so never takes for silence what it has not read yet.
+//!
+//! `random` is a number from anywhere in `u64`, each as likely. It spreads waits and is no secret.
+
+mod action;
+mod commands;
+mod down;
+mod events;
+mod fencing;
+mod jitter;
+mod live;
+mod refusal;
+mod reload;
+mod settings;
+mod slot;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use replink_frame::{Command, GoodbyeReason, KeyId, ReplicaId, Version};
+use replink_handshake::{Authentication, Peer};
+
+pub use action::{Action, LinkId, Warning};
+pub use commands::CommandPolicy;
+pub use down::{DownReason, Ending, Loss};
+pub use events::FrameRefused;
+pub use fencing::Verdict;
+pub use live::RoundTrip;
+pub use settings::{ALIVE_INTERVALS, MeshSettings};
+
+use crate::config::Role;
+use jitter::Jitter;
+use live::LinkState;
+use slot::Slot;
+
+/// The longest wait that a peer's `retry_after_ms` can ask for.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// How long a link may take to say goodbye, behind all that is queued on it.
+pub const LEAVE_MAX: Duration = Duration::from_secs(5);
+
+/// Over how long the links of a retired key leave, so that not all are made anew in one instant.
+pub const RETIRE_SPREAD: Duration = Duration::from_secs(2);
+
+/// When a peer should come back that finds us leaving, in milliseconds.
+pub const DRAINING_RETRY_MS: u32 = 1000;
+
+/// Pings of one link that wait for their pong; older ones are forgotten.
+pub const PINGS_UNDER_WAY_MAX: usize = 16;
+
+/// The state of all links of one replica. See the [module](self).
+pub struct Mesh {
+    local: ReplicaId,
+    settings: MeshSettings,
+    /// What is to be dialed (H-1), by peer and lane.
+    slots: BTreeMap<(ReplicaId, u16), Slot>,
+    links: BTreeMap<LinkId, LinkState>,
+    actions: VecDeque<Action>,
+    stopping: bool,
+}
+
+impl Mesh {
+    /// The mesh of replica `local`, without a link. What is to be dialed is due at once.
+    pub fn new(local: ReplicaId, settings: MeshSettings, now: Instant) -> Self {
+        let mut mesh = Self {
+            local,
+            settings,
+            slots: BTreeMap::new(),
+            links: BTreeMap::new(),
+            actions: VecDeque::new(),
+            stopping: false,
+        };
+        mesh.add_slots(now);
+        mesh
+    }
+
+    /// The next thing to do. A report adds a few for each link at most; a driver takes them all
+    /// before it waits.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`]; may be past. `None` if there is nothing to wait for.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let dials = self.slots.values().filter_map(Slot::due);
+        let links = self.links.values().filter_map(|link| match link.leaving_until {
+            Some(until) => Some(until),
+            None => {
+                [link.ping_at(), link.silent_at(&self.settings), link.retire_at].into_iter().flatten().min()
+            }
+        });
+        dials.chain(links).min()
+    }
+
+    /// Does what is due. Calling it early does nothing.
+    pub fn handle_timeout(&mut self, now: Instant, random: u64) {
+        let mut jitter = Jitter::new(random);
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.handle_link_timeout(link, now, &mut jitter);
+        }
+        for (&(peer, lane), slot) in &mut self.slots {
+            if slot.due().is_some_and(|due| due <= now) {
+                slot.dial();
+                self.actions.push_back(Action::Dial { peer, lane });
+            }
+        }
+    }
+
+    /// What this mesh is configured with.
+    pub fn settings(&self) -> &MeshSettings {
+        &self.settings
+    }
+
+    /// The link to `peer` on `lane`, if it is up.
+    pub fn link(&self, peer: ReplicaId, lane: u16) -> Option<LinkId> {
+        let mut up = self.up_links();
+        up.find(|(_, link)| link.peer.replica == peer && link.peer.lane == lane).map(|(id, _)| id)
+    }
+
+    /// All links that are up, and who is at their other end.
+    pub fn links(&self) -> impl Iterator<Item = (LinkId, &Peer)> {
+        self.up_links().map(|(id, link)| (id, &link.peer))
+    }
+
+    /// What the pings of a link have shown so far.
+    pub fn round_trip(&self, link: LinkId) -> Option<RoundTrip> {
+        self.links.get(&link)?.round_trip()
+    }
+
+    /// How many links are up that were made with this key. A key without any is out of use.
+    pub fn key_in_use(&self, key: KeyId) -> usize {
+        self.up_links()
+            .filter(|(_, link)| link.peer.authentication == Authentication::PreSharedKey(key))
+            .count()
+    }
+
+    /// Whether the peer of `link` may send us `command`. Nobody may on a link that is not up.
+    pub fn may_send(&self, link: LinkId, command: Command) -> bool {
+        let up = self.links.get(&link).filter(|link| link.is_up());
+        up.is_some_and(|link| self.settings.commands.permits(self.role(link.peer.replica), command))
+    }
+
+    /// Whether we may send `command`. Our peers end the link if we send it all the same.
+    pub fn we_may_send(&self, command: Command) -> bool {
+        self.settings.commands.permits(self.role(self.local), command)
+    }
+
+    /// Whether the mesh was shut down and its last link is gone.
+    pub fn is_finished(&self) -> bool {
+        self.stopping && self.links.is_empty()
+    }
+
+    fn role(&self, replica: ReplicaId) -> Role {
+        self.settings.members.get(&replica).copied().unwrap_or_default()
+    }
+
+    fn up_links(&self) -> impl Iterator<Item = (LinkId, &LinkState)> {
+        self.links.iter().filter(|(_, link)| link.is_up()).map(|(&id, link)| (id, link))
+    }
+
+    /// A slot for every link that is to be dialed and has none yet.
+    fn add_slots(&mut self, now: Instant) {
+        let settings = &self.settings;
+        for &peer in settings.members.keys().filter(|&&peer| peer > self.local) {
+            // H-1: the lower id dials.
+            for lane in 0..settings.lanes {
+                self.slots.entry((peer, lane)).or_insert_with(|| Slot::new(settings, now));
+            }
+        }
+    }
+
+    fn handle_link_timeout(&mut self, id: LinkId, now: Instant, jitter: &mut Jitter) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if let Some(until) = link.leaving_until {
+            if until <= now {
+                self.links.remove(&id);
+                self.actions.push_back(Action::Close { link: id });
+            }
+            return;
+        }
+        if link.retire_at.is_some_and(|at| at <= now) {
+            self.leave(id, GoodbyeReason::KEY_RETIRED, now, jitter);
+        } else if link.silent_at(&self.settings).is_some_and(|at| at <= now) {
+            let silence = link.silence(now);
+            self.lose(id, DownReason::Lost(Loss::Silent(silence)), now, jitter);
+        } else if link.take_ping(&self.settings, now) {
+            self.actions.push_back(Action::Ping { link: id });
+        }
+    }
+
+    /// Leaves a link that is up. The peer has time to take in what is queued.
+    fn leave(&mut self, id: LinkId, reason: GoodbyeReason, now: Instant, jitter: &mut Jitter) {
+        let down = match reason {
+            GoodbyeReason::SUPERSEDED => DownReason::Superseded,
+            _ => DownReason::Ended(reason),
+        };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.peer.version == Version::V1 {
+            return self.lose(id, down, now, jitter); // H-13: no goodbye
+        }
+        self.actions.push_back(Action::Goodbye { link: id, reason });
+        self.take_down(id, down, now, jitter);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.leaving_until = Some(now + LEAVE_MAX);
+        }
+        if reason == GoodbyeReason::KEY_RETIRED {
+            self.hurry_slot_of(id, now);
+        }
+    }
+
+    /// Closes a link that is up, and forgets it.
+    fn lose(&mut self, id: LinkId, reason: DownReason, now: Instant, jitter: &mut Jitter) {
+        self.actions.push_back(Action::Close { link: id });
+        self.take_down(id, reason, now, jitter);
+        self.links.remove(&id);
+    }
+
+    /// Says that a link is down, and has it dialed anew if that is ours to do.
+    fn take_down(&mut self, id: LinkId, reason: DownReason, now: Instant, jitter: &mut Jitter) {
+        let Some(link) = self.links.get(&id).filter(|link| link.is_up()) else { return };
+        let (peer, lane) = (link.peer.replica, link.peer.lane);
+        self.actions.push_back(Action::Down { link: id, peer, lane, reason });
+        if let Some(slot) = self.slots.get_mut(&(peer, lane)).filter(|slot| slot.is_up(id)) {
+            if link.up_for(&self.settings, now) >= self.settings.stay_up_min() {
+                slot.stayed_up();
+            }
+            slot.back_off(now, jitter);
+        }
+    }
+
+    /// The link that has just gone may be made anew at once.
+    fn hurry_slot_of(&mut self, id: LinkId, now: Instant) {
+        let Some(link) = self.links.get(&id) else { return };
+        if let Some(slot) = self.slots.get_mut(&(link.peer.replica, link.peer.lane)) {
+            slot.hurry(now);
+        }
+    }
+}
+
+impl std::fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mesh")
+            .field("local", &self.local)
+            .field("links", &self.links.keys())
+            .field("stopping", &self.stopping)
+            .finish_non_exhaustive()
+    }
+}

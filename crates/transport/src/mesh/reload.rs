@@ -1,0 +1,56 @@
+//! A new configuration, and the end.
+
+use std::time::Instant;
+
+use replink_frame::GoodbyeReason;
+
+use super::jitter::Jitter;
+use super::{LinkId, Mesh, MeshSettings, RETIRE_SPREAD};
+
+impl Mesh {
+    /// Puts a new configuration in force.
+    ///
+    /// - Links to replicas that are not on the roster any more leave with `operator`, and so do
+    ///   lanes that are gone. Replicas and lanes that are new are due to be dialed at once.
+    /// - Links whose key is no longer accepted leave with `key_retired`, spread over
+    ///   [`RETIRE_SPREAD`]. Whoever dials then dials anew at once.
+    /// - Other links keep running, with the new intervals and the new policy.
+    pub fn reconfigure(&mut self, settings: MeshSettings, now: Instant, random: u64) {
+        let mut jitter = Jitter::new(random);
+        self.settings = settings;
+        let settings = &self.settings;
+        self.slots.retain(|&(peer, lane), _| settings.has_place(peer, lane));
+        for slot in self.slots.values_mut() {
+            slot.retune(settings);
+        }
+        if !self.stopping {
+            self.add_slots(now);
+        }
+        let mut gone: Vec<LinkId> = Vec::new();
+        for (&id, link) in self.links.iter_mut().filter(|(_, link)| link.is_up()) {
+            link.retune(&self.settings, now);
+            match self.settings.retires(&link.peer) {
+                None => link.retire_at = None,
+                Some(GoodbyeReason::KEY_RETIRED) => {
+                    // Not put off by one more reload.
+                    link.retire_at.get_or_insert_with(|| now + jitter.within(RETIRE_SPREAD));
+                }
+                Some(_) => gone.push(id),
+            }
+        }
+        for id in gone {
+            self.leave(id, GoodbyeReason::OPERATOR, now, &mut jitter);
+        }
+    }
+
+    /// Ends all links with `shutdown`, dials no more and admits no more. Over once
+    /// [`Mesh::is_finished`].
+    pub fn shutdown(&mut self, now: Instant) {
+        self.stopping = true;
+        self.slots.clear();
+        let up: Vec<LinkId> = self.up_links().map(|(id, _)| id).collect();
+        for id in up {
+            self.leave(id, GoodbyeReason::SHUTDOWN, now, &mut Jitter::new(0));
+        }
+    }
+}

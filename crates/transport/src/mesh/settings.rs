@@ -1,0 +1,105 @@
+//! What a mesh is configured with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use replink_frame::{GoodbyeReason, KeyId, ReplicaId, Version};
+use replink_handshake::{Authentication, Peer};
+
+use super::CommandPolicy;
+use crate::config::{Config, Role};
+
+/// How many heartbeat intervals ago a link may last have been heard from to count as
+/// demonstrably alive.
+pub const ALIVE_INTERVALS: u32 = 2;
+
+/// What a [`Mesh`](super::Mesh) is configured with.
+///
+/// No duration is longer than [`MAX_DURATION`](crate::config::MAX_DURATION), which those of a
+/// configuration never are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MeshSettings {
+    /// The cluster's replicas, this one among them, and what each of them does.
+    pub members: BTreeMap<ReplicaId, Role>,
+    /// Links to each peer. Version 1 has one.
+    pub lanes: u16,
+    /// The keys that a link may stay up with; `None` where authentication is disabled (H-12).
+    pub keys: Option<Vec<KeyId>>,
+    /// Time between two pings; zero for none, and then silence ends no link.
+    pub heartbeat_interval: Duration,
+    /// How long a silent link is kept.
+    pub heartbeat_timeout: Duration,
+    /// The longest first wait before a lost link is dialed anew.
+    pub reconnect_min: Duration,
+    /// The longest wait before it; after an authenticated reject the shortest.
+    pub reconnect_max: Duration,
+    /// What each role may send.
+    pub commands: CommandPolicy,
+}
+
+impl MeshSettings {
+    /// What `config` says. `commands` is the embedder's.
+    pub fn new(config: &Config, commands: CommandPolicy) -> Self {
+        let (auth, link) = (&config.auth, &config.link);
+        // H-13: version 1 has no lanes; without authentication there is nothing else (H-12).
+        let lanes = if auth.enabled && auth.version == Version::V2 { link.lanes } else { 1 };
+        let ids = || auth.keys.iter().flat_map(|ring| ring.ids()).collect();
+        Self {
+            members: config.nodes.iter().map(|node| (node.id, node.role)).collect(),
+            lanes,
+            keys: auth.enabled.then(ids),
+            heartbeat_interval: link.heartbeat_interval,
+            heartbeat_timeout: link.heartbeat_timeout,
+            reconnect_min: link.reconnect_min,
+            reconnect_max: link.reconnect_max,
+            commands,
+        }
+    }
+
+    /// How long a link must stay up for the next wait to start over at `reconnect_min`: as long
+    /// as the longest wait. So a link that comes and goes is dialed no more often than one that
+    /// never comes.
+    pub fn stay_up_min(&self) -> Duration {
+        self.reconnect_max
+    }
+
+    /// A link that was heard from less than this long ago is demonstrably alive:
+    /// [`ALIVE_INTERVALS`] heartbeat intervals, or `heartbeat_timeout` where there are none.
+    pub fn alive_window(&self) -> Duration {
+        if self.heartbeat_interval.is_zero() {
+            self.heartbeat_timeout
+        } else {
+            self.heartbeat_interval.saturating_mul(ALIVE_INTERVALS)
+        }
+    }
+
+    /// Whether links with this peer carry pings: version 1 has none (H-13).
+    pub(super) fn pings(&self, peer: &Peer) -> bool {
+        peer.version == Version::V2 && !self.heartbeat_interval.is_zero()
+    }
+
+    /// Whether a link may stay that was made with this proof.
+    pub(super) fn accepts_key(&self, authentication: Authentication) -> bool {
+        match (authentication, &self.keys) {
+            (Authentication::PreSharedKey(id), Some(keys)) => keys.contains(&id),
+            (Authentication::Disabled, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the roster has a place for such a link.
+    pub(super) fn has_place(&self, peer: ReplicaId, lane: u16) -> bool {
+        self.members.contains_key(&peer) && lane < self.lanes
+    }
+
+    /// Why there can be no link like this; `None` when there can.
+    pub(super) fn retires(&self, peer: &Peer) -> Option<GoodbyeReason> {
+        if !self.has_place(peer.replica, peer.lane) {
+            Some(GoodbyeReason::OPERATOR)
+        } else if !self.accepts_key(peer.authentication) {
+            Some(GoodbyeReason::KEY_RETIRED)
+        } else {
+            None
+        }
+    }
+}

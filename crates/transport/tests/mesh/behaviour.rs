@@ -1,0 +1,407 @@
+//! What the mesh does, one rule at a time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use replink_transport::config::Role as ReplicaRole;
+use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status, Version};
+use replink_transport::handshake::{Authentication, DialError, Peer, Role};
+use replink_transport::mesh::{
+    Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, MeshSettings, RETIRE_SPREAD,
+    RETRY_AFTER_MAX, Verdict, Warning,
+};
+
+use crate::network::Random;
+use crate::one::{KEY, OTHER_KEY, One, address, peer, reject, settings};
+
+fn dial(peer: u8, lane: u16) -> Action {
+    Action::Dial { peer: ReplicaId(peer), lane }
+}
+
+fn down(link: LinkId, peer: u8, reason: DownReason) -> Action {
+    Action::Down { link, peer: ReplicaId(peer), lane: 0, reason }
+}
+
+fn up(link: LinkId, peer: Peer, from: u8) -> Action {
+    Action::Up { link, peer, address: address(from) }
+}
+
+fn close_to(wait: Duration, millis: u64) -> bool {
+    wait <= Duration::from_millis(millis) && wait + Duration::from_millis(1) >= Duration::from_millis(millis)
+}
+
+/// H-1.
+#[test]
+fn dials_the_higher_ids_on_every_lane() {
+    let mut one = One::new(1, MeshSettings { lanes: 2, ..settings(4) });
+    assert_eq!(one.actions(), [dial(2, 0), dial(2, 1), dial(3, 0), dial(3, 1)]);
+    assert_eq!(one.actions(), [], "each once");
+    assert_eq!(one.mesh.next_timeout(), None);
+    assert_eq!(One::new(3, settings(4)).actions(), []);
+}
+
+#[test]
+fn backs_off_until_a_link_stays_up() {
+    let mut one = One::new(0, settings(2));
+    one.actions();
+    for millis in [50, 100, 200] {
+        assert_eq!(one.fail(1, None), []);
+        assert!(close_to(one.until_next(), millis), "{:?}", one.until_next());
+        assert_eq!(one.wait_ms(millis).len(), 1);
+    }
+    // A connection that ends again is no success.
+    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    one.wait_ms(900);
+    one.mesh.closed(link, Ending::Stream, one.now, one.random);
+    assert_eq!(one.actions(), [down(link, 1, DownReason::Lost(Loss::Closed))]);
+    assert!(close_to(one.until_next(), 400), "{:?}", one.until_next());
+    one.wait_ms(400);
+    // One that stays up is.
+    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    for _ in 0..4 {
+        one.wait_ms(500);
+        one.mesh.heard(link, one.now);
+    }
+    one.mesh.closed(link, Ending::Stream, one.now, one.random);
+    assert_eq!(one.actions().len(), 1);
+    assert!(close_to(one.until_next(), 50), "{:?}", one.until_next());
+}
+
+/// A peer that takes every connection and ends it again is dialed no more often than one that is
+/// gone.
+#[test]
+fn links_that_come_and_go_make_no_storm() {
+    let mut one = One::new(0, settings(2));
+    let mut random = Random(1);
+    let mut dials = 0;
+    let end = one.now + Duration::from_secs(60);
+    while one.now < end {
+        one.random = random.next();
+        if one.actions().contains(&dial(1, 0)) {
+            dials += 1;
+            let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+            one.mesh.peer_is_back(ReplicaId(1), one.now);
+            one.mesh.goodbye(link, GoodbyeReason::KEY_RETIRED, one.now, one.random);
+        }
+        one.now += Duration::from_millis(1);
+    }
+    assert!((40..90).contains(&dials), "{dials} dials in a minute");
+}
+
+#[test]
+fn a_peer_that_is_back_is_dialed_at_once_and_once() {
+    let mut one = One::new(0, MeshSettings { lanes: 2, ..settings(2) });
+    assert_eq!(one.actions().len(), 2);
+    for _ in 0..10 {
+        one.fail(1, None);
+        one.wait_ms(2000);
+    }
+    one.fail(1, None);
+    // Lane 1 comes up, so lane 0 need not wait.
+    let (_, actions) = one.establish(&Peer { lane: 1, ..peer(1, Role::Dialer) }, 1);
+    assert_eq!(actions.len(), 2);
+    assert_eq!(actions[1], dial(1, 0));
+    one.fail(1, None);
+    for _ in 0..100 {
+        one.mesh.peer_is_back(ReplicaId(1), one.now);
+        assert_eq!(one.actions(), []);
+    }
+}
+
+#[test]
+fn an_authenticated_reject_is_loud_and_slow_and_not_for_good() {
+    let mut one = One::new(0, settings(2));
+    one.actions();
+    let warning = |status| {
+        Action::Warn(Warning::Refused {
+            peer: ReplicaId(1),
+            lane: 0,
+            address: Some(address(1)),
+            status: Some(status),
+        })
+    };
+    let max_ms = |millis: u64| Duration::from_millis(millis)..=Duration::from_millis(millis + 50);
+    for (retry_after_ms, expected_ms) in [
+        (0, 2000),
+        (1000, 2000),
+        (9000, 9000),
+        (u32::MAX, u64::try_from(RETRY_AFTER_MAX.as_millis()).unwrap()),
+    ] {
+        let error = DialError::Rejected(reject(1, Status::BUSY, true, retry_after_ms));
+        let actions = one.fail(1, Some(&error));
+        assert_eq!(actions, [warning(Status::BUSY)]);
+        one.mesh.peer_is_back(ReplicaId(1), one.now);
+        assert!(max_ms(expected_ms).contains(&one.until_next()), "{:?}", one.until_next());
+        let again = one.wait_ms(expected_ms + 50);
+        assert_eq!(again.last().map(|(_, action)| action), Some(&dial(1, 0)));
+    }
+    // What a proved peer said otherwise, and mistakes of our own.
+    let policy = DialError::Policy { required: Flags::EPHEMERAL, selected: Flags::NONE };
+    for error in [policy, DialError::NoSuchKey { keys: 1 }] {
+        let status = error.status();
+        let refused = Warning::Refused { peer: ReplicaId(1), lane: 0, address: Some(address(1)), status };
+        assert_eq!(one.fail(1, Some(&error)), [Action::Warn(refused)]);
+        assert!(max_ms(2000).contains(&one.until_next()));
+        one.wait_ms(2050);
+    }
+    // H-9: just as slow when it comes late.
+    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    let late = reject(1, Status::DUPLICATE_REPLICA, true, 0);
+    one.mesh.closed(link, Ending::Rejected(late), one.now, one.random);
+    let expected = [down(link, 1, DownReason::Rejected(late)), warning(Status::DUPLICATE_REPLICA)];
+    assert_eq!(one.actions(), expected);
+    assert!(max_ms(2000).contains(&one.until_next()));
+    let Action::Warn(warning) = &expected[1] else { unreachable!() };
+    let text = warning.to_string();
+    for part in ["replica 1", "10.0.0.1:7400", "duplicate_replica", Status::DUPLICATE_REPLICA.advice()] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn a_hint_is_retried_as_usual() {
+    let hint = DialError::Rejected(reject(1, Status::BUSY, false, 60_000));
+    let of_another = DialError::Rejected(reject(2, Status::BUSY, true, 60_000));
+    for error in [hint, of_another, DialError::Mac] {
+        let mut one = One::new(0, settings(2));
+        one.actions();
+        assert_eq!(one.fail(1, Some(&error)), []);
+        assert!(close_to(one.until_next(), 50), "{:?}", one.until_next());
+    }
+}
+
+#[test]
+fn the_same_process_supersedes_its_old_link() {
+    let mut one = One::new(1, settings(2));
+    let zero = peer(0, Role::Acceptor);
+    assert_eq!(one.mesh.judge(&zero, address(9), one.now), Verdict::Admit);
+    let (old, _) = one.establish(&zero, 9);
+    assert_eq!(one.mesh.judge(&zero, address(9), one.now), Verdict::Supersede { old });
+    let (new, actions) = one.establish(&zero, 9);
+    let goodbye = Action::Goodbye { link: old, reason: GoodbyeReason::SUPERSEDED };
+    assert_eq!(actions, [goodbye, down(old, 0, DownReason::Superseded), up(new, zero, 9)]);
+    assert_eq!(one.mesh.link(ReplicaId(0), 0), Some(new));
+    // A link that takes too long to say goodbye is closed.
+    for _ in 0..LEAVE_MAX.as_secs() {
+        one.mesh.heard(new, one.now);
+        let wanted = one.wait_ms(999);
+        assert!(!wanted.iter().any(|(_, action)| matches!(action, Action::Close { .. })));
+    }
+    one.mesh.heard(new, one.now);
+    assert!(one.wait_ms(10).iter().any(|(_, action)| *action == Action::Close { link: old }));
+    one.mesh.closed(old, Ending::Stream, one.now, 0);
+    assert_eq!(one.actions(), [], "it was down before");
+}
+
+#[test]
+fn another_process_is_refused_while_the_first_one_is_alive() {
+    let mut one = One::new(1, MeshSettings { lanes: 2, ..settings(2) });
+    let first = peer(0, Role::Acceptor);
+    let second = Peer { incarnation: 8, ..first };
+    let (old, _) = one.establish(&first, 8);
+    one.wait_ms(1500);
+    one.mesh.heard(old, one.now);
+    one.wait_ms(1999);
+    let refuse = Verdict::Refuse { status: Status::DUPLICATE_REPLICA, retry_after_ms: 0 };
+    // On the other lane it is the same replica too.
+    for lane in [0, 1] {
+        assert_eq!(one.mesh.judge(&Peer { lane, ..second }, address(9), one.now), refuse);
+        let warning = Warning::Duplicate { peer: ReplicaId(0), kept: address(8), refused: address(9) };
+        assert_eq!(one.actions(), [Action::Warn(warning)]);
+        assert!(
+            warning.to_string().contains("10.0.0.8:7400") && warning.to_string().contains("10.0.0.9:7400")
+        );
+    }
+    // Not demonstrably alive any more: the second one takes over.
+    one.wait_ms(1);
+    assert_eq!(one.mesh.judge(&second, address(9), one.now), Verdict::Supersede { old });
+    let (new, actions) = one.establish(&second, 9);
+    assert_eq!(actions[1..], [down(old, 0, DownReason::Superseded), up(new, second, 9)]);
+}
+
+/// A dialer that reaches another process on another lane does not mix the two.
+#[test]
+fn a_dialer_keeps_to_one_process() {
+    let mut one = One::new(0, MeshSettings { lanes: 2, ..settings(2) });
+    one.actions();
+    let first = peer(1, Role::Dialer);
+    one.establish(&first, 1);
+    let (link, actions) = one.establish(&Peer { lane: 1, incarnation: 8, ..first }, 2);
+    let warning = Warning::Duplicate { peer: ReplicaId(1), kept: address(1), refused: address(2) };
+    assert_eq!(actions, [Action::Warn(warning), Action::Close { link }]);
+    let wanted = one.wait_ms(2050);
+    assert_eq!(wanted.iter().filter(|(_, action)| *action == dial(1, 1)).count(), 1);
+}
+
+#[test]
+fn without_an_incarnation_the_newest_link_wins() {
+    let v1 = Peer { version: Version::V1, incarnation: 0, ..peer(0, Role::Acceptor) };
+    let disabled = Peer { authentication: Authentication::Disabled, ..v1 };
+    for (peer, keys) in [(v1, Some(vec![KEY])), (disabled, None)] {
+        let mut one = One::new(1, MeshSettings { keys, ..settings(2) });
+        let (old, _) = one.establish(&peer, 8);
+        assert_eq!(one.mesh.judge(&peer, address(9), one.now), Verdict::Supersede { old });
+        let (new, actions) = one.establish(&peer, 9);
+        // H-13: no goodbye.
+        let expected = [Action::Close { link: old }, down(old, 0, DownReason::Superseded), up(new, peer, 9)];
+        assert_eq!(actions, expected);
+    }
+}
+
+#[test]
+fn pings_measure_and_half_open_links_die() {
+    let mut one = One::new(1, settings(2));
+    let (link, _) = one.establish(&peer(0, Role::Acceptor), 9);
+    assert_eq!(one.mesh.round_trip(link), None);
+    for (counter, millis) in [(1, 80), (2, 160)] {
+        let until = one.until_next();
+        let pings: Vec<_> = one.wait(until).into_iter().map(|(_, action)| action).collect();
+        assert_eq!(pings, [Action::Ping { link }]);
+        one.mesh.pinged(link, counter, one.now);
+        one.wait_ms(millis);
+        one.mesh.pong(link, counter, one.now);
+        one.mesh.pong(link, counter, one.now); // What was not asked does not count.
+        one.mesh.pong(link, 77, one.now);
+    }
+    let round_trip = one.mesh.round_trip(link).unwrap();
+    assert_eq!((round_trip.last.as_millis(), round_trip.smoothed.as_millis()), (160, 90));
+
+    let quiet = one.wait_ms(4999);
+    assert!(quiet.iter().all(|(_, action)| *action == Action::Ping { link }), "{quiet:?}");
+    assert!((4..=5).contains(&quiet.len()));
+    let reason = DownReason::Lost(Loss::Silent(Duration::from_secs(5)));
+    let last: Vec<_> = one.wait_ms(1).into_iter().map(|(_, action)| action).collect();
+    assert_eq!(last, [Action::Close { link }, down(link, 0, reason)]);
+}
+
+/// H-13.
+#[test]
+fn version_1_links_are_not_pinged_and_may_be_silent() {
+    let mut one = One::new(1, settings(2));
+    one.establish(&Peer { version: Version::V1, incarnation: 0, ..peer(0, Role::Acceptor) }, 9);
+    assert_eq!(one.wait(Duration::from_secs(3600)), []);
+    assert_eq!(one.mesh.links().count(), 1);
+}
+
+#[test]
+fn left_is_not_lost_and_is_dialed_again() {
+    let mut one = One::new(0, settings(2));
+    one.actions();
+    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    one.mesh.goodbye(link, GoodbyeReason::SHUTDOWN, one.now, one.random);
+    one.mesh.closed(link, Ending::Stream, one.now, one.random);
+    let reason = DownReason::Left(GoodbyeReason::SHUTDOWN);
+    assert_eq!(one.actions(), [Action::Close { link }, down(link, 1, reason)]);
+    assert_eq!(one.wait_ms(50).last().unwrap().1, dial(1, 0));
+}
+
+#[test]
+fn whoever_leaves_the_roster_leaves() {
+    let mut one = One::new(0, settings(3));
+    one.actions();
+    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    one.establish(&peer(2, Role::Dialer), 2);
+    let mut fewer = settings(4);
+    fewer.members.remove(&ReplicaId(1));
+    one.mesh.reconfigure(fewer, one.now, one.random);
+    let goodbye = Action::Goodbye { link, reason: GoodbyeReason::OPERATOR };
+    let reason = DownReason::Ended(GoodbyeReason::OPERATOR);
+    assert_eq!(one.actions(), [goodbye, down(link, 1, reason), dial(3, 0)]);
+    one.mesh.closed(link, Ending::Stream, one.now, one.random);
+    let refuse = Verdict::Refuse { status: Status::NOT_ALLOWED, retry_after_ms: 0 };
+    assert_eq!(one.mesh.judge(&peer(1, Role::Acceptor), address(1), one.now), refuse);
+    // A handshake that was under way.
+    let (_, actions) = one.establish(&peer(1, Role::Dialer), 1);
+    assert!(matches!(actions[2], Action::Down { reason: DownReason::Ended(_), .. }), "{actions:?}");
+    assert!(!one.wait_ms(900).iter().any(|(_, action)| *action == dial(1, 0)));
+}
+
+#[test]
+fn links_of_a_retired_key_leave_one_after_the_other() {
+    let mut one = One::new(0, settings(9));
+    one.actions();
+    one.random = 42;
+    for id in 1..9 {
+        one.establish(&peer(id, Role::Dialer), id);
+    }
+    assert_eq!((one.mesh.key_in_use(KEY), one.mesh.key_in_use(OTHER_KEY)), (8, 0));
+    let rotated = MeshSettings { keys: Some(vec![OTHER_KEY]), ..settings(9) };
+    one.mesh.reconfigure(rotated, one.now, one.random);
+    let wanted = one.wait(RETIRE_SPREAD);
+    let goodbyes: BTreeSet<u128> = wanted
+        .iter()
+        .filter(|(_, action)| matches!(action, Action::Goodbye { reason: GoodbyeReason::KEY_RETIRED, .. }))
+        .map(|&(at, _)| at)
+        .collect();
+    assert!(goodbyes.len() >= 6, "spread: {goodbyes:?}");
+    let dials: BTreeSet<u128> = wanted
+        .iter()
+        .filter(|(_, action)| matches!(action, Action::Dial { .. }))
+        .map(|&(at, _)| at)
+        .collect();
+    assert_eq!(dials, goodbyes, "each dialed anew at once");
+    assert_eq!(one.mesh.key_in_use(KEY), 0);
+    let renewed = Peer { authentication: Authentication::PreSharedKey(OTHER_KEY), ..peer(1, Role::Dialer) };
+    one.establish(&renewed, 1);
+    assert_eq!(one.mesh.key_in_use(OTHER_KEY), 1);
+}
+
+#[test]
+fn a_key_that_is_accepted_again_stays() {
+    let mut one = One::new(0, settings(2));
+    one.actions();
+    one.establish(&peer(1, Role::Dialer), 1);
+    one.mesh.reconfigure(MeshSettings { keys: Some(vec![OTHER_KEY]), ..settings(2) }, one.now, one.random);
+    one.mesh.reconfigure(settings(2), one.now, one.random);
+    let wanted = one.wait(RETIRE_SPREAD);
+    assert!(wanted.iter().all(|(_, action)| matches!(action, Action::Ping { .. })), "{wanted:?}");
+}
+
+#[test]
+fn a_peer_that_retires_the_key_is_dialed_at_once() {
+    let mut one = One::new(0, settings(2));
+    one.actions();
+    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    one.mesh.goodbye(link, GoodbyeReason::KEY_RETIRED, one.now, one.random);
+    assert_eq!(one.actions().last(), Some(&dial(1, 0)));
+}
+
+#[test]
+fn a_denied_frame_ends_the_link() {
+    let mut standby = settings(2);
+    standby.members.insert(ReplicaId(0), ReplicaRole::Standby);
+    standby.commands = standby
+        .commands
+        .deny(ReplicaRole::Standby, Command::PREPARE_OK)
+        .deny(ReplicaRole::Standby, Command::LINK_PING);
+    let mut one = One::new(1, standby.clone());
+    let (link, _) = one.establish(&peer(0, Role::Acceptor), 9);
+    assert!(one.mesh.may_send(link, Command::PING) && !one.mesh.may_send(link, Command::PREPARE_OK));
+    assert!(one.mesh.may_send(link, Command::LINK_PING), "not the embedder's to deny");
+    assert!(one.mesh.we_may_send(Command::PREPARE_OK));
+    assert_eq!(one.mesh.frame(link, Command::PING, one.now, 0), Ok(()));
+    let denied = Command::PREPARE_OK;
+    assert_eq!(one.mesh.frame(link, denied, one.now, 0), Err(FrameRefused::Denied(denied)));
+    let warning = Warning::Denied { peer: ReplicaId(0), address: address(9), command: denied };
+    let expected = [Action::Warn(warning), Action::Close { link }, down(link, 0, DownReason::Denied(denied))];
+    assert_eq!(one.actions(), expected);
+    assert_eq!(one.mesh.frame(link, Command::PING, one.now, 0), Err(FrameRefused::NotUp));
+    assert!(!One::new(0, standby).mesh.we_may_send(denied));
+}
+
+#[test]
+fn a_shutdown_says_goodbye_and_is_over_when_all_links_are() {
+    let mut one = One::new(1, settings(3));
+    one.actions();
+    let (link, _) = one.establish(&peer(0, Role::Acceptor), 9);
+    one.mesh.shutdown(one.now);
+    let reason = GoodbyeReason::SHUTDOWN;
+    let expected = [Action::Goodbye { link, reason }, down(link, 0, DownReason::Ended(reason))];
+    assert_eq!(one.actions(), expected);
+    let verdict = one.mesh.judge(&peer(0, Role::Acceptor), address(9), one.now);
+    assert!(matches!(verdict, Verdict::Refuse { status: Status::DRAINING, retry_after_ms: 1.. }));
+    assert!(!one.mesh.is_finished());
+    one.mesh.closed(link, Ending::Stream, one.now, 0);
+    assert!(one.mesh.is_finished());
+    assert_eq!(one.mesh.next_timeout(), None);
+}

@@ -13,6 +13,10 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# Shared sending in every order that its threads can come in.
+loom:
+    RUSTFLAGS="--cfg loom" cargo test -p replink-tests --test loom --target-dir target/loom
+
 # Licences, sources and advisories of all dependencies.
 deny:
     cargo deny check

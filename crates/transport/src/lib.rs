@@ -3,7 +3,8 @@
 //! A [`Link`] goes through the handshake ([`blocking::dial`], [`blocking::accept`], or the states
 //! of `replink-handshake` over a stream of your own) and comes out as an
 //! [`Authenticated<Link>`](handshake::Authenticated). That is the only way to an [`Inbound`],
-//! which turns bytes into frames, and an [`Outbound`], which turns frames into bytes.
+//! which turns bytes into frames, and an [`Outbound`], which turns frames into bytes. A
+//! [`SharedOutbound`] lets every thread send on one link.
 //!
 //! A [`gate::Gate`] decides which connections may try, and bounds what the others cost. Which links
 //! there should be, a [`mesh::Mesh`] decides.
@@ -22,7 +23,7 @@ mod entropy;
 mod inbound;
 mod link;
 mod outbound;
-
+mod sync;
 mod sys;
 
 pub use backoff::Backoff;
@@ -30,7 +31,10 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use entropy::{EntropyError, fresh, incarnation};
 pub use inbound::{Admitted, Inbound, InboundError, OwnedFrame, READ_AHEAD_SIZE, Received};
 pub use link::Link;
-pub use outbound::{Outbound, OutboundLimits, SendCause, SendError};
+pub use outbound::{
+    Attention, Flushed, GatherWrite, Outbound, OutboundLimits, OutboundStats, SendCause, SendError, Sent,
+    SharedOutbound,
+};
 
 pub use replink_frame as frame;
 pub use replink_handshake as handshake;

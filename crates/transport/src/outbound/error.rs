@@ -1,4 +1,5 @@
 use std::fmt;
+use std::io;
 
 use bytes::Bytes;
 use replink_frame::{FrameError, GenericHeader};
@@ -39,6 +40,15 @@ pub enum SendCause {
         /// The body's length.
         given: usize,
     },
+    /// A goodbye is queued on this link, or written: nothing goes out behind it.
+    #[error("the link is being left: nothing goes out behind the goodbye")]
+    Leaving,
+    /// We have closed the link.
+    #[error("the link is closed")]
+    Closed,
+    /// The connection failed while it was written to.
+    #[error("the connection failed while sending: {0}")]
+    Failed(io::ErrorKind),
 }
 
 impl SendError {

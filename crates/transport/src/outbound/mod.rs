@@ -1,7 +1,9 @@
 //! Frames in, bytes out: the sending codec of an established link.
 
 mod error;
+mod gather_write;
 mod segments;
+mod shared;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,6 +14,8 @@ use replink_frame::{ControlFrame, GenericHeader, GoodbyeReason, HEADER_SIZE, Rep
 use replink_handshake::{Peer, Sending};
 
 pub use error::{SendCause, SendError};
+pub use gather_write::GatherWrite;
+pub use shared::{Attention, Flushed, OutboundStats, Sent, SharedOutbound};
 
 use crate::Link;
 use segments::Segments;
@@ -70,13 +74,22 @@ impl Outbound {
     /// [`SendError`] gives the frame back: with [`SendCause::Backpressure`] when the queue is full,
     /// with another cause when no link could carry the frame.
     pub fn push(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendError> {
+        match self.enqueue(header, body) {
+            Ok(_) => Ok(()),
+            Err((cause, body)) => Err(SendError::new(*header, body, cause)),
+        }
+    }
+
+    /// Queues a frame. Returns what is left of a body that was copied, to be dropped where that
+    /// may take its time.
+    fn enqueue(&mut self, header: &GenericHeader, body: Bytes) -> Result<Bytes, (SendCause, Bytes)> {
         match self.check(header, &body) {
             Ok(()) => {
-                self.segments.push(header.bytes(), body);
+                let copied = self.segments.push(header.bytes(), body);
                 self.count(header.size.get());
-                Ok(())
+                Ok(copied)
             }
-            Err(cause) => Err(SendError::new(*header, body, cause)),
+            Err(cause) => Err((cause, body)),
         }
     }
 
@@ -164,10 +177,24 @@ impl Outbound {
     pub fn advance(&mut self, len: usize) {
         assert!(len as u64 <= self.queued_bytes(), "wrote more than was queued");
         self.segments.advance(len);
+        self.count_written(len);
+    }
+
+    /// `len` bytes more are written; the number of frames that were completed by that.
+    fn count_written(&mut self, len: usize) -> usize {
         self.written += len as u64;
+        let waited = self.ends.len();
         while self.ends.front().is_some_and(|&end| end <= self.written) {
             self.ends.pop_front();
         }
+        waited - self.ends.len()
+    }
+
+    /// Forgets all that waits, and returns its bytes.
+    fn clear(&mut self) -> Segments {
+        self.written = self.queued;
+        self.ends.clear();
+        std::mem::replace(&mut self.segments, Segments::new())
     }
 
     /// Writes to `link` with one gathered write, and returns the bytes that it took.
@@ -176,10 +203,8 @@ impl Outbound {
     ///
     /// What the socket says; a write that was interrupted is made again.
     pub fn write_to(&mut self, link: &Link) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let count = self.slices(&mut slices);
         loop {
-            match link.send_gathered(&slices[..count]) {
+            match write_once(&self.segments, link) {
                 Ok(written) => {
                     self.advance(written);
                     return Ok(written);
@@ -189,6 +214,13 @@ impl Outbound {
             }
         }
     }
+}
+
+/// One gathered write of what comes first, as much as goes into one.
+fn write_once(segments: &Segments, writer: &impl GatherWrite) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let count = segments.slices(&mut slices);
+    writer.write_gathered(&slices[..count])
 }
 
 impl fmt::Debug for Outbound {

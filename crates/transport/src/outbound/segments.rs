@@ -26,7 +26,12 @@ impl Segments {
         Self { sealed: VecDeque::new(), staging: BytesMut::new(), staging_written: 0 }
     }
 
-    pub(super) fn push(&mut self, header: &[u8; HEADER_SIZE], body: Bytes) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sealed.is_empty() && self.staging_written == self.staging.len()
+    }
+
+    /// Returns the body if it was copied, and is needed no longer.
+    pub(super) fn push(&mut self, header: &[u8; HEADER_SIZE], body: Bytes) -> Bytes {
         let copied = if body.len() <= COPY_MAX { body.len() } else { 0 };
         let needed = HEADER_SIZE + copied;
         if self.staging.capacity() - self.staging.len() < needed {
@@ -40,7 +45,9 @@ impl Segments {
         if copied < body.len() {
             self.seal_staging();
             self.sealed.push_back(body);
+            return Bytes::new();
         }
+        body
     }
 
     fn seal_staging(&mut self) {
@@ -71,6 +78,7 @@ impl Segments {
             len -= segment.len();
             self.sealed.pop_front();
         }
+        assert!(len <= self.staging.len() - self.staging_written, "wrote more than was queued");
         self.staging_written += len;
         if self.staging_written == self.staging.len() {
             self.staging.clear();

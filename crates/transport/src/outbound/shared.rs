@@ -1,0 +1,463 @@
+//! An [`Outbound`] that every thread may send on.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use replink_frame::{GenericHeader, GoodbyeReason};
+use replink_handshake::Peer;
+
+use super::segments::Segments;
+use super::{GatherWrite, Outbound, SendCause, SendError, write_once};
+use crate::sync::{Mutex, MutexGuard};
+
+/// Most writes that one call makes before it leaves the rest to others: no sender is kept writing
+/// for the others without end. The model checker can follow only a few.
+const TURN_WRITES_MAX: u32 = if cfg!(loom) { 2 } else { 8 };
+
+/// The sending side of a link that every thread may send on: a bounded queue, and whoever finds
+/// nobody writing writes out all that is queued, the others' frames too. The others return at once.
+///
+/// Frames never interleave, and those of one thread keep their order. No lock is held while the
+/// link's bytes are being written, so queueing a frame never waits for a system call.
+///
+/// One thread, the *owner*, polls the link, which is to be non-blocking. When the link takes no
+/// more, or a sender has written for the others long enough, the owner is asked by way of
+/// [`Attention`] to go on with [`SharedOutbound::flush`]. On a blocking link all of this works too,
+/// but whoever writes waits for the peer.
+///
+/// To send one frame on many links, give each the same header and a clone of the same body: large
+/// bodies go out from where they are.
+pub struct SharedOutbound<W> {
+    peer: Peer,
+    writer: W,
+    attention: Box<dyn Fn(Attention) + Send + Sync>,
+    queue: Mutex<Queue>,
+}
+
+/// What became of a frame that was queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// The link has taken all of it, and all that was queued before it.
+    Written,
+    /// It waits, and goes out without the sender doing anything more. If the link ends before
+    /// that, it is lost.
+    Queued,
+}
+
+/// What [`SharedOutbound::flush`] left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flushed {
+    /// Nothing waits.
+    Empty,
+    /// The link takes no more: flush again once it is writable.
+    Blocked,
+    /// Some of it: enough for one call. Flush again, after whatever else there is to do.
+    More,
+    /// Another thread is writing, and will see to what waits. Nothing is to be done.
+    Elsewhere,
+}
+
+/// What a link's owner is asked to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attention {
+    /// Call [`SharedOutbound::flush`] soon.
+    Flush,
+    /// Call [`SharedOutbound::flush`] when the link is writable: it took no more just now.
+    Writable,
+    /// Close the link: it has failed, or the goodbye is written, the last that goes out.
+    /// Asked for once. [`SharedOutbound::ended`] has the cause.
+    Close,
+}
+
+/// What a [`SharedOutbound`] holds and has done.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct OutboundStats {
+    /// Frames that are not wholly written.
+    pub queued_frames: usize,
+    /// Bytes that are not written.
+    pub queued_bytes: u64,
+    /// Frames wholly written, control frames included.
+    pub written_frames: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// Calls of [`GatherWrite::write_gathered`], also those that took nothing.
+    pub writes: u64,
+}
+
+/// What the lock guards; it is held for a copy of a small frame at most.
+struct Queue {
+    /// What nobody has begun to write. It also counts what was taken out to be written.
+    outbound: Outbound,
+    /// What goes out ahead of it, while nobody writes: left over from a write that took only part.
+    front: Segments,
+    role: Role,
+    end: Option<End>,
+    written_frames: u64,
+    written_bytes: u64,
+    writes: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Nobody writes: the next that comes does.
+    Idle,
+    /// One thread writes. `flush_again` when the owner has wanted to meanwhile: the link may take
+    /// bytes although it did not when the writer tried.
+    Writing { flush_again: bool },
+    /// The link takes no more; the owner goes on.
+    Blocked,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A goodbye is queued.
+    Leaving,
+    /// It is written.
+    Left,
+    Closed,
+    Failed(io::ErrorKind),
+}
+
+/// Why a turn of writing ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Empty,
+    Blocked,
+    More,
+    /// The link was closed or failed.
+    Over,
+}
+
+/// How a turn of writing ended.
+struct Turn {
+    stop: Stop,
+    /// As [`Outbound::written`].
+    written: u64,
+}
+
+impl<W: GatherWrite> SharedOutbound<W> {
+    /// Shares `outbound`, whose bytes go to `writer`. `attention` is how the owner is asked for
+    /// something; it is called by any thread that sends, with no lock held, and should do no more
+    /// than wake the owner up. It may be called when there is nothing left to do.
+    pub fn new(outbound: Outbound, writer: W, attention: impl Fn(Attention) + Send + Sync + 'static) -> Self {
+        let peer = *outbound.peer();
+        let queue = Queue {
+            outbound,
+            front: Segments::new(),
+            role: Role::Idle,
+            end: None,
+            written_frames: 0,
+            written_bytes: 0,
+            writes: 0,
+        };
+        Self { peer, writer, attention: Box::new(attention), queue: Mutex::new(queue) }
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// What the bytes are written to.
+    pub fn writer(&self) -> &W {
+        &self.writer
+    }
+
+    /// Queues a frame, as [`Outbound::push`] does, and writes all that is queued unless another
+    /// thread is at it or the link takes no more.
+    ///
+    /// That the link fails while this call writes is told by [`Attention::Close`]; the frame is
+    /// lost like all that waited.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the frame back: with [`SendCause::Backpressure`] when this link's queue
+    /// is full, with [`SendCause::Leaving`], [`SendCause::Closed`] or [`SendCause::Failed`] when
+    /// the link takes no more frames ever, with another cause when no link could carry the frame.
+    ///
+    /// # Panics
+    ///
+    /// If the writer claims to have taken more than it was given, or panics; the link has failed
+    /// then.
+    pub fn send(&self, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
+        let mut queue = self.lock();
+        if let Some(end) = queue.end {
+            drop(queue);
+            return Err(SendError::new(*header, body, end.into()));
+        }
+        match queue.outbound.enqueue(header, body) {
+            Ok(copied) => {
+                let sent = self.write_or_leave(queue);
+                drop(copied); // may free memory: not while the lock is held
+                Ok(sent)
+            }
+            Err((cause, body)) => {
+                drop(queue);
+                Err(SendError::new(*header, body, cause))
+            }
+        }
+    }
+
+    /// Sends a `LinkPing`; the counter that its pong will echo, or `None` where the link has no
+    /// control frames (H-13), too many wait already, or nothing goes out any more.
+    ///
+    /// # Panics
+    ///
+    /// As [`SharedOutbound::send`].
+    pub fn ping(&self) -> Option<u64> {
+        let mut queue = self.lock();
+        let counter = if queue.end.is_none() { queue.outbound.ping() } else { None };
+        if counter.is_some() {
+            self.write_or_leave(queue);
+        }
+        counter
+    }
+
+    /// Answers the peer's ping with counter `echo`. Dropped where the link has no control frames,
+    /// too many wait already, or nothing goes out any more.
+    ///
+    /// # Panics
+    ///
+    /// As [`SharedOutbound::send`].
+    pub fn pong(&self, echo: u64) {
+        let mut queue = self.lock();
+        if queue.end.is_none() {
+            queue.outbound.pong(echo);
+            self.write_or_leave(queue);
+        }
+    }
+
+    /// Leaves: sends a `LinkGoodbye` behind all that waits, and nothing behind it. On a version 1
+    /// link there is no such frame (H-13), and what waits is the last. When that is written the
+    /// owner is asked to [close](Attention::Close). Does nothing if the link has ended, or is
+    /// leaving already.
+    ///
+    /// # Panics
+    ///
+    /// As [`SharedOutbound::send`].
+    pub fn goodbye(&self, reason: GoodbyeReason) {
+        let mut queue = self.lock();
+        if queue.end.is_none() {
+            queue.outbound.goodbye(reason);
+            queue.end = Some(End::Leaving);
+            self.write_or_leave(queue);
+        }
+    }
+
+    /// Writes what waits: for the owner, when it was asked to, and when the link is writable again.
+    ///
+    /// # Errors
+    ///
+    /// The kind of error that ended the link, and `NotConnected` when it was closed.
+    ///
+    /// # Panics
+    ///
+    /// As [`SharedOutbound::send`].
+    pub fn flush(&self) -> io::Result<Flushed> {
+        let mut queue = self.lock();
+        if let Some(error) = queue.end.and_then(End::error) {
+            return Err(error);
+        }
+        if let Role::Writing { flush_again } = &mut queue.role {
+            *flush_again = true;
+            return Ok(Flushed::Elsewhere);
+        }
+        match self.write(queue).stop {
+            Stop::Empty => Ok(Flushed::Empty),
+            Stop::Blocked => Ok(Flushed::Blocked),
+            Stop::More => Ok(Flushed::More),
+            Stop::Over => {
+                let end = self.lock().end;
+                Err(end.and_then(End::error).unwrap_or_else(|| io::ErrorKind::NotConnected.into()))
+            }
+        }
+    }
+
+    /// Ends it at once: what waits is dropped, and later sends give their frame back. A write that
+    /// another thread is in the middle of is not waited for; to end that too, shut the link down.
+    /// Does nothing if the link has ended already.
+    pub fn close(&self) {
+        let mut queue = self.lock();
+        if queue.end.and_then(End::error).is_none() {
+            let dropped = queue.end_with(End::Closed);
+            drop(queue);
+            drop(dropped); // may free much memory: not while the lock is held
+        }
+    }
+
+    /// Why nothing more can be sent, once that is so: [`SendCause::Leaving`],
+    /// [`SendCause::Closed`] or [`SendCause::Failed`].
+    pub fn ended(&self) -> Option<SendCause> {
+        self.lock().end.map(SendCause::from)
+    }
+
+    /// What waits, and what was done so far.
+    pub fn stats(&self) -> OutboundStats {
+        let queue = self.lock();
+        OutboundStats {
+            queued_frames: queue.outbound.queued_frames(),
+            queued_bytes: queue.outbound.queued_bytes(),
+            written_frames: queue.written_frames,
+            written_bytes: queue.written_bytes,
+            writes: queue.writes,
+        }
+    }
+
+    /// After something was queued: writes it, unless that is another's to do.
+    fn write_or_leave<'a>(&'a self, queue: MutexGuard<'a, Queue>) -> Sent {
+        if queue.role != Role::Idle {
+            return Sent::Queued;
+        }
+        let end = queue.outbound.queued;
+        let turn = self.write(queue);
+        match turn.stop {
+            Stop::Blocked => (self.attention)(Attention::Writable),
+            Stop::More => (self.attention)(Attention::Flush),
+            Stop::Empty | Stop::Over => {}
+        }
+        if turn.stop != Stop::Over && turn.written >= end { Sent::Written } else { Sent::Queued }
+    }
+
+    /// One turn as the writer, which nobody else may be.
+    fn write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> Turn {
+        let mut batch = mem::replace(&mut queue.front, Segments::new());
+        let mut writes = 0;
+        let stop = loop {
+            if batch.is_empty() {
+                // What came meanwhile. The emptied one takes what comes next: both keep their
+                // memory.
+                mem::swap(&mut batch, &mut queue.outbound.segments);
+            }
+            if batch.is_empty() {
+                queue.role = Role::Idle;
+                break Stop::Empty;
+            }
+            if writes == TURN_WRITES_MAX {
+                queue.role = Role::Idle;
+                break Stop::More;
+            }
+            queue.role = Role::Writing { flush_again: false };
+            drop(queue);
+            let result = self.write_batch(&mut batch);
+            writes += 1;
+            queue = self.lock();
+            queue.writes += 1;
+            if let Ok(len) = result {
+                queue.written_bytes += len as u64;
+            }
+            if queue.end.and_then(End::error).is_some() {
+                break Stop::Over; // closed meanwhile
+            }
+            match result.map_err(|error| error.kind()) {
+                Ok(len) => queue.written_frames += queue.outbound.count_written(len) as u64,
+                Err(io::ErrorKind::Interrupted) => {}
+                Err(io::ErrorKind::WouldBlock) => {
+                    // The owner may have come between the socket's answer and here, with news
+                    // that are younger than the answer.
+                    if queue.role == (Role::Writing { flush_again: false }) {
+                        queue.role = Role::Blocked;
+                        break Stop::Blocked;
+                    }
+                }
+                Err(kind) => {
+                    let dropped = queue.end_with(End::Failed(kind));
+                    drop(queue);
+                    drop(dropped);
+                    (self.attention)(Attention::Close);
+                    return Turn { stop: Stop::Over, written: 0 };
+                }
+            }
+        };
+        let written = queue.outbound.written;
+        if stop == Stop::Over {
+            drop(queue);
+            drop(batch); // may free much memory: not while the lock is held
+            return Turn { stop, written };
+        }
+        queue.front = batch;
+        let left = stop == Stop::Empty && queue.end == Some(End::Leaving);
+        if left {
+            queue.end = Some(End::Left);
+        }
+        drop(queue);
+        if left {
+            (self.attention)(Attention::Close);
+        }
+        Turn { stop, written }
+    }
+
+    fn write_batch(&self, batch: &mut Segments) -> io::Result<usize> {
+        let fail = FailOnPanic(self);
+        let result = match write_once(batch, &self.writer) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => {
+                batch.advance(len);
+                Ok(len)
+            }
+            Err(error) => Err(error),
+        };
+        mem::forget(fail);
+        result
+    }
+}
+
+impl<W> SharedOutbound<W> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Dropped when the writer panics: whether bytes of the batch went out is not known then, so
+/// nothing may follow them.
+struct FailOnPanic<'a, W>(&'a SharedOutbound<W>);
+
+impl<W> Drop for FailOnPanic<'_, W> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        let dropped = queue.end_with(End::Failed(io::ErrorKind::Other));
+        drop(queue);
+        drop(dropped);
+        (self.0.attention)(Attention::Close);
+    }
+}
+
+impl Queue {
+    /// What waits is returned, to be dropped without the lock.
+    fn end_with(&mut self, end: End) -> [Segments; 2] {
+        self.end = Some(end);
+        [self.outbound.clear(), mem::replace(&mut self.front, Segments::new())]
+    }
+}
+
+impl End {
+    /// What there is to say where the link is over.
+    fn error(self) -> Option<io::Error> {
+        match self {
+            Self::Leaving | Self::Left => None,
+            Self::Closed => Some(io::ErrorKind::NotConnected.into()),
+            Self::Failed(kind) => Some(kind.into()),
+        }
+    }
+}
+
+impl From<End> for SendCause {
+    fn from(end: End) -> Self {
+        match end {
+            End::Leaving | End::Left => Self::Leaving,
+            End::Closed => Self::Closed,
+            End::Failed(kind) => Self::Failed(kind),
+        }
+    }
+}
+
+impl<W: GatherWrite> fmt::Debug for SharedOutbound<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedOutbound")
+            .field("peer", &self.peer)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -131,11 +131,16 @@ impl Pair {
         Expected { items, end: at, fault: None }
     }
 
-    /// H-9: only a dialer is refused late.
+    /// H-9: only a dialer is refused late; by its peer, and for the challenge that it answered.
     fn read_late_reject(&self, frame: &Frame) -> Option<PeerReject> {
+        let is_peers = frame[wire::CLUSTER] == *CLUSTER && frame[wire::REPLICA] == ACCEPTOR.replica;
+        if !self.near_dials || !is_peers {
+            return None;
+        }
         let key = DIALER.keys().next();
-        let dialed = Dialed { hello: self.hello, key, binding: DIALER.binding() };
-        dialed.read_reject(frame).filter(|_| self.near_dials)
+        let reject = Dialed { hello: self.hello, key, binding: DIALER.binding() }.read_reject(frame)?;
+        let of_challenge = frame[wire::NONCE] == self.challenge[wire::NONCE];
+        Some(PeerReject { authenticated: reject.authenticated && of_challenge, ..reject })
     }
 
     fn judge_control(&self, frame: &Frame, counter: &mut u64) -> Result<Control, Fault> {

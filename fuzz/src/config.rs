@@ -181,7 +181,7 @@ fn check_config(config: &Config, path: &Path, sources: &Fake, reached: &mut Reac
 
     assert!(!nodes.is_empty());
     let ids: HashSet<ReplicaId> = nodes.iter().map(|node| node.id).collect();
-    let addresses: HashSet<&Address> = nodes.iter().map(|node| &node.address).collect();
+    let addresses: HashSet<_> = nodes.iter().map(|node| spelled_once(&node.address)).collect();
     assert_eq!(
         (ids.len(), addresses.len()),
         (nodes.len(), nodes.len()),
@@ -193,7 +193,7 @@ fn check_config(config: &Config, path: &Path, sources: &Fake, reached: &mut Reac
         assert_ne!(node.address.port(), 0);
         assert_eq!(config.listen_address(node.id), Some(config.listen.as_ref().unwrap_or(&node.address)));
     }
-    for address in addresses.into_iter().chain(&config.listen) {
+    for address in nodes.iter().map(|node| &node.address).chain(&config.listen) {
         assert_eq!(address.to_string().parse().as_ref(), Ok(address));
     }
 
@@ -234,6 +234,14 @@ fn check_config(config: &Config, path: &Path, sources: &Fake, reached: &mut Reac
             queue_bytes: link.send_queue_bytes,
         };
         assert_eq!(endpoint.outbound_limits(), expected);
+    }
+}
+
+/// The same for all spellings of an address.
+fn spelled_once(address: &Address) -> String {
+    match address {
+        Address::Ip(address) => format!("{}:{}", address.ip().to_canonical(), address.port()),
+        Address::Name { host, port } => format!("{}:{port}", host.strip_suffix('.').unwrap_or(host)),
     }
 }
 

@@ -37,6 +37,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
     for (key, value) in LINK.iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value))) {
         seeds.push(seed(1, text("", "", &format!("{key} = {value}\n"), NODES)));
     }
+    for lines in CONFLICTS {
+        seeds.push(seed(1, text("", "", lines, NODES)));
+    }
+    for nodes in TWINS {
+        seeds.push(seed(1, text("", "", "", &nodes.replace(", ", "\n"))));
+    }
     for line in SECRETS {
         seeds.push(seed(0, text("", &format!("{line}\n"), "", NODES)));
         seeds.push(seed(0, text("", &format!("enabled = false\n{line}\n"), "", NODES)));
@@ -97,10 +103,28 @@ const LINK: Settings = &[
     ("reconnect_max", &["\"2s\"", "\"1ms\""]),
 ];
 
+/// Settings that go together, at their limits and beyond.
+const CONFLICTS: [&str; 6] = [
+    "reconnect_min = \"2s\"\nreconnect_max = \"2s\"\n",
+    "reconnect_min = \"2s\"\nreconnect_max = \"1s\"\n",
+    "heartbeat_interval = \"5s\"\nheartbeat_timeout = \"5s\"\n",
+    "heartbeat_interval = \"0s\"\nheartbeat_timeout = \"0s\"\n",
+    "max_frame_size = \"1MiB\"\nsend_queue_bytes = \"1048576B\"\n",
+    "max_frame_size = \"1MiB\"\nsend_queue_bytes = \"1048575B\"\n",
+];
+
+/// One address in two spellings; two nodes with one id.
+const TWINS: [&str; 3] = [
+    "[[cluster.nodes]], id = 0, address = \"A.b:1\", [[cluster.nodes]], id = 1, address = \"a.b.:1\"",
+    "[[cluster.nodes]], id = 0, address = \"10.0.0.1:1\", [[cluster.nodes]], id = 1, address = \"[::ffff:10.0.0.1]:1\"",
+    "[[cluster.nodes]], id = 0, address = \"a:1\", [[cluster.nodes]], id = 0, address = \"b:1\"",
+];
+
 /// What may go wrong around a secret.
-const SECRETS: [&str; 27] = [
+const SECRETS: [&str; 28] = [
     "shared_secret_file = \"cluster.key\"\naccept_secret_files = [\"old.key\", \"exact.key\", \"cluster.key\"]",
     "shared_secret_file = \"exact.key\"",
+    "shared_secret_file = \"old.key\"",
     "shared_secret_file = \"short.key\"",
     "shared_secret_file = \"blank.key\"",
     "shared_secret_file = \"empty.key\"",

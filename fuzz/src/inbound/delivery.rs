@@ -168,7 +168,7 @@ impl<'a> Delivery<'a> {
             let (mut index, mut emptied) = (0, true);
             while self.taken < self.stream.len() {
                 let rest = &self.stream[self.taken..];
-                let mut left = sockets.send(&rest[..rest.len().min(self.style.chunk_len(index))]);
+                let mut left = sockets.send(&rest[..rest.len().min(self.style.chunk_len(index).max(512))]);
                 index += 1;
                 while left > 0 {
                     let full = match sockets::retry(|| self.inbound.read_from(&sockets.near)) {

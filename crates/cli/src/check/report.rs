@@ -30,6 +30,7 @@ fn cluster(config: &Config, replica: Option<ReplicaId>) -> Value {
 fn auth(config: &Config) -> Value {
     let auth = &config.auth;
     let ids: Vec<_> = auth.keys.iter().flat_map(|ring| ring.ids()).map(|id| id.to_string()).collect();
+    let allow: Vec<_> = auth.allow.iter().map(ToString::to_string).collect();
     json!({
         "app": auth.app.as_str(),
         "enabled": auth.enabled,
@@ -38,7 +39,7 @@ fn auth(config: &Config) -> Value {
         "accepted_key_ids": ids,
         "min_version": auth.min_version.number(),
         "version": auth.version.number(),
-        "allow": auth.allow.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "allow": if allow.is_empty() { vec!["any".to_owned()] } else { allow },
         "handshake_timeout": duration_text(auth.handshake_timeout),
         "max_pending": auth.max_pending,
         "max_pending_per_address": auth.max_pending_per_address,

@@ -56,14 +56,12 @@ pub struct HandshakeFields {
     pub unused: [u8; 6],
 }
 
-const VERSION_OFFSET: usize = 65;
-
 const _: () = {
     assert!(size_of::<HandshakeFields>() == 128);
     assert!(offset_of!(HandshakeFields, nonce) == 0);
     assert!(offset_of!(HandshakeFields, mac) == 32);
     assert!(offset_of!(HandshakeFields, status) == 64);
-    assert!(offset_of!(HandshakeFields, version) == VERSION_OFFSET);
+    assert!(offset_of!(HandshakeFields, version) == 65);
     assert!(offset_of!(HandshakeFields, flags) == 66);
     assert!(offset_of!(HandshakeFields, retry_after_ms) == 68);
     assert!(offset_of!(HandshakeFields, key_id) == 72);
@@ -299,7 +297,9 @@ mod tests {
     ) {
         // Everything but the cluster, size, command, replica and the fields that the caller filled
         // with a nonzero byte must be refused when set.
-        let exempt = |i: usize| (32..52).contains(&i) || i == 60 || i == 61 || i == 128 + VERSION_OFFSET;
+        let exempt = |i: usize| {
+            (32..52).contains(&i) || i == 60 || i == 61 || i == 128 + offset_of!(HandshakeFields, version)
+        };
         for i in 0..256 {
             let mut bytes = *valid;
             if exempt(i) || bytes[i] != 0 {

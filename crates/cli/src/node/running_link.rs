@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use replink_transport::blocking::{self, LinkEnd, Receiver, SendFailure, Sender};
+use replink_transport::blocking::{self, LinkEnd, Receiver, Sender};
 use replink_transport::frame::{GenericHeader, GoodbyeReason};
 use replink_transport::handshake::{Authenticated, Control, Peer};
-use replink_transport::{InboundError, Link, Received, SendCause};
+use replink_transport::{InboundError, Link, Received};
 
 use super::event::Event;
 use super::send_queue::{Closed, Item, SendQueue};
@@ -154,19 +154,6 @@ fn read(shared: &Arc<Shared>, link: &Arc<RunningLink>, receiver: &mut Receiver) 
     }
 }
 
-/// Puts a frame behind those that go out with the next write, which comes first where there is no
-/// room.
-fn queue(sender: &mut Sender, header: &GenericHeader, body: Bytes) -> Result<(), SendFailure> {
-    match sender.queue(header, body) {
-        Err(error) if matches!(error.cause(), SendCause::Backpressure { .. }) => {
-            sender.flush()?;
-            let (header, body) = error.into_frame();
-            Ok(sender.queue(&header, body)?)
-        }
-        result => Ok(result?),
-    }
-}
-
 /// Writes what is queued, as much as there is at once, until the link ends.
 fn write(link: &RunningLink, mut sender: Sender) {
     let failed = |error: &dyn std::fmt::Display| {
@@ -176,7 +163,7 @@ fn write(link: &RunningLink, mut sender: Sender) {
     while let Some(items) = link.queue.take() {
         for item in items {
             let written = match item {
-                Item::Frame(header, body) => queue(&mut sender, &header, body),
+                Item::Frame(header, body) => sender.queue_or_flush(&header, body),
                 Item::Ping => sender.ping().map(drop).map_err(Into::into),
                 Item::Pong { echo } => sender.pong(echo).map_err(Into::into),
                 Item::Goodbye(reason) => {

@@ -49,15 +49,25 @@ impl Sender {
     /// [`SendFailure::Refused`] gives a frame back that no link could carry, and the link goes on;
     /// [`SendFailure::Io`] ends it.
     pub fn send(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendFailure> {
+        self.queue_or_flush(header, body)?;
+        Ok(self.flush()?)
+    }
+
+    /// Queues a frame so that it goes out with the next write. Only where the queue is full, what
+    /// waits in it goes out first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub fn queue_or_flush(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendFailure> {
         match self.outbound.push(header, body) {
             Err(refused) if matches!(refused.cause(), SendCause::Backpressure { .. }) => {
                 self.flush()?;
                 let (header, body) = refused.into_frame();
-                self.outbound.push(&header, body)?; // an empty queue takes any frame
+                Ok(self.outbound.push(&header, body)?) // an empty queue takes any frame
             }
-            result => result?,
+            result => Ok(result?),
         }
-        Ok(self.flush()?)
     }
 
     /// Queues a frame without sending it, so that several go out together.

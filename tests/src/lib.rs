@@ -5,6 +5,7 @@ pub mod fixtures;
 pub mod forge;
 pub mod frames;
 pub mod links;
+pub mod nodes;
 pub mod random;
 pub mod raw_peer;
 pub mod snapshot;

@@ -31,7 +31,9 @@ pub const ACCEPTOR: u8 = 3;
 /// The secret of `[cluster.auth]` where a test has none of its own.
 pub const AUTH: &str = "shared_secret = \"a secret for tests, 32 bytes or more\"";
 
-struct NoSources;
+/// Nothing but what the text says.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSources;
 
 impl Sources for NoSources {
     fn environment(&self, _: &str) -> Option<Zeroizing<Vec<u8>>> {

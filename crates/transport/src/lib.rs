@@ -14,8 +14,11 @@
 
 pub mod blocking;
 pub mod config;
+pub mod driver;
 pub mod gate;
 pub mod mesh;
+pub mod node;
+pub mod security;
 
 mod backoff;
 mod endpoint;

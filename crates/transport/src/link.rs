@@ -4,7 +4,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// A connected TCP socket between two replicas: plain, and dup-able.
 ///
@@ -26,6 +26,25 @@ impl Link {
         let peer_address = stream.peer_addr()?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, peer_address })
+    }
+
+    /// Takes a connection over that was accepted from `peer_address`.
+    pub(crate) fn accepted(stream: TcpStream, peer_address: SocketAddr) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, peer_address })
+    }
+
+    /// Begins to connect, without blocking then or later.
+    pub(crate) fn begin_connect(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&address.into()) {
+            Ok(()) => {}
+            Err(error) if is_under_way(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self { stream: socket.into(), peer_address: address })
     }
 
     /// A second handle to the same socket (`dup`, close-on-exec).
@@ -78,6 +97,11 @@ impl Link {
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         (&self.stream).write(bytes)
     }
+}
+
+/// A connection that is being made is no failure.
+fn is_under_way(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS) || error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// A peer that is gone is an error and no signal: SIGPIPE would end a process that has its default

@@ -3,8 +3,8 @@ use std::collections::HashMap;
 use replink_frame::ReplicaId;
 
 use super::address::{self, Address};
+use super::keys;
 use super::reader::Table;
-use super::{keys, unavailable};
 
 /// One of `[[cluster.nodes]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,11 +69,8 @@ struct Seen {
 fn read_node(node: &Table<'_>, seen: &mut Seen) -> Option<NodeConfig> {
     let id = read_id(node, &mut seen.ids);
     let address = read_address(node, &mut seen.addresses);
-    let role = node.entry("role").and_then(|entry| {
-        let role = entry.word("must be \"voter\" or \"standby\"", Role::from_word)?;
-        unavailable::check_role(&entry, role);
-        Some(role)
-    });
+    let role =
+        node.entry("role").and_then(|entry| entry.word("must be \"voter\" or \"standby\"", Role::from_word));
     Some(NodeConfig { id: id?, address: address?, role: role.unwrap_or_default() })
 }
 

@@ -2,8 +2,7 @@
 //! default, so that nobody runs without what they asked for.
 
 use super::link::{Driver, LinkConfig, Policy};
-use super::nodes::Role;
-use super::reader::{Entry, Table};
+use super::reader::Table;
 
 const PROBLEM: &str = "is not available in this version";
 
@@ -19,20 +18,13 @@ pub(super) fn check_link(link: &Table<'_>, config: &LinkConfig) {
     let refused = [
         ("sealed", config.sealed == Policy::Required, "\"off\" or \"optional\""),
         ("encryption", config.encryption != Policy::Off, "\"off\""),
-        ("lanes", config.lanes != 1, "1"),
         ("busy_poll", !config.busy_poll.is_zero(), "\"0us\""),
         ("renew_after", config.renew_after != 0, "\"0B\""),
-        ("driver", config.driver != Driver::Auto, "\"auto\""),
+        ("driver", config.driver == Driver::IoUring, "\"auto\" or \"poll\""),
     ];
     for (key, refused, available) in refused {
         if let Some(entry) = link.entry(key).filter(|_| refused) {
             entry.report(PROBLEM, format!("must be {available}, or be left out"));
         }
-    }
-}
-
-pub(super) fn check_role(entry: &Entry<'_>, role: Role) {
-    if role == Role::Standby {
-        entry.report(PROBLEM, "must be \"voter\", or be left out");
     }
 }

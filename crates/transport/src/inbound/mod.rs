@@ -7,7 +7,7 @@ mod read_ahead;
 use std::io;
 
 use bytes::BytesMut;
-use replink_frame::{CommandClass, GenericHeader, HEADER_SIZE, ReplicatedHeader};
+use replink_frame::{Command, CommandClass, GenericHeader, HEADER_SIZE, ReplicatedHeader};
 use replink_handshake::{Control, Peer, Receiving};
 
 pub use admitted::{Admitted, OwnedFrame};
@@ -149,6 +149,19 @@ impl Inbound {
             self.ready = self.step().inspect_err(|error| self.failed = Some(*error))?;
         }
         Ok(self.ready.is_some())
+    }
+
+    /// The command of the frame that [`Inbound::next`] is about to give; `None` if that is a
+    /// control frame, or nothing.
+    pub(crate) fn ready_command(&self) -> Option<Command> {
+        match self.ready.as_ref()? {
+            Ready::Control(_) => None,
+            Ready::Ahead { .. } => {
+                let header = self.ahead.unread().first_chunk::<HEADER_SIZE>()?;
+                Some(GenericHeader::view(header).command)
+            }
+            Ready::Direct(_) => Some(self.direct_header.command),
+        }
     }
 
     /// The next frame, or `None` until more bytes come.

@@ -32,6 +32,11 @@ impl CommandPolicy {
         self
     }
 
+    /// Whether there is anything that some role may not send.
+    pub fn is_restricted(&self) -> bool {
+        *self != Self::default()
+    }
+
     /// Whether `role` may send `command`.
     pub fn permits(&self, role: Role, command: Command) -> bool {
         let denied = match role {

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use replink_frame::Status;
+use replink_frame::{Status, Version};
 use replink_handshake::{Authentication, Peer};
 
 use super::live::LinkState;
-use super::{Action, DRAINING_RETRY_MS, LinkId, Mesh, Warning};
+use super::{Action, DRAINING_RETRY_MS, LinkId, Mesh, PROBE_LANE, Warning};
 
 /// What to do with a peer that has proved itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +21,9 @@ pub enum Verdict {
         /// The first link that it takes over from.
         old: LinkId,
     },
+    /// Admit it, without making it a link: it only wants to know whether it could be one. Its pings
+    /// are to be answered, and nothing that comes on it is for the embedder.
+    Probe,
     /// Refuse it with a late reject (H-9).
     Refuse {
         /// Why.
@@ -49,11 +52,15 @@ impl Mesh {
         if !self.settings.members.contains_key(&peer.replica) {
             return refuse(Status::NOT_ALLOWED); // H-1
         }
-        if peer.lane >= self.settings.lanes {
+        let probes = peer.version == Version::V2 && peer.lane == PROBE_LANE;
+        if peer.lane >= self.settings.lanes && !probes {
             return refuse(Status::POLICY_MISMATCH);
         }
         if !self.settings.accepts_key(peer.authentication) {
             return refuse(Status::UNKNOWN_KEY); // K-2
+        }
+        if probes {
+            return Verdict::Probe;
         }
         if self.turns_away(peer, address, now) {
             return refuse(Status::DUPLICATE_REPLICA);

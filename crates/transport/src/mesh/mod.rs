@@ -56,6 +56,10 @@ pub const RETIRE_SPREAD: Duration = Duration::from_secs(2);
 /// When a peer should come back that finds us leaving, in milliseconds.
 pub const DRAINING_RETRY_MS: u32 = 1000;
 
+/// The lane that a probe dials. No replica has it, so a probe in the name of a running replica does
+/// not take its link over. Version 1 has no lanes.
+pub const PROBE_LANE: u16 = u16::MAX;
+
 /// Pings of one link that wait for their pong; older ones are forgotten.
 pub const PINGS_UNDER_WAY_MAX: usize = 16;
 

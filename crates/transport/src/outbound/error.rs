@@ -2,7 +2,7 @@ use std::fmt;
 use std::io;
 
 use bytes::Bytes;
-use replink_frame::{FrameError, GenericHeader};
+use replink_frame::{Command, FrameError, GenericHeader};
 use thiserror::Error;
 
 /// A frame that was not queued, given back.
@@ -40,6 +40,12 @@ pub enum SendCause {
         /// The body's length.
         given: usize,
     },
+    /// The role of this replica may not send such a frame; its peers would end the link.
+    #[error("this replica's role may not send {0}; check its role in cluster.nodes")]
+    Denied(Command),
+    /// No link to this replica is up on this lane.
+    #[error("no link to this replica is up on this lane")]
+    NotConnected,
     /// A goodbye is queued on this link, or written: nothing goes out behind it.
     #[error("the link is being left: nothing goes out behind the goodbye")]
     Leaving,

@@ -1,0 +1,136 @@
+//! What moves the bytes of a [node](crate::node)'s shards.
+//!
+//! A shard does its work through a [`Driver`]: it waits for readiness, accepts, connects, asks for
+//! the time and for randomness there and nowhere else. [`poll::PollDriver`] is the operating
+//! system's. A simulated one runs whole clusters on a virtual network and clock, with the very
+//! code that runs in production.
+
+pub mod poll;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use replink_handshake::Fresh;
+
+use crate::{EntropyError, GatherWrite, Inbound};
+
+/// Names what a driver watches, in what it reports ready.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Token(pub u64);
+
+/// Something is ready. Reported once each time that it *becomes* ready (edge-triggered), perhaps
+/// without cause: whoever is told tries until [`WouldBlock`](io::ErrorKind::WouldBlock).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Readiness {
+    /// What.
+    pub token: Token,
+    /// There is something to read or accept, or the peer has ended its direction.
+    pub readable: bool,
+    /// There is room to write, the connection is made, or it has failed.
+    pub writable: bool,
+}
+
+/// Wakes a shard up from any thread. Cheap enough to be called for every message.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// What one shard's bytes are moved with. Belongs to the shard's thread.
+pub trait Driver: Send + 'static {
+    /// A connection, made or being made. Never blocks.
+    type Stream: Stream;
+    /// Where connections come in. Never blocks.
+    type Listener: Send + 'static;
+
+    /// Ends a [`Driver::wait`] that is under way or comes next.
+    fn waker(&self) -> Waker;
+
+    /// The time.
+    fn now(&self) -> Instant;
+
+    /// A number from anywhere in `u64`, each as likely; it is no secret.
+    fn random(&mut self) -> u64;
+
+    /// Randomness for one side of one handshake (H-2).
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives none.
+    fn fresh(&mut self) -> Result<Fresh, EntropyError>;
+
+    /// Waits until something is ready, the waker is called or `timeout` is over, and adds to
+    /// `ready` what is. `None` waits without end.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; being interrupted is none.
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
+
+    /// Reports from here on when `stream` becomes ready, at once if it is.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, for instance that too many are watched.
+    fn watch(&mut self, token: Token, stream: &Self::Stream) -> io::Result<()>;
+
+    /// Reports nothing more about `stream`.
+    fn unwatch(&mut self, stream: &Self::Stream);
+
+    /// Reports from here on when `listener` becomes ready, at once if it is.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn watch_listener(&mut self, token: Token, listener: &Self::Listener) -> io::Result<()>;
+
+    /// Takes the next connection.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is none; else what the system says.
+    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// Begins to connect. The stream becomes writable when that has succeeded or failed.
+    ///
+    /// # Errors
+    ///
+    /// What the system says at once.
+    fn connect(&mut self, address: SocketAddr) -> io::Result<Self::Stream>;
+}
+
+/// One connection of a [`Driver`]. Written to from any thread, read by one; never blocks.
+pub trait Stream: GatherWrite + Send + Sync + 'static {
+    /// Where the other end is.
+    fn peer_address(&self) -> SocketAddr;
+
+    /// How the attempt to connect has ended.
+    ///
+    /// # Errors
+    ///
+    /// Why it failed; `WouldBlock` while it is under way.
+    fn connected(&self) -> io::Result<()>;
+
+    /// The handshake has succeeded: bytes that are not acknowledged for this long end the
+    /// connection, where the system can do that.
+    fn set_user_timeout(&self, timeout: Duration);
+
+    /// Reads into `buffer`; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is nothing; else what the system says.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads into a codec, as [`Inbound::read_from`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inbound::read_from`].
+    fn receive(&self, inbound: &mut Inbound) -> io::Result<usize>;
+
+    /// Ends the direction to the peer; what it still sends can be read.
+    fn finish(&self);
+
+    /// Ends both directions at once.
+    fn shutdown(&self);
+}

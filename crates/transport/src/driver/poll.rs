@@ -1,0 +1,163 @@
+//! The portable driver: readiness from the operating system (`epoll`, `kqueue`).
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
+use replink_handshake::Fresh;
+
+use super::{Driver, Readiness, Stream, Token, Waker};
+use crate::{EntropyError, Inbound, Link, fresh};
+
+/// The waker's own token; no other is so high.
+const WAKER: mio::Token = mio::Token(usize::MAX);
+
+/// What is taken from the system at once.
+const EVENTS_MAX: usize = 1024;
+
+/// Waits with the operating system's poller, and reads and writes with plain system calls.
+pub struct PollDriver {
+    poll: Poll,
+    events: Events,
+    waker: Arc<mio::Waker>,
+}
+
+impl PollDriver {
+    /// A driver that watches nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of file descriptors.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
+        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), waker })
+    }
+
+    fn register(&self, token: Token, fd: RawFd, interest: Interest) -> io::Result<()> {
+        let token = usize::try_from(token.0).map_err(|_| io::ErrorKind::InvalidInput)?;
+        self.poll.registry().register(&mut SourceFd(&fd), mio::Token(token), interest)
+    }
+}
+
+impl Driver for PollDriver {
+    type Stream = Link;
+    type Listener = TcpListener;
+
+    fn waker(&self) -> Waker {
+        let waker = Arc::clone(&self.waker);
+        Arc::new(move || {
+            // Fails only where the counter of wake-ups is full, and then one is under way.
+            let _ = waker.wake();
+        })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn random(&mut self) -> u64 {
+        // It only spreads waits: without it all waits are long ones.
+        getrandom::u64().unwrap_or(u64::MAX)
+    }
+
+    fn fresh(&mut self) -> Result<Fresh, EntropyError> {
+        fresh()
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        ready.extend(self.events.iter().filter(|event| event.token() != WAKER).map(|event| Readiness {
+            token: Token(event.token().0 as u64),
+            readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+            writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+        }));
+        Ok(())
+    }
+
+    fn watch(&mut self, token: Token, stream: &Link) -> io::Result<()> {
+        self.register(token, stream.as_fd().as_raw_fd(), Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn unwatch(&mut self, stream: &Link) {
+        // Fails only where it is not watched, which is what is wanted.
+        let _ = self.poll.registry().deregister(&mut SourceFd(&stream.as_fd().as_raw_fd()));
+    }
+
+    fn watch_listener(&mut self, token: Token, listener: &TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        self.register(token, listener.as_raw_fd(), Interest::READABLE)
+    }
+
+    fn accept(&mut self, listener: &TcpListener) -> io::Result<(Link, SocketAddr)> {
+        let (stream, address) = listener.accept()?;
+        stream.set_nonblocking(true)?;
+        Ok((Link::accepted(stream, address)?, address))
+    }
+
+    fn connect(&mut self, address: SocketAddr) -> io::Result<Link> {
+        Link::begin_connect(address)
+    }
+}
+
+/// Readable when there is something to report.
+impl AsRawFd for PollDriver {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+}
+
+impl Stream for Link {
+    fn peer_address(&self) -> SocketAddr {
+        Link::peer_address(self)
+    }
+
+    fn connected(&self) -> io::Result<()> {
+        if let Some(error) = self.stream().take_error()? {
+            return Err(error);
+        }
+        match self.stream().peer_addr() {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn set_user_timeout(&self, timeout: Duration) {
+        // Without it a peer that vanished is noticed later, by its silence.
+        let _ = Link::set_user_timeout(self, timeout);
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Link::read(self, buffer)
+    }
+
+    fn receive(&self, inbound: &mut Inbound) -> io::Result<usize> {
+        inbound.read_from(self)
+    }
+
+    fn finish(&self) {
+        let _ = self.stream().shutdown(std::net::Shutdown::Write);
+    }
+
+    fn shutdown(&self) {
+        Link::shutdown(self);
+    }
+}
+
+impl fmt::Debug for PollDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PollDriver").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,334 @@
+//! What shard 0 does besides: it lets connections in, dials, and decides which links there are.
+//!
+//! The decisions are the [gate](crate::gate)'s and the [mesh](crate::mesh)'s; this is the part that
+//! carries them out.
+
+mod accepting;
+mod acting;
+mod dialing;
+mod refusals;
+mod visiting;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use replink_frame::{ReplicaId, Status};
+use replink_handshake::Authenticated;
+
+use super::Placement;
+use super::addresses::Addresses;
+use super::event::{Event, Refusal, RejectedBy, Warning};
+use super::handshaking::{Accepting, DialAttempt};
+use super::inbox::{Message, Report};
+use super::link::SharedLink;
+use super::settings::{Reload, Settings};
+use super::shared::Shared;
+use crate::driver::{Driver, Token};
+use crate::gate::{AcceptErrors, Gate, SlotId, Terms};
+use crate::mesh::{Ending, LinkId, Mesh};
+use refusals::Refusals;
+use visiting::Visitor;
+
+/// The listener's token. Connections are numbered from behind it.
+const LISTENER: Token = Token(0);
+
+pub(in crate::node) struct Control<D: Driver> {
+    shared: Arc<Shared<D::Stream>>,
+    settings: Arc<Settings>,
+    addresses: Addresses,
+    placement: Placement,
+    gate: Gate,
+    mesh: Mesh,
+    listener: Option<D::Listener>,
+    listener_ready: bool,
+    accept_errors: AcceptErrors,
+    /// Until when the listener is left alone.
+    accept_pause: Option<Instant>,
+    accepting: BTreeMap<Token, Accepting<D::Stream>>,
+    slots: BTreeMap<SlotId, Token>,
+    /// Turned away, and given time to read why; earliest first.
+    leaving: VecDeque<(Instant, Token)>,
+    dialing: BTreeMap<Token, DialAttempt<D::Stream>>,
+    /// The link that has just proved its peer, until the mesh has said that it is up.
+    arrived: Option<Arrived<D::Stream>>,
+    /// All links that are not both down and over.
+    links: BTreeMap<LinkId, Known<D::Stream>>,
+    visitors: BTreeMap<LinkId, Visitor<D::Stream>>,
+    refusals: Refusals,
+    next_token: u64,
+    placed: usize,
+    stopping: bool,
+    stopped: bool,
+}
+
+/// A link that the mesh has said is up.
+struct Known<S> {
+    shared: Arc<SharedLink<S>>,
+    /// Whether the mesh has said that it is down.
+    down: bool,
+    /// Whether its connection has ended.
+    over: bool,
+}
+
+struct Arrived<S> {
+    link: LinkId,
+    authenticated: Authenticated<S>,
+}
+
+/// What control needs of its shard.
+pub(in crate::node) struct Turn<'a, D: Driver> {
+    pub(super) driver: &'a mut D,
+    /// What shard 0 tells its embedder.
+    pub(super) events: &'a mut VecDeque<Event<'static>>,
+    /// What shard 0 tells itself.
+    pub(super) local: &'a mut VecDeque<Message<D::Stream>>,
+}
+
+impl<D: Driver> Control<D> {
+    pub(super) fn new(
+        shared: Arc<Shared<D::Stream>>,
+        placement: Placement,
+        listener: D::Listener,
+        driver: &mut D,
+    ) -> std::io::Result<Self> {
+        driver.watch_listener(LISTENER, &listener)?;
+        let settings = shared.settings();
+        let addresses = shared.addresses();
+        let gate = Gate::new(Terms::from(&settings.config.auth), addresses.roster());
+        let mesh = Mesh::new(shared.replica, settings.mesh(), driver.now());
+        Ok(Self {
+            shared,
+            settings,
+            addresses,
+            placement,
+            gate,
+            mesh,
+            listener: Some(listener),
+            listener_ready: true,
+            accept_errors: AcceptErrors::default(),
+            accept_pause: None,
+            accepting: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            leaving: VecDeque::new(),
+            dialing: BTreeMap::new(),
+            arrived: None,
+            links: BTreeMap::new(),
+            visitors: BTreeMap::new(),
+            refusals: Refusals::default(),
+            next_token: LISTENER.0 + 1,
+            placed: 0,
+            stopping: false,
+            stopped: false,
+        })
+    }
+
+    fn new_token(&mut self) -> Token {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        token
+    }
+
+    /// Something that is no link's has become ready.
+    pub(super) fn ready(&mut self, token: Token, turn: &mut Turn<'_, D>) {
+        if token == LISTENER {
+            self.listener_ready = true;
+        } else if self.accepting.contains_key(&token) {
+            self.advance_accepting(token, turn);
+        } else if self.dialing.contains_key(&token) {
+            self.advance_dialing(token, turn);
+        }
+    }
+
+    /// A shard says what happened on a link.
+    pub(super) fn report(&mut self, link: LinkId, report: Report, turn: &mut Turn<'_, D>) {
+        let (now, random) = (turn.driver.now(), turn.driver.random());
+        match report {
+            Report::Pong { echo } => {
+                self.mesh.pong(link, echo, now);
+                if let (Some(known), Some(round_trip)) = (self.links.get(&link), self.mesh.round_trip(link)) {
+                    known.shared.set_round_trip(round_trip);
+                }
+            }
+            Report::Goodbye(reason) => self.mesh.goodbye(link, reason, now, random),
+            Report::Denied(command) => {
+                // The frame was refused by the link's owner; this ends the link.
+                let _ = self.mesh.frame(link, command, now, random);
+            }
+            Report::Ended(ending) => {
+                if let (Some(known), Ending::Rejected(reject)) = (self.links.get(&link), &ending) {
+                    let refusal = Refusal::by_peer(known.shared.address, reject);
+                    self.refuse(refusal, turn);
+                }
+                self.hear_all();
+                self.mesh.closed(link, ending, now, random);
+                self.over(link);
+                self.visitors.remove(&link);
+            }
+        }
+    }
+
+    /// Everything that is due, and everything that follows from it. What is ready has been
+    /// reported before.
+    pub(super) fn turn(&mut self, turn: &mut Turn<'_, D>) {
+        self.accept(turn);
+        let now = turn.driver.now();
+        self.expire(now, turn);
+        self.expire_visitors(now, turn);
+        if self.mesh.next_timeout().is_some_and(|due| due <= now) {
+            self.hear_all();
+            self.excuse_busy_shards(now);
+            self.mesh.handle_timeout(now, turn.driver.random());
+        }
+        self.act(turn);
+        if let Some(count) = self.refusals.take_untold(now) {
+            self.warn(Warning::RefusalsUntold { count }, turn);
+        }
+        self.shared.counters.pending.store(self.gate.pending(), Ordering::Relaxed);
+        if self.stopping && self.mesh.is_finished() && !self.stopped {
+            self.stop(turn);
+        }
+    }
+
+    /// When there is something due.
+    pub(super) fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.stopped {
+            return None;
+        }
+        let accept = if self.listener_ready { Some(self.accept_pause.unwrap_or(now)) } else { None };
+        let dials = self.dialing.values().map(DialAttempt::due).min();
+        let leaving = self.leaving.front().map(|&(until, _)| until);
+        let visitors = self.next_visitor_timeout();
+        let due = [accept, dials, leaving, visitors, self.gate.next_deadline(now), self.mesh.next_timeout()];
+        due.into_iter().flatten().chain(self.refusals.due()).min()
+    }
+
+    /// What the links' owners have heard.
+    fn hear_all(&mut self) {
+        for (&id, known) in &self.links {
+            self.mesh.heard(id, self.shared.instant(known.shared.place.heard()));
+        }
+    }
+
+    /// What a shard has not looked at, because its embedder is at work, is not silence.
+    fn excuse_busy_shards(&mut self, now: Instant) {
+        let window = self.mesh.settings().alive_window();
+        for (&id, known) in &self.links {
+            let clock = &self.shared.clocks[known.shared.place.owner()];
+            let looked = self.shared.instant(clock.looked.load(Ordering::Relaxed));
+            if !clock.waits.load(Ordering::Relaxed) && now.saturating_duration_since(looked) > window {
+                self.mesh.heard(id, now);
+            }
+        }
+    }
+
+    /// A handshake made a link.
+    fn establish(
+        &mut self,
+        token: Token,
+        authenticated: Authenticated<D::Stream>,
+        address: std::net::SocketAddr,
+        turn: &mut Turn<'_, D>,
+    ) {
+        turn.driver.unwatch(authenticated.link());
+        self.shared.counters.count_handshake(Status::OK, RejectedBy::Us);
+        let link = LinkId(token.0);
+        let peer = *authenticated.peer();
+        self.arrived = Some(Arrived { link, authenticated });
+        self.mesh.established(link, &peer, address, turn.driver.now(), turn.driver.random());
+        self.act(turn);
+        self.arrived = None;
+    }
+
+    /// Puts a new configuration in force.
+    pub(super) fn reload(&mut self, reload: Reload, turn: &mut Turn<'_, D>) {
+        let Reload { settings, addresses } = reload;
+        let terms = Terms::from(&settings.config.auth);
+        // Only what has changed: another key, for instance, is no reason to forget who is proven.
+        if terms != Terms::from(&self.settings.config.auth)
+            || settings.mesh().keys != self.settings.mesh().keys
+        {
+            self.gate.replace_terms(terms);
+        }
+        self.set_addresses(addresses);
+        self.mesh.reconfigure(settings.mesh(), turn.driver.now(), turn.driver.random());
+        self.settings = settings;
+        turn.events.push_back(Event::Reloaded);
+        tracing::info!(replica = %self.shared.replica, "configuration reloaded");
+        self.act(turn);
+    }
+
+    /// Replicas are elsewhere.
+    pub(super) fn set_addresses(&mut self, addresses: Addresses) {
+        if addresses != self.addresses {
+            self.gate.replace_roster(addresses.roster());
+            self.addresses = addresses;
+        }
+    }
+
+    /// Ends all links with a goodbye; what still comes in is told to come back later.
+    pub(super) fn shutdown(&mut self, turn: &mut Turn<'_, D>) {
+        self.stopping = true;
+        self.gate.drain();
+        self.mesh.shutdown(turn.driver.now());
+        for (_, mut attempt) in std::mem::take(&mut self.dialing) {
+            if let Some(stream) = attempt.stream() {
+                turn.driver.unwatch(stream);
+            }
+        }
+        self.act(turn);
+    }
+
+    fn stop(&mut self, turn: &mut Turn<'_, D>) {
+        self.stopped = true;
+        self.listener = None;
+        self.accepting.clear();
+        self.slots.clear();
+        self.leaving.clear();
+        self.shared.counters.pending.store(0, Ordering::Relaxed);
+        self.shared.stopped.store(true, Ordering::Release);
+        for shard in 0..self.shared.post.shards() {
+            self.tell(shard, Message::Stop, turn);
+        }
+        tracing::info!(replica = %self.shared.replica, "stopped");
+    }
+
+    /// Tells a shard something, in the order in which it is told.
+    fn tell(&self, shard: usize, message: Message<D::Stream>, turn: &mut Turn<'_, D>) {
+        if shard == 0 {
+            turn.local.push_back(message);
+        } else {
+            self.shared.post.send(shard, message);
+        }
+    }
+
+    fn warn(&self, warning: Warning, turn: &mut Turn<'_, D>) {
+        tracing::warn!(replica = %self.shared.replica, "{warning}");
+        turn.events.push_back(Event::Warning(warning));
+    }
+
+    /// Somebody was turned away.
+    fn refuse(&self, refusal: Refusal, turn: &mut Turn<'_, D>) {
+        self.shared.counters.count_handshake(refusal.status, refusal.by);
+        tracing::warn!(
+            replica = %self.shared.replica,
+            address = %refusal.address,
+            peer = refusal.peer.map(|peer| peer.0),
+            status = %refusal.status,
+            authenticated = refusal.authenticated,
+            by = refusal.by.as_str(),
+            "rejected: {}",
+            refusal.explanation
+        );
+        turn.events.push_back(Event::Rejected(refusal));
+    }
+
+    fn peer_addresses(&self, peer: ReplicaId) -> Vec<std::net::SocketAddr> {
+        self.addresses.of(peer).to_vec()
+    }
+
+    fn handshake_timeout(&self) -> Duration {
+        self.settings.config.auth.handshake_timeout
+    }
+}

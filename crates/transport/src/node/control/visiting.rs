@@ -1,0 +1,68 @@
+//! Probes: peers that have proved themselves and only want to know whether they could have a link.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use replink_frame::Status;
+use replink_handshake::Authenticated;
+
+use super::{Control, Message, RejectedBy, Turn};
+use crate::driver::{Driver, Stream, Token};
+use crate::mesh::LinkId;
+use crate::node::link::{OwnedLink, Place, SharedLink};
+
+/// Probes that are served at once.
+pub(super) const VISITORS_MAX: usize = 16;
+
+/// When to come back, in milliseconds, where there are too many.
+pub(super) const VISITORS_RETRY_MS: u32 = 250;
+
+pub(super) struct Visitor<S> {
+    until: Instant,
+    shared: Arc<SharedLink<S>>,
+}
+
+impl<D: Driver> Control<D> {
+    /// Answers a probe's pings until it leaves, or its time is up.
+    pub(super) fn welcome(
+        &mut self,
+        token: Token,
+        authenticated: Authenticated<D::Stream>,
+        address: SocketAddr,
+        turn: &mut Turn<'_, D>,
+    ) {
+        turn.driver.unwatch(authenticated.link());
+        self.shared.counters.count_handshake(Status::OK, RejectedBy::Us);
+        tracing::info!(
+            replica = %self.shared.replica,
+            peer = %authenticated.peer().replica,
+            %address,
+            "probed"
+        );
+        let (id, now) = (LinkId(token.0), turn.driver.now());
+        let place = Place::new(id, 0, self.shared.nanos(now));
+        let limits = self.settings.endpoint.outbound_limits();
+        let post = Arc::clone(&self.shared.post);
+        let mut link = OwnedLink::open(authenticated, address, limits, place, post, now);
+        link.delivers = false;
+        let until = now + self.handshake_timeout();
+        self.visitors.insert(id, Visitor { until, shared: Arc::clone(&link.shared) });
+        self.tell(0, Message::Adopt { link: Box::new(link), from: None }, turn);
+    }
+
+    pub(super) fn expire_visitors(&mut self, now: Instant, turn: &mut Turn<'_, D>) {
+        while let Some((&id, visitor)) = self.visitors.first_key_value().filter(|(_, v)| v.until <= now) {
+            let shared = Arc::clone(&visitor.shared);
+            self.visitors.remove(&id);
+            shared.outbound.close();
+            shared.stream().shutdown();
+            self.tell(0, Message::Close(shared), turn);
+        }
+    }
+
+    pub(super) fn next_visitor_timeout(&self) -> Option<Instant> {
+        // They come in the order of their numbers, and all may stay equally long.
+        self.visitors.first_key_value().map(|(_, visitor)| visitor.until)
+    }
+}

@@ -1,0 +1,203 @@
+//! What a shard tells its embedder.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use replink_frame::{ReplicaId, Status};
+use replink_handshake::{Peer, PeerReject, Rejection};
+
+use crate::Admitted;
+use crate::mesh::{self, DownReason, LinkId};
+
+/// Something that happened. Comes on the shard that owns the link; what is no link's comes on
+/// shard 0.
+///
+/// For each link: one [`Event::Up`], then its frames, then one [`Event::Down`], in this order,
+/// also where the link moves between shards in the meantime. Between links of different shards
+/// there is no order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A peer has proved itself, and this shard has its link.
+    Up(LinkUp),
+    /// One of the embedder's frames came.
+    Frame {
+        /// On which link.
+        link: LinkId,
+        /// From whom.
+        peer: ReplicaId,
+        /// On which of the pair's lanes.
+        lane: u16,
+        /// The frame, lent.
+        frame: Admitted<'a>,
+    },
+    /// A link is no longer up. Frames that wait to be sent on it are lost.
+    Down(LinkDown),
+    /// A queue that has said [`Backpressure`](crate::SendCause::Backpressure) is empty again.
+    Drained {
+        /// Whose.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: ReplicaId,
+        /// Which of the pair's lanes it is.
+        lane: u16,
+    },
+    /// A link has gone to another shard. Nothing more comes of it here.
+    Released {
+        /// Which.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: ReplicaId,
+        /// The shard that has it.
+        to: usize,
+    },
+    /// A link has come from another shard, which said [`Event::Released`].
+    Adopted {
+        /// Which.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: ReplicaId,
+        /// The shard that had it.
+        from: usize,
+    },
+    /// Somebody was turned away, by us or us by a peer.
+    Rejected(Refusal),
+    /// Something that an operator has to look at.
+    Warning(Warning),
+    /// A new configuration is in force.
+    Reloaded,
+    /// The node was shut down or handed over, and its last link is gone. Comes on every shard,
+    /// which then has nothing more to do.
+    Stopped,
+}
+
+/// A link that is up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkUp {
+    /// Which.
+    pub link: LinkId,
+    /// Who is at the other end, and what was agreed on.
+    pub peer: Peer,
+    /// Where the other end is.
+    pub address: SocketAddr,
+}
+
+/// A link that is no longer up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkDown {
+    /// Which.
+    pub link: LinkId,
+    /// Who was at the other end, and what was agreed on.
+    pub peer: Peer,
+    /// Where the other end was.
+    pub address: SocketAddr,
+    /// Why.
+    pub reason: DownReason,
+}
+
+/// Which end turned the other one away.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RejectedBy {
+    /// This one.
+    Us,
+    /// The other one.
+    Peer,
+}
+
+impl RejectedBy {
+    /// The word for it in events, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Us => "us",
+            Self::Peer => "peer",
+        }
+    }
+}
+
+/// Who was turned away, from where and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Where the other end is.
+    pub address: SocketAddr,
+    /// Who the other end is, or claims to be.
+    pub peer: Option<ReplicaId>,
+    /// Why.
+    pub status: Status,
+    /// Whether the one who was turned away can tell that it was by the other (H-7).
+    pub authenticated: bool,
+    /// Who turned whom away.
+    pub by: RejectedBy,
+    /// What to look at.
+    pub explanation: String,
+}
+
+impl Refusal {
+    /// We turned a peer away.
+    pub(super) fn by_us(address: SocketAddr, rejection: &Rejection) -> Self {
+        Self {
+            address,
+            peer: rejection.claimed,
+            status: rejection.status,
+            authenticated: rejection.authenticated,
+            by: RejectedBy::Us,
+            explanation: rejection.to_string(),
+        }
+    }
+
+    /// A peer turned us away.
+    pub(super) fn by_peer(address: SocketAddr, reject: &PeerReject) -> Self {
+        Self {
+            address,
+            peer: Some(reject.from),
+            status: reject.status,
+            authenticated: reject.authenticated,
+            by: RejectedBy::Peer,
+            explanation: reject.to_string(),
+        }
+    }
+}
+
+/// Something that an operator has to look at; its text says at what.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Warning {
+    /// What the mesh found.
+    Mesh(mesh::Warning),
+    /// A peer was let in without a proof, because authentication is disabled (H-12).
+    Unauthenticated {
+        /// Whom it says it is.
+        peer: ReplicaId,
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// Connections can't be accepted.
+    Accept {
+        /// What the system says.
+        error: String,
+    },
+    /// Too many were turned away to tell of each.
+    RefusalsUntold {
+        /// How many are not told of.
+        count: u64,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mesh(warning) => warning.fmt(f),
+            Self::Unauthenticated { peer, address } => write!(
+                f,
+                "accepted {address} as replica {peer} without authentication, which is disabled; set \
+                 cluster.auth.enabled = true"
+            ),
+            Self::Accept { error } => {
+                write!(f, "can't accept connections: {error}; trying again, raise the limit of open files")
+            }
+            Self::RefusalsUntold { count } => write!(
+                f,
+                "{count} more connections did not get in, too many to tell of each; the metrics count all"
+            ),
+        }
+    }
+}

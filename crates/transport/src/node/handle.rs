@@ -1,0 +1,210 @@
+//! What any thread may use of a node.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use replink_frame::{ClusterId, GenericHeader, KeyId, ReplicaId};
+use replink_handshake::Authentication;
+
+use super::addresses::Addresses;
+use super::inbox::Message;
+use super::settings::{Reload, ReloadError};
+use super::shared::Shared;
+use super::stats::{KeyStats, LinkStats, NodeStats};
+use crate::config::Config;
+use crate::driver::Stream;
+use crate::mesh::LinkId;
+use crate::security::SecurityStatus;
+use crate::{Link, SendError, Sent};
+
+/// A running node, for any thread: sends on every link, shows what the node does, and changes its
+/// configuration. Clones are the same node. Things that are asked of the node are done when its
+/// shards are polled.
+pub struct Handle<S = Link> {
+    shared: Arc<Shared<S>>,
+    lane: u16,
+}
+
+impl<S: Stream> Handle<S> {
+    pub(super) fn new(shared: Arc<Shared<S>>, lane: u16) -> Self {
+        Self { shared, lane }
+    }
+
+    /// Which replica this node is.
+    pub fn replica(&self) -> ReplicaId {
+        self.shared.replica
+    }
+
+    /// The cluster that every frame must name (F-3).
+    pub fn cluster(&self) -> ClusterId {
+        self.shared.settings().endpoint.local().cluster
+    }
+
+    /// How many shards the node has.
+    pub fn shards(&self) -> usize {
+        self.shared.post.shards()
+    }
+
+    /// Sends a frame to `peer`: on lane 0, or on the shard's lane if the handle is a shard's. Whoever
+    /// finds nobody writing on the link writes, so this may make a system call.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], as [`Shard::send`](super::Shard::send).
+    pub fn send(&self, peer: ReplicaId, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
+        self.shared.send(peer, self.lane, header, body)
+    }
+
+    /// Sends a frame to `peer` on `lane`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], as [`Shard::send`](super::Shard::send).
+    pub fn send_on(
+        &self,
+        peer: ReplicaId,
+        lane: u16,
+        header: &GenericHeader,
+        body: Bytes,
+    ) -> Result<Sent, SendError> {
+        self.shared.send(peer, lane, header, body)
+    }
+
+    /// The link to `peer` on `lane`, if it is up.
+    pub fn link(&self, peer: ReplicaId, lane: u16) -> Option<LinkId> {
+        self.shared.routes.find(peer, lane).map(|link| link.id())
+    }
+
+    /// Has `link` go to shard `to`, as soon as its owner gets to it. No frame is lost, doubled or
+    /// out of order. Nothing happens if there is no such link or no such shard.
+    pub fn move_link(&self, link: LinkId, to: usize) {
+        if let Some(link) = self.shared.routes.with_id(link) {
+            self.shared.post.send(link.place.owner(), Message::Move { link, to });
+        }
+    }
+
+    /// A snapshot of the node and its links.
+    pub fn stats(&self) -> NodeStats {
+        let now = Instant::now();
+        let counters = &self.shared.counters;
+        let links: Vec<LinkStats> = self
+            .shared
+            .routes
+            .all()
+            .iter()
+            .map(|link| LinkStats {
+                link: link.id(),
+                peer: *link.peer(),
+                address: link.address,
+                shard: link.place.owner(),
+                up_for: now.saturating_duration_since(link.since),
+                received: link.received.stats(),
+                sent: link.outbound.stats(),
+                round_trip: link.round_trip(),
+            })
+            .collect();
+        NodeStats {
+            keys: self.keys(&links),
+            links,
+            pending: counters.pending.load(Ordering::Relaxed),
+            accepted: counters.accepted.load(Ordering::Relaxed),
+            closed_unread: counters.closed_unread.load(Ordering::Relaxed),
+            broken: counters.broken.load(Ordering::Relaxed),
+            handshakes: counters.handshakes(),
+            accept_errors: counters.accept_errors.load(Ordering::Relaxed),
+            ended: counters.ended(),
+        }
+    }
+
+    fn keys(&self, links: &[LinkStats]) -> Vec<KeyStats> {
+        let settings = self.shared.settings();
+        let uses = |key| {
+            links.iter().filter(|link| link.peer.authentication == Authentication::PreSharedKey(key)).count()
+        };
+        let mut keys: Vec<KeyStats> = Vec::new();
+        for key in settings.config.auth.keys.iter().flat_map(|ring| ring.ids()) {
+            keys.push(KeyStats { key, offered: keys.is_empty(), links: uses(key) });
+        }
+        keys
+    }
+
+    /// How many links are up that were made with this key. One that is not offered can be dropped
+    /// from the configuration of this node when that is none.
+    pub fn key_in_use(&self, key: KeyId) -> usize {
+        let made_with = Authentication::PreSharedKey(key);
+        self.shared.routes.all().iter().filter(|link| link.peer().authentication == made_with).count()
+    }
+
+    /// How safe the node is as it runs, with everything that an operator should look at.
+    pub fn security_status(&self) -> SecurityStatus {
+        let mut status = SecurityStatus::of(&self.shared.settings().config, Some(self.shared.replica));
+        status.add_keys(&self.stats().keys);
+        status
+    }
+
+    /// Puts `config` in force: secrets, accept list, allow list, roster, limits. Links whose key is
+    /// no longer accepted leave with `key_retired`, spread over
+    /// [`RETIRE_SPREAD`](crate::mesh::RETIRE_SPREAD), and are made anew; all others stay. Limits of
+    /// frames and queues hold for links that are made from now on. [`Event::Reloaded`] says when it
+    /// is in force.
+    ///
+    /// Looks up the names of replicas, and waits for that.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`]; the old configuration then stays in force.
+    ///
+    /// [`Event::Reloaded`]: super::Event::Reloaded
+    pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        if self.is_stopped() {
+            return Err(ReloadError::Stopping);
+        }
+        let settings = Arc::new(self.shared.settings().reloaded(config)?);
+        let before = self.shared.addresses();
+        let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
+        self.shared.set_settings(Arc::clone(&settings));
+        self.shared.set_addresses(addresses.clone());
+        self.shared.post.send(0, Message::Reload(Box::new(Reload { settings, addresses })));
+        Ok(())
+    }
+
+    /// Looks up the names of replicas again, and waits for that. To be called now and then, from a
+    /// thread that may wait, where names may come to stand for other addresses.
+    pub fn refresh_addresses(&self) {
+        let settings = self.shared.settings();
+        let before = self.shared.addresses();
+        let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
+        if addresses != before {
+            self.shared.set_addresses(addresses.clone());
+            self.shared.post.send(0, Message::Addresses(addresses));
+        }
+    }
+
+    /// Ends the node in peace: what is queued goes out, then a goodbye on each link. Connections
+    /// that come in are told to come back later. Over when every shard has said
+    /// [`Event::Stopped`](super::Event::Stopped), within
+    /// [`LEAVE_MAX`](crate::mesh::LEAVE_MAX).
+    pub fn shutdown(&self) {
+        self.shared.post.send(0, Message::Shutdown);
+    }
+
+    /// Whether the node has been shut down, and its last link is gone.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::Acquire)
+    }
+}
+
+impl<S> Clone for Handle<S> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), lane: self.lane }
+    }
+}
+
+impl<S> fmt::Debug for Handle<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("lane", &self.lane).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,242 @@
+//! A replica: its listener, its links to all others, and the shards that share the work.
+//!
+//! [`Node::bind`] opens the port; [`Node::into_shards`] gives one [`Shard`] for each of the
+//! embedder's threads. Whoever polls a shard gets its [`Event`]s: links that come up, their frames,
+//! and links that go down. Any thread sends on any link, through a shard or a [`Handle`].
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use replink_transport::config::Config;
+//! use replink_transport::frame::ReplicaId;
+//! use replink_transport::node::{Event, Node, NodeOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::load("cluster.toml")?;
+//! let node = Node::bind(config, NodeOptions::new(ReplicaId(0)))?;
+//! for mut shard in node.into_shards(2)? {
+//!     std::thread::spawn(move || -> std::io::Result<()> {
+//!         while !shard.is_stopped() {
+//!             let mut events = shard.poll(Some(Duration::from_secs(1)))?;
+//!             while let Some(event) = events.next() {
+//!                 if let Event::Frame { peer, frame, .. } = event {
+//!                     println!("{} from replica {peer}", frame.header().command);
+//!                 }
+//!             }
+//!         }
+//!         Ok(())
+//!     });
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing here starts a thread. What may wait, which is looking up names, is done in calls that
+//! say so.
+
+mod addresses;
+mod control;
+mod event;
+mod handle;
+mod handshaking;
+mod inbox;
+mod link;
+mod placement;
+mod routes;
+mod settings;
+mod shard;
+mod shared;
+mod stats;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+
+use replink_frame::ReplicaId;
+use thiserror::Error;
+
+pub use event::{Event, LinkDown, LinkUp, Refusal, RejectedBy, Warning};
+pub use handle::Handle;
+pub use placement::Placement;
+pub use settings::ReloadError;
+pub use shard::{Events, Shard};
+pub use stats::{EndedStats, InboundStats, KeyStats, LinkStats, NodeStats};
+
+use crate::config::Config;
+use crate::driver::Driver;
+use crate::driver::poll::PollDriver;
+use crate::mesh::CommandPolicy;
+use crate::{EndpointError, EntropyError, incarnation};
+use addresses::Addresses;
+use control::Control;
+use inbox::Post;
+use settings::Settings;
+use shared::Shared;
+
+/// What the embedder says of a node, besides its configuration.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeOptions {
+    /// Which replica it is.
+    pub replica: ReplicaId,
+    /// The embedder's software release, as the handshake tells it.
+    pub release: u32,
+    /// Which shard gets a link.
+    pub placement: Placement,
+    /// What each role may send.
+    pub commands: CommandPolicy,
+}
+
+impl NodeOptions {
+    /// Replica `replica`, release 0, links round-robin, every role may send everything.
+    pub fn new(replica: ReplicaId) -> Self {
+        Self { replica, release: 0, placement: Placement::default(), commands: CommandPolicy::default() }
+    }
+
+    /// The same with another release.
+    pub fn release(self, release: u32) -> Self {
+        Self { release, ..self }
+    }
+
+    /// The same with another placement.
+    pub fn placement(self, placement: Placement) -> Self {
+        Self { placement, ..self }
+    }
+
+    /// The same with another policy.
+    pub fn commands(self, commands: CommandPolicy) -> Self {
+        Self { commands, ..self }
+    }
+}
+
+/// A replica that listens, and does nothing yet.
+pub struct Node {
+    settings: Settings,
+    placement: Placement,
+    addresses: Addresses,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Why there is no node.
+#[derive(Error, Debug)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The configuration describes no such replica.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The operating system gives no randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// Its address can't be listened on.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// As the configuration says it.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Node {
+    /// Opens the port of a replica. Looks up the names in `config`, and waits for that.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`].
+    pub fn bind(config: Config, options: NodeOptions) -> Result<Self, BindError> {
+        let NodeOptions { replica, release, placement, commands } = options;
+        let settings = Settings::new(config, replica, release, incarnation()?, commands)?;
+        let listen = settings.config.listen_address(replica).ok_or(EndpointError::UnknownReplica(replica))?;
+        let failed = |source| BindError::Listen { address: listen.to_string(), source };
+        let found: Vec<SocketAddr> = listen.to_socket_addrs().map_err(failed)?.collect();
+        let listener = TcpListener::bind(&found[..]).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self::on(settings, placement, listener, address))
+    }
+
+    /// The same on a port that is open already, whatever the configuration says of where to listen:
+    /// for a listener that came from a supervisor or a predecessor.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`].
+    pub fn with_listener(
+        config: Config,
+        options: NodeOptions,
+        listener: TcpListener,
+    ) -> Result<Self, BindError> {
+        let NodeOptions { replica, release, placement, commands } = options;
+        let settings = Settings::new(config, replica, release, incarnation()?, commands)?;
+        let failed = |source| BindError::Listen { address: "the listener that was given".to_owned(), source };
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self::on(settings, placement, listener, address))
+    }
+
+    fn on(settings: Settings, placement: Placement, listener: TcpListener, address: SocketAddr) -> Self {
+        let replica = settings.endpoint.local().replica;
+        let addresses = Addresses::look_up(&settings.config, replica, &Addresses::default());
+        tracing::info!(%replica, %address, "listening");
+        Self { settings, placement, addresses, listener, address }
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Splits the work into `shards` parts, at least one. From here on each has to be polled.
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of file descriptors.
+    pub fn into_shards(self, shards: usize) -> io::Result<Vec<Shard>> {
+        let drivers: Vec<_> = (0..shards.max(1)).map(|_| PollDriver::new()).collect::<io::Result<_>>()?;
+        assemble(self.settings, self.placement, self.addresses, self.listener, drivers)
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// The shards of a node on drivers of one's own, one for each shard: for simulations. `incarnation`
+/// is the random number of the process (section 2).
+///
+/// # Errors
+///
+/// [`BindError`].
+pub fn with_drivers<D: Driver>(
+    config: Config,
+    options: NodeOptions,
+    incarnation: u64,
+    listener: D::Listener,
+    drivers: Vec<D>,
+) -> Result<Vec<Shard<D>>, BindError> {
+    let NodeOptions { replica, release, placement, commands } = options;
+    let settings = Settings::new(config, replica, release, incarnation, commands)?;
+    let addresses = Addresses::look_up(&settings.config, replica, &Addresses::default());
+    assemble(settings, placement, addresses, listener, drivers)
+        .map_err(|source| BindError::Listen { address: "the driver's listener".to_owned(), source })
+}
+
+fn assemble<D: Driver>(
+    settings: Settings,
+    placement: Placement,
+    addresses: Addresses,
+    listener: D::Listener,
+    mut drivers: Vec<D>,
+) -> io::Result<Vec<Shard<D>>> {
+    let Some(first) = drivers.first_mut() else { return Ok(Vec::new()) };
+    let epoch = first.now();
+    let post = Arc::new(Post::new(drivers.iter().map(Driver::waker)));
+    let shared = Arc::new(Shared::new(settings, addresses, post, epoch));
+    let mut control = None;
+    if let Some(first) = drivers.first_mut() {
+        control = Some(Control::new(Arc::clone(&shared), placement, listener, first)?);
+    }
+    let shards = drivers.into_iter().enumerate();
+    Ok(shards.map(|(index, driver)| Shard::new(index, driver, Arc::clone(&shared), control.take())).collect())
+}

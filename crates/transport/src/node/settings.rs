@@ -1,0 +1,86 @@
+//! A configuration in force.
+
+use std::sync::Arc;
+
+use replink_frame::{Command, ReplicaId};
+use thiserror::Error;
+
+use super::addresses::Addresses;
+use crate::config::{Config, Role};
+use crate::mesh::{CommandPolicy, MeshSettings};
+use crate::{Endpoint, EndpointError};
+
+/// A configuration, and what is made of it.
+pub(super) struct Settings {
+    pub(super) config: Config,
+    pub(super) endpoint: Endpoint,
+    pub(super) commands: CommandPolicy,
+}
+
+/// What goes into force at a reload.
+pub(super) struct Reload {
+    pub(super) settings: Arc<Settings>,
+    pub(super) addresses: Addresses,
+}
+
+/// Why a reload changed nothing.
+#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The new configuration describes no such replica.
+    #[error("not reloaded, the old configuration stays in force: {0}")]
+    Endpoint(#[from] EndpointError),
+    /// It changes something that can't change while running.
+    #[error("not reloaded, the old configuration stays in force: {0} can't change while running; restart")]
+    Fixed(&'static str),
+    /// The node is being shut down or handed over.
+    #[error("not reloaded: the node is stopping")]
+    Stopping,
+}
+
+impl Settings {
+    pub(super) fn new(
+        config: Config,
+        replica: ReplicaId,
+        release: u32,
+        incarnation: u64,
+        commands: CommandPolicy,
+    ) -> Result<Self, EndpointError> {
+        let endpoint = Endpoint::new(&config, replica, release, incarnation)?;
+        Ok(Self { config, endpoint, commands })
+    }
+
+    /// The same node under another configuration.
+    pub(super) fn reloaded(&self, config: Config) -> Result<Self, ReloadError> {
+        let local = self.endpoint.local();
+        let old = &self.config;
+        let fixed = [
+            ("cluster.name", old.cluster != config.cluster),
+            ("cluster.auth.app", old.auth.app != config.auth.app),
+            ("cluster.auth.enabled", old.auth.enabled != config.auth.enabled),
+            ("cluster.link.lanes", old.link.lanes != config.link.lanes),
+            ("cluster.link.driver", old.link.driver != config.link.driver),
+            (
+                "the address that this replica listens on",
+                old.listen_address(local.replica) != config.listen_address(local.replica),
+            ),
+        ];
+        if let Some((what, _)) = fixed.into_iter().find(|&(_, changes)| changes) {
+            return Err(ReloadError::Fixed(what));
+        }
+        Ok(Self::new(config, local.replica, local.release, local.incarnation, self.commands)?)
+    }
+
+    pub(super) fn mesh(&self) -> MeshSettings {
+        MeshSettings::new(&self.config, self.commands)
+    }
+
+    /// Whether `replica` may send `command`. One that is not on the roster may send nothing.
+    pub(super) fn permits(&self, replica: ReplicaId, command: Command) -> bool {
+        self.role(replica).is_some_and(|role| self.commands.permits(role, command))
+    }
+
+    fn role(&self, replica: ReplicaId) -> Option<Role> {
+        self.config.node(replica).map(|node| node.role)
+    }
+}

@@ -1,0 +1,165 @@
+//! What all shards and handles of a node share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use replink_frame::{Command, GenericHeader, ReplicaId, Status};
+
+use super::addresses::Addresses;
+use super::event::RejectedBy;
+use super::inbox::{Message, Post};
+use super::link::SharedLink;
+use super::routes::Routes;
+use super::settings::Settings;
+use super::stats::EndedStats;
+use crate::driver::Stream;
+use crate::mesh::CommandPolicy;
+use crate::{SendCause, SendError, Sent};
+
+pub(super) struct Shared<S> {
+    /// The zero of the node's time.
+    epoch: Instant,
+    pub(super) replica: ReplicaId,
+    /// By which the embedder's commands are restricted; fixed.
+    commands: CommandPolicy,
+    pub(super) post: Arc<Post<S>>,
+    pub(super) routes: Routes<S>,
+    pub(super) clocks: Vec<ShardClock>,
+    pub(super) counters: Counters,
+    pub(super) stopped: AtomicBool,
+    settings: Mutex<Arc<Settings>>,
+    addresses: Mutex<Addresses>,
+}
+
+/// When a shard was last at work.
+#[derive(Default)]
+pub(super) struct ShardClock {
+    /// Whether it waits for something to happen: then it has taken note of all that has.
+    pub(super) waits: AtomicBool,
+    /// When it last looked, in nanoseconds of the node's time.
+    pub(super) looked: AtomicU64,
+}
+
+/// What shard 0 counts.
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) pending: AtomicU32,
+    pub(super) accepted: AtomicU64,
+    pub(super) closed_unread: AtomicU64,
+    pub(super) broken: AtomicU64,
+    pub(super) accept_errors: AtomicU64,
+    handshakes: Mutex<BTreeMap<(Status, RejectedBy), u64>>,
+    ended: Mutex<EndedStats>,
+}
+
+impl<S: Stream> Shared<S> {
+    pub(super) fn new(settings: Settings, addresses: Addresses, post: Arc<Post<S>>, epoch: Instant) -> Self {
+        Self {
+            epoch,
+            replica: settings.endpoint.local().replica,
+            commands: settings.commands,
+            routes: Routes::new(),
+            clocks: (0..post.shards()).map(|_| ShardClock::default()).collect(),
+            counters: Counters::default(),
+            stopped: AtomicBool::new(false),
+            settings: Mutex::new(Arc::new(settings)),
+            addresses: Mutex::new(addresses),
+            post,
+        }
+    }
+
+    /// Nanoseconds of the node's time.
+    pub(super) fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn instant(&self, nanos: u64) -> Instant {
+        self.epoch + Duration::from_nanos(nanos)
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
+    pub(super) fn set_settings(&self, settings: Arc<Settings>) {
+        *lock(&self.settings) = settings;
+    }
+
+    pub(super) fn addresses(&self) -> Addresses {
+        lock(&self.addresses).clone()
+    }
+
+    pub(super) fn set_addresses(&self, addresses: Addresses) {
+        *lock(&self.addresses) = addresses;
+    }
+
+    /// Sends on the link to `peer` on `lane`, from any thread.
+    pub(super) fn send(
+        &self,
+        peer: ReplicaId,
+        lane: u16,
+        header: &GenericHeader,
+        body: Bytes,
+    ) -> Result<Sent, SendError> {
+        if self.commands.is_restricted() && !self.settings().permits(self.replica, header.command) {
+            return Err(SendError::new(*header, body, SendCause::Denied(header.command)));
+        }
+        match self.routes.find(peer, lane) {
+            Some(link) => self.send_on(&link, header, body),
+            None => Err(SendError::new(*header, body, SendCause::NotConnected)),
+        }
+    }
+
+    /// Whether `peer` may not send us `command`.
+    pub(super) fn restricts(&self, peer: ReplicaId, command: Command) -> bool {
+        self.commands.is_restricted() && !self.settings().permits(peer, command)
+    }
+
+    fn send_on(&self, link: &SharedLink<S>, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
+        let sent = link.outbound.send(header, body);
+        if let Err(error) = &sent {
+            if matches!(error.cause(), SendCause::Backpressure { .. }) {
+                // The queue may have become empty before the owner could know that it matters.
+                link.wants_room.store(true, Ordering::Release);
+                if link.place.want_attention() {
+                    self.post.send(link.place.owner(), Message::Attend(Arc::clone(&link.place)));
+                }
+            }
+        }
+        sent
+    }
+}
+
+impl Counters {
+    pub(super) fn count_handshake(&self, status: Status, by: RejectedBy) {
+        *lock(&self.handshakes).entry((status, by)).or_default() += 1;
+    }
+
+    pub(super) fn handshakes(&self) -> Vec<(Status, RejectedBy, u64)> {
+        lock(&self.handshakes).iter().map(|(&(status, by), &count)| (status, by, count)).collect()
+    }
+
+    pub(super) fn count_ended<S: Stream>(&self, link: &SharedLink<S>) {
+        let (received, sent) = (link.received.stats(), link.outbound.stats());
+        let mut ended = lock(&self.ended);
+        ended.links += 1;
+        ended.received.bytes += received.bytes;
+        ended.received.frames += received.frames;
+        ended.received.reads += received.reads;
+        ended.sent.written_bytes += sent.written_bytes;
+        ended.sent.written_frames += sent.written_frames;
+        ended.sent.writes += sent.writes;
+    }
+
+    pub(super) fn ended(&self) -> EndedStats {
+        *lock(&self.ended)
+    }
+}
+
+/// A thread that panicked has left nothing half done: each lock is held for a plain copy.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -165,7 +165,6 @@ impl<S: Stream> Handle<S> {
         let settings = Arc::new(self.shared.settings().reloaded(config)?);
         let before = self.shared.addresses();
         let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
-        self.shared.set_settings(Arc::clone(&settings));
         self.shared.set_addresses(addresses.clone());
         self.shared.post.send(0, Message::Reload(Box::new(Reload { settings, addresses })));
         Ok(())

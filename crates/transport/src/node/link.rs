@@ -124,6 +124,7 @@ impl<S: Stream> SharedLink<S> {
 
 /// A link in its owner's hands. It goes from shard to shard as a whole: bytes read ahead, counters
 /// and session travel with it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct OwnedLink<S> {
     pub(super) shared: Arc<SharedLink<S>>,
     pub(super) inbound: Inbound,

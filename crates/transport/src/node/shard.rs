@@ -7,7 +7,7 @@ use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use replink_frame::{GenericHeader, ReplicaId};
@@ -54,6 +54,8 @@ pub struct Shard<D: Driver = PollDriver> {
     local: VecDeque<Message<D::Stream>>,
     messages: Vec<Message<D::Stream>>,
     ready: Vec<Readiness>,
+    /// When it was last polled, in nanoseconds of the node's time.
+    now: u64,
     lanes: u16,
     stopped: bool,
 }
@@ -79,6 +81,7 @@ impl<D: Driver> Shard<D> {
             local: VecDeque::new(),
             messages: Vec::new(),
             ready: Vec::new(),
+            now: 0,
             lanes,
             stopped: false,
         }
@@ -107,12 +110,14 @@ impl<D: Driver> Shard<D> {
         clock.waits.store(true, Ordering::Relaxed);
         let mut ready = mem::take(&mut self.ready);
         let waited = self.driver.wait(wait, &mut ready);
-        let now = self.driver.now();
+        self.now = self.shared.nanos(self.driver.now());
         for readiness in ready.drain(..) {
-            self.take_note(readiness, now);
+            self.take_note(readiness);
         }
         self.ready = ready;
-        clock_of(&self.shared, self.index, now);
+        let clock = &self.shared.clocks[self.index];
+        clock.looked.store(self.now, Ordering::Relaxed);
+        clock.waits.store(false, Ordering::Relaxed);
         waited?;
         self.take_messages();
         if let Some(control) = &mut self.control {
@@ -171,14 +176,14 @@ impl<D: Driver> Shard<D> {
         self.stopped
     }
 
-    fn take_note(&mut self, readiness: Readiness, now: Instant) {
+    fn take_note(&mut self, readiness: Readiness) {
         let id = LinkId(readiness.token.0);
         let Some(link) = self.links.get_mut(&id) else {
             self.control_ready(readiness.token);
             return;
         };
         if readiness.readable {
-            link.shared.place.hear(self.shared.nanos(now));
+            link.shared.place.hear(self.now);
             link.readable = true;
             queue_reading(&mut self.reading, id, link);
         }
@@ -234,7 +239,7 @@ impl<D: Driver> Shard<D> {
             },
             Message::Move { link, to } => match self.elsewhere(&link) {
                 Some(owner) => self.shared.post.send(owner, Message::Move { link, to }),
-                None => self.give_away(link.id(), to),
+                None => self.give_away(link, to),
             },
             Message::Stop => {
                 self.stopped = true;
@@ -265,43 +270,55 @@ impl<D: Driver> Shard<D> {
         (owner != self.index).then_some(owner)
     }
 
-    fn adopt(&mut self, mut link: OwnedLink<D::Stream>, from: Option<usize>) {
-        let shared = Arc::clone(&link.shared);
-        let (id, peer, address) = (shared.id(), *shared.peer(), shared.address);
-        if let Err(error) = self.driver.watch(Token(id.0), shared.stream()) {
-            tracing::warn!(peer = %peer.replica, %address, "link lost: {error}");
-            link.over = true;
-            shared.outbound.close();
-            shared.stream().shutdown();
-            self.report(id, Report::Ended(Ending::Stream));
-        }
+    fn adopt(&mut self, link: OwnedLink<D::Stream>, from: Option<usize>) {
         if link.delivers {
+            let (id, peer, address) = (link.shared.id(), *link.shared.peer(), link.shared.address);
             self.events.push_back(match from {
                 Some(from) => Event::Adopted { link: id, peer: peer.replica, from },
                 None => Event::Up(LinkUp { link: id, peer, address }),
             });
         }
+        self.take_in(link);
+    }
+
+    fn take_in(&mut self, mut link: OwnedLink<D::Stream>) {
+        let shared = Arc::clone(&link.shared);
+        let id = shared.id();
         // What was ready before it was watched here is not reported again.
         link.readable = true;
         link.queued = false;
         queue_reading(&mut self.reading, id, &mut link);
         self.links.insert(id, link);
+        if let Err(error) = self.driver.watch(Token(id.0), shared.stream()) {
+            tracing::warn!(peer = %shared.peer().replica, address = %shared.address, "link lost: {error}");
+            return self.end(id, Ending::Stream);
+        }
         self.flush(id);
     }
 
-    fn give_away(&mut self, id: LinkId, to: usize) {
+    fn give_away(&mut self, shared: Arc<SharedLink<D::Stream>>, to: usize) {
+        let (id, peer) = (shared.id(), shared.peer().replica);
         if to == self.index || to >= self.shared.post.shards() {
             return;
         }
-        let Some(link) = self.links.remove(&id) else { return };
-        self.driver.unwatch(link.shared.stream());
-        if link.delivers {
-            let peer = link.shared.peer().replica;
-            self.events.push_back(Event::Released { link: id, peer, to });
+        let Some(link) = self.links.remove(&id) else {
+            // It was given to this shard, and is about to be taken in; or it is over.
+            if self.shared.routes.contains(&shared) && shared.outbound.ended().is_none() {
+                self.local.push_back(Message::Move { link: shared, to });
+            }
+            return;
+        };
+        let delivers = link.delivers;
+        self.driver.unwatch(shared.stream());
+        match self.shared.post.give(to, Box::new(link), Some(self.index)) {
+            Ok(()) => {
+                if delivers {
+                    self.events.push_back(Event::Released { link: id, peer, to });
+                }
+            }
+            // That shard is gone: the link stays.
+            Err(link) => self.take_in(*link),
         }
-        link.shared.place.set_owner(to);
-        // Whoever reads the new owner from here on is behind this.
-        self.shared.post.send(to, Message::Adopt { link: Box::new(link), from: Some(self.index) });
     }
 
     fn take_down(&mut self, link: &Arc<SharedLink<D::Stream>>, reason: DownReason) {
@@ -336,6 +353,12 @@ impl<D: Driver> Shard<D> {
                 }
             }
             Ok(Flushed::More) => {
+                if shared.place.want_attention() {
+                    self.local.push_back(Message::Attend(Arc::clone(&shared.place)));
+                }
+            }
+            // Nobody tells when that other thread is done; it does not take long.
+            Ok(Flushed::Elsewhere) if shared.wants_room.load(Ordering::Acquire) => {
                 if shared.place.want_attention() {
                     self.local.push_back(Message::Attend(Arc::clone(&shared.place)));
                 }
@@ -447,6 +470,7 @@ impl<D: Driver> Shard<D> {
             }
             Ok(count) => {
                 link.shared.received.count_read(count);
+                link.shared.place.hear(self.now);
                 Step::Again
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -496,12 +520,6 @@ enum Step {
     Rotate,
     /// It has nothing more for now.
     Done,
-}
-
-fn clock_of<S: Stream>(shared: &Shared<S>, index: usize, now: Instant) {
-    let clock = &shared.clocks[index];
-    clock.looked.store(shared.nanos(now), Ordering::Relaxed);
-    clock.waits.store(false, Ordering::Relaxed);
 }
 
 fn queue_reading<S>(reading: &mut VecDeque<LinkId>, id: LinkId, link: &mut OwnedLink<S>) {

@@ -50,7 +50,7 @@ impl<D: Driver> Control<D> {
         let place = Place::new(link, owner, self.shared.nanos(now));
         let limits = settings.endpoint.outbound_limits();
         let post = Arc::clone(&self.shared.post);
-        let owned = OwnedLink::open(authenticated, address, limits, place, post, now);
+        let opened = OwnedLink::open(authenticated, address, limits, place, post, now);
         tracing::info!(
             replica = %self.shared.replica,
             peer = %peer.replica,
@@ -62,15 +62,28 @@ impl<D: Driver> Control<D> {
             shard = owner,
             "link up"
         );
-        let known = Known { shared: Arc::clone(&owned.shared), down: false, over: false };
+        let known = Known { shared: Arc::clone(&opened.shared), down: false, over: false };
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
-        self.shared.routes.insert(&owned.shared);
-        self.tell(owner, Message::Adopt { link: Box::new(owned), from: None }, turn);
+        self.shared.routes.insert(&opened.shared);
+        self.give(owner, opened, turn);
+    }
+
+    /// Gives a link to its first owner: `shard`, or this one if that is gone.
+    pub(super) fn give(&self, shard: usize, link: OwnedLink<D::Stream>, turn: &mut Turn<'_, D>) {
+        let mut link = Box::new(link);
+        if shard != 0 {
+            match self.shared.post.give(shard, link, None) {
+                Ok(()) => return,
+                Err(back) => link = back,
+            }
+        }
+        link.shared.place.set_owner(0);
+        turn.local.push_back(Message::Adopt { link, from: None });
     }
 
     /// Ends a link at once.
-    fn close(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
+    pub(super) fn close(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
         if self.arrived.as_ref().is_some_and(|arrived| arrived.link == link) {
             self.arrived = None; // its connection closes
             return;

@@ -153,12 +153,16 @@ impl<D: Driver> Control<D> {
             }
             Report::Goodbye(reason) => self.mesh.goodbye(link, reason, now, random),
             Report::Denied(command) => {
-                // The frame was refused by the link's owner; this ends the link.
-                let _ = self.mesh.frame(link, command, now, random);
+                // The link's owner has refused the frame, and reads no more. This ends the link.
+                if self.mesh.frame(link, command, now, random).is_ok() {
+                    // It was refused under another configuration than the one that is in force now.
+                    self.mesh.closed(link, Ending::Violation, now, random);
+                    self.close(link, turn);
+                }
             }
             Report::Ended(ending) => {
                 if let (Some(known), Ending::Rejected(reject)) = (self.links.get(&link), &ending) {
-                    let refusal = Refusal::by_peer(known.shared.address, reject);
+                    let refusal = Refusal::by_peer(known.shared.address, *reject);
                     self.refuse(refusal, turn);
                 }
                 self.hear_all();
@@ -253,6 +257,7 @@ impl<D: Driver> Control<D> {
         }
         self.set_addresses(addresses);
         self.mesh.reconfigure(settings.mesh(), turn.driver.now(), turn.driver.random());
+        self.shared.set_settings(Arc::clone(&settings));
         self.settings = settings;
         turn.events.push_back(Event::Reloaded);
         tracing::info!(replica = %self.shared.replica, "configuration reloaded");

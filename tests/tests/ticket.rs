@@ -179,9 +179,8 @@ fn a_ticket_is_good_once_at_its_place_of_one_transfer() {
         let tickets: Vec<_> =
             (0..3).map(|_| issue(&mut issuer, Ends::new(kind).dialer, &local(0), kind)).collect();
         let mut redeemer = redeemer();
-        let mut try_it = |ticket: &[u8]| {
-            redeem(&mut redeemer, ticket, &terms(local(0)), kind, &BINDING).map(|_| ())
-        };
+        let mut try_it =
+            |ticket: &[u8]| redeem(&mut redeemer, ticket, &terms(local(0)), kind, &BINDING).map(|_| ());
         assert_eq!(try_it(&tickets[0]), Ok(()));
         assert_eq!(try_it(&tickets[0]), Err(TicketError::Mac), "used before");
         assert_eq!(try_it(&tickets[1]), Err(TicketError::Mac), "its place has passed");
@@ -280,9 +279,8 @@ fn proved_and_unproved_links_are_not_taken_for_each_other() {
 #[test]
 fn a_ticket_that_can_not_be_issued_uses_up_no_place() {
     let mut issuer = TicketIssuer::new(NONCE);
-    let mut refused = |halves, local: &Local, ring: &KeyRing| {
-        issuer.issue(halves, local, ring, &BINDING).unwrap_err()
-    };
+    let mut refused =
+        |halves, local: &Local, ring: &KeyRing| issuer.issue(halves, local, ring, &BINDING).unwrap_err();
     let ends = || Ends::new(LinkKind::V2);
     let held = ring(&[SECRET]);
     assert_eq!(

@@ -92,7 +92,12 @@ impl Replica {
     pub fn start(ground: &Ground, config: Config, options: NodeOptions, shards: usize) -> Self {
         let id = options.replica;
         let node = Node::with_listener(config, options, ground.listener(id.0)).unwrap();
-        Self { id, shards: node.into_shards(shards).unwrap(), seen: Vec::new() }
+        Self::of(id, node.into_shards(shards).unwrap())
+    }
+
+    /// A replica with these shards.
+    pub fn of(id: ReplicaId, shards: Vec<Shard>) -> Self {
+        Self { id, shards, seen: Vec::new() }
     }
 
     /// What any thread may use.

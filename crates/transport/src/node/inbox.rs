@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::addresses::Addresses;
+use super::hand_over::Collector;
 use super::link::{OwnedLink, Place, SharedLink};
 use super::settings::Reload;
 use crate::driver::Waker;
@@ -23,6 +24,8 @@ pub(super) enum Message<S> {
     Close(Arc<SharedLink<S>>),
     /// A link is to go to shard `to`.
     Move { link: Arc<SharedLink<S>>, to: usize },
+    /// A link is to go to another process.
+    Surrender { link: Arc<SharedLink<S>>, collector: Arc<Collector<S>> },
     /// For shard 0: what happened on a link.
     Report { link: LinkId, report: Report },
     /// For shard 0: a new configuration.
@@ -31,6 +34,8 @@ pub(super) enum Message<S> {
     Addresses(Addresses),
     /// For shard 0: the end of the node.
     Shutdown,
+    /// For shard 0: the end of the node, in favour of another process.
+    HandOver(Arc<Collector<S>>),
     /// The end of this shard.
     Stop,
 }

@@ -16,13 +16,14 @@ use replink_handshake::Control as ControlFrame;
 use super::Handle;
 use super::control::{Control, Turn};
 use super::event::{Event, LinkDown, LinkUp};
+use super::hand_over::{Collector, Surrendered};
 use super::inbox::{Message, Report};
 use super::link::{OwnedLink, SharedLink};
 use super::shared::Shared;
 use crate::driver::poll::PollDriver;
 use crate::driver::{Driver, Readiness, Stream, Token, Waker};
 use crate::mesh::{DownReason, Ending, LinkId};
-use crate::{Flushed, InboundError, Received, SendCause, SendError, Sent};
+use crate::{Flushed, InboundError, Received, SendCause, SendError, Sent, TakeOutboundError};
 
 /// Reads of one link before the next one has its turn.
 const READS_PER_LINK: u32 = 4;
@@ -241,6 +242,10 @@ impl<D: Driver> Shard<D> {
                 Some(owner) => self.shared.post.send(owner, Message::Move { link, to }),
                 None => self.give_away(link, to),
             },
+            Message::Surrender { link, collector } => match self.elsewhere(&link) {
+                Some(owner) => self.shared.post.send(owner, Message::Surrender { link, collector }),
+                None => self.surrender(link, collector),
+            },
             Message::Stop => {
                 self.stopped = true;
                 self.events.push_back(Event::Stopped);
@@ -253,6 +258,9 @@ impl<D: Driver> Shard<D> {
                 self.with_control(|control, _| control.set_addresses(addresses));
             }
             Message::Shutdown => self.with_control(Control::shutdown),
+            Message::HandOver(collector) => {
+                self.with_control(|control, turn| control.hand_over(collector, turn));
+            }
         }
     }
 
@@ -318,6 +326,38 @@ impl<D: Driver> Shard<D> {
             }
             // That shard is gone: the link stays.
             Err(link) => self.take_in(*link),
+        }
+    }
+
+    /// Lets a link go to another process, with all that has not been yielded or written.
+    fn surrender(&mut self, shared: Arc<SharedLink<D::Stream>>, collector: Arc<Collector<D::Stream>>) {
+        let id = shared.id();
+        let outbound = match self.links.get_mut(&id) {
+            // What has come from here on is the other process's to yield.
+            Some(link) => {
+                link.over = true;
+                shared.outbound.take_for_hand_off()
+            }
+            None => Err(TakeOutboundError::Ended(SendCause::Closed)),
+        };
+        let surrendered = match outbound {
+            Err(TakeOutboundError::Busy) => {
+                // A thread is writing; it does not take long, for the stream does not block.
+                self.local.push_back(Message::Surrender { link: shared, collector });
+                return;
+            }
+            Ok(outbound) => self.links.remove(&id).map(|link| {
+                self.driver.unwatch(shared.stream());
+                Surrendered { shared, inbound: link.inbound, outbound }
+            }),
+            Err(_) => {
+                self.drop_link(id);
+                shared.stream().shutdown();
+                None
+            }
+        };
+        if collector.put(surrendered) {
+            self.shared.post.wake(0); // it may stop now
         }
     }
 
@@ -533,8 +573,13 @@ impl<D: Driver> Drop for Shard<D> {
     fn drop(&mut self) {
         let mut links: Vec<_> = self.links.drain().map(|(_, link)| link.shared).collect();
         for message in self.shared.post.close(self.index).into_iter().chain(self.local.drain(..)) {
-            if let Message::Adopt { link, .. } = message {
-                links.push(link.shared);
+            match message {
+                Message::Adopt { link, .. } => links.push(link.shared),
+                Message::Surrender { collector, .. } => {
+                    collector.put(None);
+                }
+                Message::HandOver(collector) => collector.expect(0),
+                _ => {}
             }
         }
         for link in links {

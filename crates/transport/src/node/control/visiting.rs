@@ -10,7 +10,7 @@ use replink_handshake::Authenticated;
 use super::{Control, Message, RejectedBy, Turn};
 use crate::driver::{Driver, Stream, Token};
 use crate::mesh::LinkId;
-use crate::node::link::{OwnedLink, Place, SharedLink};
+use crate::node::link::{OpenLink, OwnedLink, Place, SharedLink};
 
 /// Probes that are served at once.
 pub(super) const VISITORS_MAX: usize = 16;
@@ -44,7 +44,8 @@ impl<D: Driver> Control<D> {
         let place = Place::new(id, 0, self.shared.nanos(now));
         let limits = self.settings.endpoint.outbound_limits();
         let post = Arc::clone(&self.shared.post);
-        let mut link = OwnedLink::open(authenticated, address, limits, place, post, now);
+        let open = OpenLink::new(authenticated, limits);
+        let mut link = OwnedLink::new(open, address, place, post, now);
         link.delivers = false;
         let until = now + self.handshake_timeout();
         self.visitors.insert(id, Visitor { until, shared: Arc::clone(&link.shared) });

@@ -1,6 +1,6 @@
 //! Links go from one process to the next, and the peers notice nothing.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and name their seed")]
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -118,11 +118,11 @@ fn numbered(seed: u64, number: u64) -> (GenericHeader, Bytes) {
     (header, body.into())
 }
 
-fn check_numbered(frame: OwnedFrame, seed: u64, number: u64) {
+fn check_numbered(frame: &OwnedFrame, seed: u64, number: u64) {
     assert_eq!(frame.header.view.get(), u32::try_from(number).unwrap(), "lost, doubled or overtaken");
     assert_eq!(frame.header.checksum_body, blake3::hash(&frame.body).as_bytes()[..16]);
     let (header, body) = numbered(seed, number);
-    assert_eq!(frame, OwnedFrame { header, body });
+    assert_eq!(frame, &OwnedFrame { header, body });
 }
 
 /// What `result` has taken; nothing where it would block.
@@ -165,7 +165,7 @@ fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64)
             while number < FRAMES || (has_pings && echoes < FRAMES / 10) {
                 match receive(&mut receiver).unwrap() {
                     Got::Frame(frame) => {
-                        check_numbered(*frame, !seed, number);
+                        check_numbered(&frame, !seed, number);
                         number += 1;
                     }
                     Got::Control(Control::Pong { echo }) => {
@@ -180,8 +180,8 @@ fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64)
         });
 
         let mut random = Random::new(seed);
-        let (mut received, mut queued, mut hand_overs) = (0, 0, 0);
-        while received < FRAMES || queued < FRAMES || !parts.2.is_empty() || hand_overs < HAND_OVERS {
+        let (mut taken, mut queued, mut hand_overs) = (0, 0, 0);
+        while taken < FRAMES || queued < FRAMES || !parts.2.is_empty() || hand_overs < HAND_OVERS {
             let (link, inbound, outbound) = &mut parts;
             match random.below(5) {
                 0 => {
@@ -191,8 +191,8 @@ fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64)
                     for _ in 0..random.below(20) {
                         match inbound.next().unwrap() {
                             Some(Received::Frame(frame)) => {
-                                check_numbered(frame.into_owned(), seed, received);
-                                received += 1;
+                                check_numbered(&frame.into_owned(), seed, taken);
+                                taken += 1;
                             }
                             Some(Received::Control(Control::Ping { counter })) => outbound.pong(counter),
                             Some(Received::Control(control)) => panic!("{control:?}"),
@@ -220,7 +220,7 @@ fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64)
                     thread::yield_now();
                 }
             }
-            let progress = (received + queued) * u64::from(HAND_OVERS) / (2 * FRAMES);
+            let progress = (taken + queued) * u64::from(HAND_OVERS) / (2 * FRAMES);
             if progress > u64::from(hand_overs)
                 || (progress == u64::from(HAND_OVERS) && hand_overs < HAND_OVERS)
             {

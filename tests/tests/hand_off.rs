@@ -1,15 +1,16 @@
 //! Links go from one process to the next, and the peers notice nothing.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and name their seed")]
 
-use std::io::{self, ErrorKind};
-use std::os::unix::net::UnixStream;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command as Process, Stdio};
 use std::thread;
 
 use bytes::Bytes;
-use replink_frame::{Command, GenericHeader, HEADER_SIZE};
+use replink_frame::{Command, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicaId};
 use replink_handshake::Control;
-use replink_tests::links::{AUTH, config_with, endpoint_with, listen, receive, shake_hands};
+use replink_tests::links::{AUTH, Got, config_with, endpoint_with, listen, receive, shake_hands};
 use replink_tests::random::Random;
 use replink_tests::watchdog::{soon, watched};
 use replink_transport::hand_off::{
@@ -17,7 +18,8 @@ use replink_transport::hand_off::{
 };
 use replink_transport::{
     Endpoint, Inbound, Link, Outbound, OwnedFrame, READ_AHEAD_SIZE, Received, SendCause, SharedOutbound,
-    TakeOutboundError, blocking,
+    TakeOutboundError,
+    blocking::{self, LinkEnd},
 };
 use socket2::SockRef;
 
@@ -116,11 +118,11 @@ fn numbered(seed: u64, number: u64) -> (GenericHeader, Bytes) {
     (header, body.into())
 }
 
-fn check_numbered(frame: OwnedFrame, seed: u64, number: u64) {
+fn check_numbered(frame: &OwnedFrame, seed: u64, number: u64) {
     assert_eq!(frame.header.view.get(), u32::try_from(number).unwrap(), "lost, doubled or overtaken");
     assert_eq!(frame.header.checksum_body, blake3::hash(&frame.body).as_bytes()[..16]);
     let (header, body) = numbered(seed, number);
-    assert_eq!(frame, OwnedFrame { header, body });
+    assert_eq!(frame, &OwnedFrame { header, body });
 }
 
 /// What `result` has taken; nothing where it would block.
@@ -162,24 +164,24 @@ fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64)
             let (mut number, mut echoes) = (0, 0);
             while number < FRAMES || (has_pings && echoes < FRAMES / 10) {
                 match receive(&mut receiver).unwrap() {
-                    replink_tests::links::Got::Frame(frame) => {
-                        check_numbered(*frame, !seed, number);
+                    Got::Frame(frame) => {
+                        check_numbered(&frame, !seed, number);
                         number += 1;
                     }
-                    replink_tests::links::Got::Control(Control::Pong { echo }) => {
+                    Got::Control(Control::Pong { echo }) => {
                         assert!(echo > echoes, "pongs in order");
                         echoes += 1;
                     }
-                    replink_tests::links::Got::Control(Control::Ping { .. }) => {}
-                    got @ replink_tests::links::Got::Control(_) => panic!("{got:?}"),
+                    Got::Control(Control::Ping { .. }) => {}
+                    got @ Got::Control(_) => panic!("{got:?}"),
                 }
             }
             receiver
         });
 
         let mut random = Random::new(seed);
-        let (mut received, mut queued, mut hand_overs) = (0, 0, 0);
-        while received < FRAMES || queued < FRAMES || !parts.2.is_empty() || hand_overs < HAND_OVERS {
+        let (mut taken, mut queued, mut hand_overs) = (0, 0, 0);
+        while taken < FRAMES || queued < FRAMES || !parts.2.is_empty() || hand_overs < HAND_OVERS {
             let (link, inbound, outbound) = &mut parts;
             match random.below(5) {
                 0 => {
@@ -189,8 +191,8 @@ fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64)
                     for _ in 0..random.below(20) {
                         match inbound.next().unwrap() {
                             Some(Received::Frame(frame)) => {
-                                check_numbered(frame.into_owned(), seed, received);
-                                received += 1;
+                                check_numbered(&frame.into_owned(), seed, taken);
+                                taken += 1;
                             }
                             Some(Received::Control(Control::Ping { counter })) => outbound.pong(counter),
                             Some(Received::Control(control)) => panic!("{control:?}"),
@@ -218,7 +220,7 @@ fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64)
                     thread::yield_now();
                 }
             }
-            let progress = (received + queued) * u64::from(HAND_OVERS) / (2 * FRAMES);
+            let progress = (taken + queued) * u64::from(HAND_OVERS) / (2 * FRAMES);
             if progress > u64::from(hand_overs)
                 || (progress == u64::from(HAND_OVERS) && hand_overs < HAND_OVERS)
             {
@@ -445,7 +447,7 @@ fn a_shared_outbound_is_taken_from_its_senders() {
         thread::scope(|scope| {
             scope.spawn(move || {
                 sender.flush().unwrap();
-                sender.goodbye(replink_frame::GoodbyeReason::SHUTDOWN).unwrap();
+                sender.goodbye(GoodbyeReason::SHUTDOWN).unwrap();
             });
             for number in 0..sent {
                 let (header, body) = frame_of(3000, number);
@@ -496,6 +498,70 @@ fn a_node_hands_off_its_listener_and_every_link() {
             outbound.write_to(&link).unwrap();
             assert_eq!(receive(receiver).unwrap().frame(), OwnedFrame { header, body });
         }
+    });
+}
+
+/// Where the successor of [`a_link_goes_to_another_process`] finds its predecessor.
+const SOCKET_VARIABLE: &str = "REPLINK_TEST_HAND_OFF";
+
+/// No test by itself: it is run as another process, sends back what comes, and leaves.
+#[test]
+fn successor_process() {
+    let Some(path) = std::env::var_os(SOCKET_VARIABLE) else { return };
+    watched(move || {
+        let stream = UnixStream::connect(path).unwrap();
+        let mut successor = Successor::begin(&stream, soon()).unwrap();
+        let endpoint =
+            Endpoint::new(&config_with(AUTH, ""), ReplicaId(3), 8, successor.node().incarnation).unwrap();
+        let taken = successor.next(&endpoint).unwrap();
+        assert!(successor.next(&endpoint).unwrap().is_none());
+        let Some(Taken::Link { link, inbound, outbound }) = taken else { panic!("{taken:?}") };
+        let (mut sender, mut receiver) = blocking::resume(link, inbound, outbound).unwrap();
+        for _ in 0..3 {
+            let OwnedFrame { header, body } = receive(&mut receiver).unwrap().frame();
+            sender.send(&header, body).unwrap();
+        }
+        sender.goodbye(GoodbyeReason::SHUTDOWN).unwrap();
+        assert!(matches!(receive(&mut receiver), Err(LinkEnd::Closed)), "the peer closes last");
+    });
+}
+
+#[test]
+fn a_link_goes_to_another_process() {
+    watched(|| {
+        let world = World::new(AUTH, "", false);
+        let ((link, mut inbound, mut outbound), (mut sender, mut receiver)) = world.link();
+        let frames = [frame_of(10, 1), frame_of(200_000, 2), frame_of(3000, 3)];
+        let bytes: Vec<u8> = frames.iter().flat_map(wire).collect();
+        let (ahead, behind) = bytes.split_at(100_000);
+        inbound.push(ahead);
+        let (header, body) = frame_of(70_000, 0);
+        outbound.push(&header, body.clone()).unwrap();
+
+        let folder = tempfile::tempdir().unwrap(); // of this user alone
+        let path = folder.path().join("hand-off");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut process = Process::new(std::env::current_exe().unwrap())
+            .args(["--exact", "successor_process", "--nocapture"])
+            .env(SOCKET_VARIABLE, &path)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let mut predecessor = Predecessor::begin(&stream, &world.node, soon()).unwrap();
+        predecessor.link(link, inbound, outbound).unwrap();
+        predecessor.finish().unwrap();
+
+        assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame { header, body });
+        sender.link().stream().write_all(behind).unwrap();
+        for (header, body) in frames {
+            assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame { header, body });
+        }
+        assert!(matches!(receive(&mut receiver).unwrap(), Got::Control(Control::Goodbye(_))));
+        assert!(matches!(receive(&mut receiver), Err(LinkEnd::Left(_))));
+        sender.flush().unwrap();
+        drop((sender, receiver));
+        assert!(process.wait().unwrap().success());
     });
 }
 

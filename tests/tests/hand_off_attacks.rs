@@ -155,7 +155,7 @@ struct Outcome {
 }
 
 /// A transfer with someone in the middle, who has begun it.
-fn through(links: Vec<Parts>, meddle: impl FnOnce(&Middle)) -> Outcome {
+fn through(links: Vec<Parts>, interfere: impl FnOnce(&Middle)) -> Outcome {
     let (to_predecessor, predecessor) = UnixStream::pair().unwrap();
     let (to_successor, successor) = UnixStream::pair().unwrap();
     let middle = Middle { predecessor: to_predecessor, successor: to_successor };
@@ -187,7 +187,7 @@ fn through(links: Vec<Parts>, meddle: impl FnOnce(&Middle)) -> Outcome {
             }
         });
         middle.begin();
-        meddle(&middle);
+        interfere(&middle);
         drop(middle);
         let (taken, end) = taking.join().unwrap();
         Outcome { given: giving.join().unwrap(), taken, end }
@@ -203,7 +203,7 @@ fn assert_works(taken: Taken, mut peer: Peer) {
     let Taken::Link { link, mut inbound, mut outbound } = taken else { panic!("{taken:?}") };
     assert_eq!(inbound.push(&[1; 10_000]), 10_000);
     let Received::Frame(frame) = inbound.next().unwrap().unwrap() else { panic!("no frame") };
-    assert_eq!(frame.into_body(), [1; 100_000][..]);
+    assert_eq!(frame.into_body(), vec![1; 100_000]);
     let (ping, counter) = (peer.0.ping().unwrap(), outbound.ping());
     assert_eq!((ping, counter), (Some(1), Some(1)));
     while !outbound.is_empty() {

@@ -69,8 +69,8 @@ fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
             let Some((sent, ping)) = dialer.1.ping() else { break };
             assert_eq!(sent, counter);
             assert_eq!(acceptor.0.open_control(ping.header()).unwrap(), Control::Ping { counter });
-            let pong = acceptor.1.pong(counter).unwrap();
-            assert_eq!(dialer.0.open_control(pong.header()).unwrap(), Control::Pong { echo: counter });
+            let answer = acceptor.1.pong(counter).unwrap();
+            assert_eq!(dialer.0.open_control(answer.header()).unwrap(), Control::Pong { echo: counter });
         }
         let replayed = acceptor.1.pong(9);
         let (peers, cluster) = ((*dialer.0.peer(), *acceptor.0.peer()), dialer.0.cluster());
@@ -100,6 +100,55 @@ fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
             );
         }
     }
+}
+
+/// Every field and the MAC, by hand after `docs/hand-off.md`.
+#[test]
+fn the_format_is_the_documented_one() {
+    let run = Sides::with_flags(Flags::EPHEMERAL).run();
+    let session_peer = *run.dialed.peer();
+    let ((), session): ((), Session) = run.dialed.into_parts();
+    let (receiving, mut sending) = session.split();
+    (0..5).for_each(|_| assert!(sending.ping().is_some()));
+    let mut issuer = TicketIssuer::new(NONCE);
+    issue(&mut issuer, Ends::new(LinkKind::V2).dialer, &local(0), LinkKind::V2);
+    let ticket = issue(&mut issuer, (receiving, sending), &local(0), LinkKind::V2);
+
+    let (fields, mac) = ticket.split_at(144);
+    assert_eq!(fields[..4], [1, 1, 2, 1]);
+    assert_eq!(fields[4..20], cluster_id("orders").0);
+    assert_eq!(fields[20..28], [0, 2, 0, 0, 4, 0, 0, 0]);
+    assert_eq!(fields[28..32], session_peer.release.to_le_bytes());
+    assert_eq!(fields[32..40], local(2).incarnation.to_le_bytes());
+    let key_id = blake3::derive_key("replink replica-auth v2 psk->key-id", SECRET);
+    assert_eq!(fields[40..48], key_id[..8]);
+    assert_eq!(fields[48..56], [1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(fields[56..64], local(0).incarnation.to_le_bytes());
+    assert_eq!(fields[64..80], [0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0]);
+    assert_ne!(fields[80..112], fields[112..144]);
+
+    let key = blake3::derive_key("replink replica-auth v2 psk->hand-off-key", SECRET);
+    let payload = blake3::hash(b"payload");
+    let input = [
+        b"replink replica-auth v2 hand-off",
+        &NONCE[..],
+        &1u64.to_le_bytes(),
+        &6u64.to_le_bytes(),
+        b"socket",
+        &144u64.to_le_bytes(),
+        fields,
+        payload.as_bytes(),
+    ];
+    assert_eq!(mac, blake3::keyed_hash(&key, &input.concat()).as_bytes());
+
+    // Without authentication the key is no secret.
+    let ticket = self::ticket(LinkKind::Disabled);
+    let (fields, mac) = ticket.split_at(144);
+    assert_eq!(fields[..4], [1, 1, 0, 0]);
+    let mut input = input;
+    (input[2], input[6]) = (&[0; 8], fields);
+    let key = blake3::derive_key("replink replica-auth v2 hand-off disabled", b"");
+    assert_eq!(mac, blake3::keyed_hash(&key, &input.concat()).as_bytes());
 }
 
 #[test]

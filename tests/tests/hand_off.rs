@@ -492,6 +492,8 @@ fn a_node_hands_off_its_listener_and_every_link() {
         for (taken, ((_, receiver), address)) in taken.zip(peers.iter_mut().zip(addresses)) {
             let Taken::Link { link, inbound, mut outbound } = taken else { panic!("{taken:?}") };
             assert_eq!(link.peer_address(), address);
+            let flags = rustix::io::fcntl_getfd(&link).unwrap();
+            assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "no child gets it");
             assert_eq!(inbound.peer().replica, world.peer.local().replica);
             let (header, body) = frame_of(100, 1);
             outbound.push(&header, body.clone()).unwrap();

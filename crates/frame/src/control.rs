@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 
 use crate::header::{HEADER_SIZE, HEADER_SIZE_U32, RESERVED_COMMAND_OFFSET, RESERVED_FRAME_OFFSET};
 use crate::replicated::{check_cluster, check_size};
-use crate::{ClusterId, Command, CommandClass, FrameError, GenericHeader, ReplicaId};
+use crate::{ClusterId, Command, CommandClass, FrameError, GenericHeader, ReplicaId, SEAL_SIZE};
 
 /// The reserved bytes of a control frame (section 4).
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,7 +124,7 @@ impl ControlFrame {
     pub fn authenticated_header(&self) -> GenericHeader {
         let mut copy = *self;
         copy.fields_mut().mac.zero();
-        copy.0.reserved_frame[..18].zero();
+        copy.0.reserved_frame[..SEAL_SIZE].zero();
         copy.0
     }
 

@@ -25,6 +25,7 @@ mod flags;
 mod handshake;
 mod header;
 mod replicated;
+mod seal;
 mod status;
 mod version;
 
@@ -36,5 +37,6 @@ pub use flags::Flags;
 pub use handshake::{Challenge, Finish, HandshakeFields, Hello, KeyId};
 pub use header::{GenericHeader, HEADER_SIZE, RESERVED_COMMAND_OFFSET, RESERVED_FRAME_OFFSET};
 pub use replicated::ReplicatedHeader;
+pub use seal::{SEAL_SIZE, SealFields};
 pub use status::Status;
 pub use version::Version;

@@ -46,6 +46,7 @@ mod reject_frame;
 mod rejected;
 mod ring;
 mod roster;
+mod seal;
 mod secret;
 mod session;
 mod ticket;
@@ -65,6 +66,10 @@ pub use policy::FlagPolicy;
 pub use rejected::{Rejected, Rejection};
 pub use ring::KeyRing;
 pub use roster::Roster;
+pub use seal::{
+    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBatch, SealTag,
+    seal_body_hash,
+};
 pub use secret::{MIN_SECRET_LEN, Secret, SecretTooShort};
 pub use session::{ExportedKey, NoSessionKey, Receiving, Sending, Session};
 pub use ticket::{

@@ -1,6 +1,6 @@
 use core::fmt;
 
-use replink_frame::{ClusterId, Version};
+use replink_frame::{ClusterId, Flags, Version};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -8,7 +8,7 @@ use crate::authenticated::{Peer, Role};
 use crate::control::{ControlOpener, ControlSigner};
 use crate::late_reject::LateRejectVerifier;
 use crate::mac::keyed_secret;
-use crate::{Local, PeerReject};
+use crate::{Local, PeerReject, Seal};
 
 /// What both ends hold after the handshake: who the peer is, and on version 2 a session key
 /// (K-4) that all subkeys come from (K-5).
@@ -28,6 +28,7 @@ pub struct Receiving {
     pub(crate) cluster: ClusterId,
     pub(crate) peer: Peer,
     pub(crate) control: Option<ControlOpener>,
+    pub(crate) seal: Option<Seal>,
     late_reject: Option<LateRejectVerifier>,
 }
 
@@ -36,6 +37,7 @@ pub struct Sending {
     pub(crate) cluster: ClusterId,
     pub(crate) peer: Peer,
     pub(crate) control: Option<ControlSigner>,
+    pub(crate) seal: Option<Seal>,
 }
 
 /// A 32-byte key for the embedder's own use (K-5, `export`). Wiped when dropped, silent in
@@ -74,6 +76,8 @@ impl Session {
             Role::Acceptor => (ACCEPTOR_TO_DIALER, DIALER_TO_ACCEPTOR),
         };
         let subkey = |label| key.as_ref().map(|key| keyed_secret(key, &[b"control ", label]));
+        let sealed = key.as_ref().filter(|_| peer.flags.contains(Flags::SEALED));
+        let seal = |label| sealed.map(|key| Seal::new(keyed_secret(key, &[b"seal ", label])));
         let cluster = local.cluster;
         Self {
             cluster,
@@ -82,12 +86,14 @@ impl Session {
                 cluster,
                 peer,
                 control: subkey(receive_label).map(|key| ControlOpener::new(key, peer.replica)),
+                seal: seal(receive_label),
                 late_reject,
             },
             sending: Sending {
                 cluster,
                 peer,
                 control: subkey(send_label).map(|key| ControlSigner::new(key, local)),
+                seal: seal(send_label),
             },
             key,
         }
@@ -126,8 +132,18 @@ const ACCEPTOR_TO_DIALER: &[u8] = b"acceptor->dialer";
 impl Receiving {
     /// Of a session whose ticket verified. What came first on the link is not known here, so there is
     /// no late reject.
-    pub(crate) fn resume(cluster: ClusterId, peer: Peer, control: Option<ControlOpener>) -> Self {
-        Self { cluster, peer, control, late_reject: None }
+    pub(crate) fn resume(
+        cluster: ClusterId,
+        peer: Peer,
+        control: Option<ControlOpener>,
+        seal: Option<Seal>,
+    ) -> Self {
+        Self { cluster, peer, control, seal, late_reject: None }
+    }
+
+    /// The seal that proves what comes on this link; `None` on links without (section 5).
+    pub fn seal_mut(&mut self) -> Option<&mut Seal> {
+        self.seal.as_mut()
     }
 
     /// The other end.
@@ -149,6 +165,22 @@ impl Receiving {
 }
 
 impl Sending {
+    /// The seal of what goes out on this link; `None` on links without (section 5). Whoever takes it
+    /// seals everything from there on.
+    pub fn take_seal(&mut self) -> Option<Seal> {
+        self.seal.take()
+    }
+
+    /// Puts back what [`Sending::take_seal`] took, before this half goes elsewhere.
+    ///
+    /// # Panics
+    ///
+    /// If there is one already.
+    pub fn put_seal(&mut self, seal: Seal) {
+        assert!(self.seal.is_none(), "a direction has one seal");
+        self.seal = Some(seal);
+    }
+
     /// The other end.
     pub fn peer(&self) -> &Peer {
         &self.peer

@@ -6,11 +6,11 @@ use replink_frame::{ClusterId, Flags, KeyId, ReplicaId, Version};
 use zeroize::Zeroizing;
 
 use super::TicketError;
-use super::session::{Carried, CarriedControl};
+use super::session::{Carried, CarriedControl, CarriedSeals};
 use crate::authenticated::{Authentication, Peer, Role};
 
 const FORMAT: u8 = 1;
-const STATE_LEN: usize = 144;
+const STATE_LEN: usize = 224;
 const MAC_LEN: usize = 32;
 
 /// Bytes of every ticket.
@@ -50,6 +50,15 @@ pub(super) fn write(carried: &Carried) -> Zeroizing<Vec<u8>> {
             put(&control.sending_counter.to_le_bytes()); // 72
             put(&control.receiving_key[..]); // 80
             put(&control.sending_key[..]); // 112
+        }
+        None => put(&[0; 80]),
+    }
+    match control.as_ref().and_then(|control| control.seals.as_ref()) {
+        Some(seals) => {
+            put(&seals.receiving_batches.to_le_bytes()); // 144
+            put(&seals.sending_batches.to_le_bytes()); // 152
+            put(&seals.receiving_key[..]); // 160
+            put(&seals.sending_key[..]); // 192
         }
         None => put(&[0; 80]),
     }
@@ -104,8 +113,9 @@ fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
         1 => Authentication::PreSharedKey(key_id),
         _ => return Err(wrong(3)),
     };
-    if flags.0 & (Flags::SEALED | Flags::ENCRYPTED).0 != 0 {
-        return Err(wrong(24)); // their state is not here
+    let sealed = flags.contains(Flags::SEALED);
+    if flags.contains(Flags::ENCRYPTED) || (sealed && version == Version::V1) {
+        return Err(wrong(24)); // there is no state of that
     }
     let control = if version == Version::V2 {
         let receiving_counter = fields.counter()?;
@@ -113,9 +123,26 @@ fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
         let receiving_key = Zeroizing::new(*fields.take()?);
         let sending_key = Zeroizing::new(*fields.take()?);
         let release = local_release;
-        Some(CarriedControl { receiving_key, receiving_counter, sending_key, sending_counter, release })
+        let seals = if sealed {
+            let receiving_batches = fields.counter()?;
+            let sending_batches = fields.counter()?;
+            let receiving_key = Zeroizing::new(*fields.take()?);
+            let sending_key = Zeroizing::new(*fields.take()?);
+            Some(CarriedSeals { receiving_key, receiving_batches, sending_key, sending_batches })
+        } else {
+            fields.zeros::<80>()?;
+            None
+        };
+        Some(CarriedControl {
+            receiving_key,
+            receiving_counter,
+            sending_key,
+            sending_counter,
+            release,
+            seals,
+        })
     } else if local_release == 0 {
-        fields.zeros::<80>()?; // H-13
+        fields.zeros::<160>()?; // H-13
         None
     } else {
         return Err(wrong(48));

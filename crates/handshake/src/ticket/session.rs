@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 use super::{IssueError, TicketError, role_of};
 use crate::authenticated::Peer;
 use crate::control::{ControlOpener, ControlSigner};
-use crate::{Local, Receiving, Roster, Sending};
+use crate::{Local, Receiving, Roster, Seal, Sending};
 
 /// What a ticket carries of a session.
 pub(super) struct Carried {
@@ -24,6 +24,15 @@ pub(super) struct CarriedControl {
     pub(super) sending_counter: u64,
     /// This replica's release, as the handshake told the peer.
     pub(super) release: u32,
+    pub(super) seals: Option<CarriedSeals>,
+}
+
+/// On sealed links (section 5).
+pub(super) struct CarriedSeals {
+    pub(super) receiving_key: Zeroizing<[u8; 32]>,
+    pub(super) receiving_batches: u64,
+    pub(super) sending_key: Zeroizing<[u8; 32]>,
+    pub(super) sending_batches: u64,
 }
 
 impl Carried {
@@ -37,8 +46,21 @@ impl Carried {
         if !together {
             return Err(IssueError::Halves);
         }
-        if peer.flags.0 & (Flags::SEALED | Flags::ENCRYPTED).0 != 0 {
+        if peer.flags.contains(Flags::ENCRYPTED) {
             return Err(IssueError::Features);
+        }
+        let seals = match (receiving.seal, sending.seal) {
+            (None, None) => None,
+            (Some(opening), Some(sealing)) => Some(CarriedSeals {
+                receiving_key: Zeroizing::new(*opening.key()),
+                receiving_batches: opening.batches(),
+                sending_key: Zeroizing::new(*sealing.key()),
+                sending_batches: sealing.batches(),
+            }),
+            _ => return Err(IssueError::Halves),
+        };
+        if seals.is_some() != peer.flags.contains(Flags::SEALED) {
+            return Err(IssueError::Halves);
         }
         let control = match (receiving.control, sending.control) {
             (None, None) => None,
@@ -48,6 +70,7 @@ impl Carried {
                 sending_key: Zeroizing::new(*signer.key()),
                 sending_counter: signer.last_counter(),
                 release: signer.release(),
+                seals,
             }),
             _ => return Err(IssueError::Halves),
         };
@@ -71,18 +94,25 @@ impl Carried {
             return Err(TicketError::Roster(peer.replica));
         }
         debug_assert_eq!(self.control.is_some(), peer.version == Version::V2);
-        let (opener, signer) = match self.control {
-            None => (None, None),
-            Some(control) => (
-                Some(ControlOpener::resume(control.receiving_key, peer.replica, control.receiving_counter)),
-                Some(ControlSigner::resume(
-                    control.sending_key,
-                    local.replica,
-                    control.release,
-                    control.sending_counter,
-                )),
-            ),
+        let Some(control) = self.control else {
+            let receiving = Receiving::resume(cluster, peer, None, None);
+            return Ok((receiving, Sending { cluster, peer, control: None, seal: None }));
         };
-        Ok((Receiving::resume(cluster, peer, opener), Sending { cluster, peer, control: signer }))
+        let opener = ControlOpener::resume(control.receiving_key, peer.replica, control.receiving_counter);
+        let signer = ControlSigner::resume(
+            control.sending_key,
+            local.replica,
+            control.release,
+            control.sending_counter,
+        );
+        let (opening, sealing) = match control.seals {
+            Some(seals) => (
+                Some(Seal::resume(seals.receiving_key, seals.receiving_batches)),
+                Some(Seal::resume(seals.sending_key, seals.sending_batches)),
+            ),
+            None => (None, None),
+        };
+        let receiving = Receiving::resume(cluster, peer, Some(opener), opening);
+        Ok((receiving, Sending { cluster, peer, control: Some(signer), seal: sealing }))
     }
 }

@@ -1,0 +1,117 @@
+//! Seals of frames (section 5): one tag proves a batch of what went out together.
+
+use core::fmt;
+
+use blake3::{Hash, Hasher};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Most frames in one batch (S-1).
+pub const SEAL_BATCH_FRAMES_MAX: u32 = 1024;
+
+/// Most bytes of frames in one batch, unless it is a single frame (S-1).
+pub const SEAL_BATCH_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bodies below this many bytes go into the tag as they are, larger ones as their hash.
+pub const SEAL_BODY_HASHED_MIN: usize = 1024;
+
+/// One direction's seal: its key, and how many batches went before. It has exactly one owner, and goes
+/// with the link. Wiped when dropped, silent in `Debug`.
+pub struct Seal {
+    key: Zeroizing<[u8; 32]>,
+    batches: u64,
+}
+
+impl Seal {
+    pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
+        Self { key, batches: 0 }
+    }
+
+    pub(crate) fn resume(key: Zeroizing<[u8; 32]>, batches: u64) -> Self {
+        Self { key, batches }
+    }
+
+    pub(crate) fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    /// Batches that were begun so far, whose tags are made or checked.
+    pub fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    /// Begins the next batch. Both ends must count the same batches, so whoever begins one finishes it.
+    pub fn begin(&mut self) -> SealBatch {
+        let mut hasher = Hasher::new_keyed(&self.key);
+        hasher.update(&self.batches.to_le_bytes());
+        self.batches += 1; // at one a nanosecond this lasts for 584 years
+        SealBatch(hasher)
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seal").field("batches", &self.batches).finish_non_exhaustive()
+    }
+}
+
+/// A batch whose tag is being computed.
+pub struct SealBatch(Hasher);
+
+impl SealBatch {
+    /// The next bytes of its items, as many at once as there are: long inputs are hashed several times
+    /// faster than short ones.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The tag over all that was added.
+    pub fn finish(self) -> SealTag {
+        SealTag(self.0.finalize())
+    }
+}
+
+impl Drop for SealBatch {
+    fn drop(&mut self) {
+        self.0.zeroize(); // it holds the key
+    }
+}
+
+impl fmt::Debug for SealBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealBatch(redacted)")
+    }
+}
+
+/// The tag of a batch.
+pub struct SealTag(Hash);
+
+impl SealTag {
+    /// The 16 bytes that go over the wire.
+    pub fn bytes(&self) -> [u8; 16] {
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&self.0.as_bytes()[..16]);
+        tag
+    }
+
+    /// Whether `received` is this tag. Takes the same time wherever the difference is (H-3).
+    pub fn matches(&self, received: &[u8; 16]) -> bool {
+        let widen = |tag: &[u8; 16]| {
+            let mut wide = [0; 32];
+            wide[..16].copy_from_slice(tag);
+            Hash::from_bytes(wide)
+        };
+        // `blake3::Hash` compares in constant time.
+        widen(&self.bytes()) == widen(received)
+    }
+}
+
+impl fmt::Debug for SealTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealTag(redacted)")
+    }
+}
+
+/// `hash(body)`: what a large body goes into a tag as. The same for every link that it goes to (S-4).
+pub fn seal_body_hash(body: &[u8]) -> [u8; 32] {
+    blake3::hash(body).into()
+}

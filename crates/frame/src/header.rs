@@ -83,6 +83,11 @@ impl GenericHeader {
         zerocopy::transmute_ref!(bytes)
     }
 
+    /// Reads any 256 bytes as a header in place, to be changed.
+    pub fn view_mut(bytes: &mut [u8; HEADER_SIZE]) -> &mut Self {
+        zerocopy::transmute_mut!(bytes)
+    }
+
     /// The header's bytes, without a copy.
     pub fn bytes(&self) -> &[u8; HEADER_SIZE] {
         zerocopy::transmute_ref!(self)

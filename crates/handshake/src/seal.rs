@@ -48,6 +48,14 @@ impl Seal {
     }
 }
 
+impl Seal {
+    /// Takes the last [`Seal::begin`] back: its batch was not finished, and is begun anew by whoever goes
+    /// on, over the same bytes.
+    pub fn abandon(&mut self) {
+        self.batches = self.batches.saturating_sub(1);
+    }
+}
+
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seal").field("batches", &self.batches).finish_non_exhaustive()

@@ -141,9 +141,20 @@ impl Receiving {
         Self { cluster, peer, control, seal, late_reject: None }
     }
 
-    /// The seal that proves what comes on this link; `None` on links without (section 5).
-    pub fn seal_mut(&mut self) -> Option<&mut Seal> {
-        self.seal.as_mut()
+    /// The seal that proves what comes on this link; `None` on links without (section 5). Whoever takes
+    /// it checks everything from there on.
+    pub fn take_seal(&mut self) -> Option<Seal> {
+        self.seal.take()
+    }
+
+    /// Puts back what [`Receiving::take_seal`] took, before this half goes elsewhere.
+    ///
+    /// # Panics
+    ///
+    /// If there is one already.
+    pub fn put_seal(&mut self, seal: Seal) {
+        assert!(self.seal.is_none(), "a direction has one seal");
+        self.seal = Some(seal);
     }
 
     /// The other end.

@@ -37,11 +37,11 @@ mod sys;
 pub use backoff::Backoff;
 pub use endpoint::{Endpoint, EndpointError};
 pub use entropy::{EntropyError, fresh, incarnation};
-pub use inbound::{Admitted, Inbound, InboundError, OwnedFrame, READ_AHEAD_SIZE, Received};
+pub use inbound::{Admitted, Inbound, InboundError, OwnedFrame, READ_AHEAD_SIZE, Received, SealError};
 pub use link::Link;
 pub use outbound::{
-    Attention, Flushed, GatherWrite, Outbound, OutboundLimits, OutboundStats, SendCause, SendError, Sent,
-    SharedOutbound, TakeOutboundError,
+    Attention, Body, Flushed, GatherWrite, Outbound, OutboundLimits, OutboundStats, SendCause, SendError,
+    Sent, SharedOutbound, TakeOutboundError,
 };
 
 pub use replink_frame as frame;

@@ -1,11 +1,10 @@
 use std::io;
 
-use bytes::Bytes;
 use replink_frame::{GenericHeader, GoodbyeReason};
 use replink_handshake::Peer;
 use thiserror::Error;
 
-use crate::{Link, Outbound, SendCause, SendError};
+use crate::{Body, Link, Outbound, SendCause, SendError};
 
 /// The sending half of a link: a call returns when the socket has taken the bytes.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl Sender {
     ///
     /// [`SendFailure::Refused`] gives a frame back that no link could carry, and the link goes on;
     /// [`SendFailure::Io`] ends it.
-    pub fn send(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendFailure> {
+    pub fn send(&mut self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendFailure> {
         self.queue_or_flush(header, body)?;
         Ok(self.flush()?)
     }
@@ -64,7 +63,11 @@ impl Sender {
     /// # Errors
     ///
     /// As [`Sender::send`].
-    pub fn queue_or_flush(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendFailure> {
+    pub fn queue_or_flush(
+        &mut self,
+        header: &GenericHeader,
+        body: impl Into<Body>,
+    ) -> Result<(), SendFailure> {
         match self.outbound.push(header, body) {
             Err(refused) if matches!(refused.cause(), SendCause::Backpressure { .. }) => {
                 self.flush()?;
@@ -81,7 +84,7 @@ impl Sender {
     ///
     /// [`SendError`] gives the frame back; with [`SendCause::Backpressure`] until
     /// [`Sender::flush`] made room.
-    pub fn queue(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendError> {
+    pub fn queue(&mut self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
         self.outbound.push(header, body)
     }
 

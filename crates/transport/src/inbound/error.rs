@@ -2,6 +2,8 @@ use replink_frame::{Command, FrameError};
 use replink_handshake::{ControlError, PeerReject};
 use thiserror::Error;
 
+use super::SealError;
+
 /// Why an established link must end: what the peer sent breaks the protocol, or it refused us.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -12,6 +14,9 @@ pub enum InboundError {
     /// Section 4. The peer is at fault, or whoever writes into its connection.
     #[error("peer broke the protocol: {0}")]
     Control(#[from] ControlError),
+    /// S-3. The peer is at fault, or whoever writes into its connection.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// H-9: a handshake frame after the handshake.
     #[error("peer broke the protocol: {command} after the handshake")]
     HandshakeFrame {

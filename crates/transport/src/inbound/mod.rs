@@ -4,7 +4,9 @@ mod admitted;
 #[cfg(target_os = "linux")]
 mod carried;
 mod error;
+mod held;
 mod read_ahead;
+mod sealed;
 
 use std::io;
 
@@ -16,9 +18,11 @@ pub use admitted::{Admitted, OwnedFrame};
 #[cfg(target_os = "linux")]
 pub(crate) use carried::CarriedInbound;
 pub use error::InboundError;
+pub use held::SealError;
 
 use crate::Link;
 use crate::sys;
+use held::HeldFrames;
 use read_ahead::ReadAhead;
 
 /// Bytes of read-ahead that a link holds: what one receive takes of small frames.
@@ -32,7 +36,7 @@ const DIRECT_BODY_MIN: usize = 16 * 1024;
 ///
 /// Pure but for [`Inbound::read_from`]. Making one takes the [`Receiving`] half of a session, so
 /// there is none for a link that has not finished the handshake. What it holds is bounded by the
-/// read-ahead and one frame of at most the frame limit.
+/// read-ahead and one frame of at most the frame limit; on a sealed link, by 1 MiB more (S-1).
 pub struct Inbound {
     receiving: Receiving,
     frame_limit: u32,
@@ -40,6 +44,8 @@ pub struct Inbound {
     direct: Option<DirectBody>,
     /// The header that goes with the direct body under way, or lent last.
     direct_header: GenericHeader,
+    /// Frames that wait for their tag, on a sealed link.
+    held: Option<Box<HeldFrames>>,
     /// Whether a frame has come: from then on there is no late reject (H-9).
     begun: bool,
     ready: Option<Ready>,
@@ -65,12 +71,14 @@ pub enum Received<'a> {
 impl Inbound {
     /// A codec for the link that `receiving` is proof of. `frame_limit` is the largest frame to
     /// take, header included, in bytes (F-1).
-    pub fn new(receiving: Receiving, frame_limit: u32) -> Self {
+    pub fn new(mut receiving: Receiving, frame_limit: u32) -> Self {
+        let held = receiving.take_seal().map(HeldFrames::new).map(Box::new);
         Self {
             receiving,
             frame_limit,
             ahead: ReadAhead::new(),
             direct: None,
+            held,
             direct_header: GenericHeader::view(&[0; HEADER_SIZE]).to_owned(),
             begun: false,
             ready: None,
@@ -137,7 +145,8 @@ impl Inbound {
 
     /// Whether no part of a frame is held: the stream may end here without having lost one.
     pub fn is_at_frame_boundary(&self) -> bool {
-        self.direct.is_none() && self.ready.is_none() && self.ahead.is_empty()
+        let holds = self.held.as_ref().is_some_and(|held| !held.is_empty());
+        self.direct.is_none() && self.ready.is_none() && self.ahead.is_empty() && !holds
     }
 
     /// Whether [`Inbound::next`] has something to give.
@@ -184,6 +193,11 @@ impl Inbound {
     }
 
     fn step(&mut self) -> Result<Option<Ready>, InboundError> {
+        if let Some(mut held) = self.held.take() {
+            let ready = self.step_sealed(&mut held);
+            self.held = Some(held);
+            return ready;
+        }
         if let Some(direct) = self.direct.take_if(|direct| direct.missing == 0) {
             return Ok(Some(Ready::Direct(direct.body)));
         }
@@ -198,12 +212,7 @@ impl Inbound {
         let first = !core::mem::replace(&mut self.begun, true);
         match header.command.class() {
             CommandClass::Handshake => {
-                // H-9
-                let reject = if first { self.receiving.late_reject(header.bytes()) } else { None };
-                return Err(match reject {
-                    Some(reject) => InboundError::LateReject(reject),
-                    None => InboundError::HandshakeFrame { command: header.command },
-                });
+                return Err(self.handshake_frame(header, first));
             }
             CommandClass::Control => {
                 let control = self.receiving.open_control(header)?;
@@ -228,6 +237,16 @@ impl Inbound {
             self.ahead.consume(arrived);
         }
         Ok(None)
+    }
+}
+
+impl Inbound {
+    /// H-9: what a handshake frame on the link is.
+    fn handshake_frame(&self, header: &GenericHeader, first: bool) -> InboundError {
+        match self.receiving.late_reject(header.bytes()).filter(|_| first) {
+            Some(reject) => InboundError::LateReject(reject),
+            None => InboundError::HandshakeFrame { command: header.command },
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use bytes::{Buf, Bytes, BytesMut};
-use replink_frame::HEADER_SIZE;
+use replink_frame::{GenericHeader, HEADER_SIZE};
+use replink_handshake::SEAL_BATCH_BYTES_MAX;
 
 use super::{DIRECT_BODY_MIN, READ_AHEAD_SIZE};
 use crate::sys::Target;
@@ -9,6 +10,9 @@ use crate::sys::Target;
 const ROOM_MIN: usize = READ_AHEAD_SIZE / 4;
 const _: () = assert!(HEADER_SIZE + DIRECT_BODY_MIN <= ROOM_MIN);
 
+/// Size of the read-ahead of a sealed link on which large batches come.
+pub(crate) const HELD_SIZE: usize = READ_AHEAD_SIZE + SEAL_BATCH_BYTES_MAX as usize;
+
 /// Bytes received and not yet handed up: `buffer[start..]`.
 ///
 /// Frames are lent in place, or taken out as `Bytes` without a copy. The memory is used again
@@ -16,11 +20,13 @@ const _: () = assert!(HEADER_SIZE + DIRECT_BODY_MIN <= ROOM_MIN);
 pub(crate) struct ReadAhead {
     buffer: BytesMut,
     start: usize,
+    /// How large the buffer is meant to be.
+    size: usize,
 }
 
 impl ReadAhead {
     pub(crate) fn new() -> Self {
-        Self { buffer: BytesMut::with_capacity(READ_AHEAD_SIZE), start: 0 }
+        Self { buffer: BytesMut::with_capacity(READ_AHEAD_SIZE), start: 0, size: READ_AHEAD_SIZE }
     }
 
     pub(crate) fn unread(&self) -> &[u8] {
@@ -67,20 +73,34 @@ impl ReadAhead {
         Lent { from: self, size }
     }
 
+    /// The header that comes first, to be changed.
+    pub(crate) fn first_header_mut(&mut self) -> &mut GenericHeader {
+        let header = self.buffer[self.start..].first_chunk_mut().expect("a whole frame comes first");
+        GenericHeader::view_mut(header)
+    }
+
+    /// Nothing of what is unread can be handed up before more has come: makes sure that there is room.
+    /// A batch and what is behind it has room in [`HELD_SIZE`] bytes (S-1).
+    pub(crate) fn grow_for_held(&mut self) {
+        if self.unread().len() > self.size - ROOM_MIN {
+            self.size = self.size.max(HELD_SIZE);
+        }
+    }
+
     fn room(&self) -> usize {
         self.buffer.capacity() - self.buffer.len()
     }
 
     fn make_room(&mut self) {
         let unread = self.unread().len();
-        if self.room() >= ROOM_MIN || unread > READ_AHEAD_SIZE - ROOM_MIN {
+        if self.room() >= ROOM_MIN || unread > self.size - ROOM_MIN {
             return; // there is room, or the caller has yet to take what is here
         }
         self.skip_consumed();
         // The unread bytes move to the front of the same memory; if someone holds frames of it,
         // to the front of new memory.
-        if !self.buffer.try_reclaim(READ_AHEAD_SIZE - unread) {
-            let mut fresh = BytesMut::with_capacity(READ_AHEAD_SIZE);
+        if !self.buffer.try_reclaim(self.size - unread) {
+            let mut fresh = BytesMut::with_capacity(self.size);
             fresh.extend_from_slice(&self.buffer);
             self.buffer = fresh;
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bytes::Bytes;
 use replink_frame::{ClusterId, GenericHeader, KeyId, ReplicaId};
 use replink_handshake::Authentication;
 
@@ -18,7 +17,7 @@ use crate::config::Config;
 use crate::driver::Stream;
 use crate::mesh::LinkId;
 use crate::security::SecurityStatus;
-use crate::{Link, SendError, Sent};
+use crate::{Body, Link, SendError, Sent};
 
 /// A running node, for any thread: sends on every link, shows what the node does, and changes its
 /// configuration. Clones are the same node. Things that are asked of the node are done when its
@@ -54,8 +53,13 @@ impl<S: Stream> Handle<S> {
     /// # Errors
     ///
     /// [`SendError`], as [`Shard::send`](super::Shard::send).
-    pub fn send(&self, peer: ReplicaId, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
-        self.shared.send(peer, self.lane, header, body)
+    pub fn send(
+        &self,
+        peer: ReplicaId,
+        header: &GenericHeader,
+        body: impl Into<Body>,
+    ) -> Result<Sent, SendError> {
+        self.shared.send(peer, self.lane, header, body.into())
     }
 
     /// Sends a frame to `peer` on `lane`.
@@ -68,9 +72,9 @@ impl<S: Stream> Handle<S> {
         peer: ReplicaId,
         lane: u16,
         header: &GenericHeader,
-        body: Bytes,
+        body: impl Into<Body>,
     ) -> Result<Sent, SendError> {
-        self.shared.send(peer, lane, header, body)
+        self.shared.send(peer, lane, header, body.into())
     }
 
     /// The link to `peer` on `lane`, if it is up.

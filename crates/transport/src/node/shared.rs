@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use replink_frame::{Command, GenericHeader, ReplicaId, Status};
 
 use super::addresses::Addresses;
@@ -19,7 +18,7 @@ use super::settings::Settings;
 use super::stats::EndedStats;
 use crate::driver::Stream;
 use crate::mesh::CommandPolicy;
-use crate::{SendCause, SendError, Sent};
+use crate::{Body, SendCause, SendError, Sent};
 
 pub(super) struct Shared<S> {
     /// The zero of the node's time.
@@ -131,7 +130,7 @@ impl<S: Stream> Shared<S> {
         peer: ReplicaId,
         lane: u16,
         header: &GenericHeader,
-        body: Bytes,
+        body: Body,
     ) -> Result<Sent, SendError> {
         if self.commands.is_restricted() && !self.settings().permits(self.replica, header.command) {
             return Err(SendError::new(*header, body, SendCause::Denied(header.command)));
@@ -147,7 +146,7 @@ impl<S: Stream> Shared<S> {
         self.commands.is_restricted() && !self.settings().permits(peer, command)
     }
 
-    fn send_on(&self, link: &SharedLink<S>, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
+    fn send_on(&self, link: &SharedLink<S>, header: &GenericHeader, body: Body) -> Result<Sent, SendError> {
         let sent = link.outbound.send(header, body);
         if let Err(error) = &sent {
             if matches!(error.cause(), SendCause::Backpressure { .. }) {

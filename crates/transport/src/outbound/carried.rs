@@ -36,7 +36,12 @@ impl OutboundLimits {
 
 impl Outbound {
     /// Everything that is needed to go on elsewhere.
-    pub(crate) fn carry(self) -> (Sending, CarriedOutbound) {
+    pub(crate) fn carry(mut self) -> (Sending, CarriedOutbound) {
+        // The other process goes on with the next batch.
+        self.close_batches();
+        if let Some(seal) = self.seal.take() {
+            self.sending.put_seal(seal);
+        }
         let mut begin = self.written;
         let frame_sizes = self.ends.iter().map(|&end| {
             let size = end - std::mem::replace(&mut begin, end);
@@ -57,7 +62,7 @@ impl Outbound {
         let mut outbound = Self::new(sending, limits);
         frame_sizes.for_each(|size| outbound.count(size));
         assert_eq!(outbound.queued, unwritten.len() as u64, "the sizes of the frames add up");
-        outbound.segments = Segments::of(unwritten);
+        outbound.segments = Segments::of(unwritten, outbound.seal.is_some());
         outbound
     }
 }

@@ -1,9 +1,11 @@
 //! Frames in, bytes out: the sending codec of an established link.
 
+mod body;
 #[cfg(target_os = "linux")]
 mod carried;
 mod error;
 mod gather_write;
+mod sealing;
 mod segments;
 mod shared;
 
@@ -11,10 +13,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 
-use bytes::Bytes;
 use replink_frame::{ControlFrame, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::{Peer, Sending};
+use replink_handshake::{Peer, Seal, Sending};
 
+pub use body::Body;
 #[cfg(target_os = "linux")]
 pub(crate) use carried::CarriedOutbound;
 pub use error::{SendCause, SendError};
@@ -49,6 +51,8 @@ pub struct OutboundLimits {
 /// there is none for a link that has not finished the handshake.
 pub struct Outbound {
     sending: Sending,
+    /// What proves the frames, on a sealed link (section 5).
+    seal: Option<Seal>,
     limits: OutboundLimits,
     segments: Segments,
     /// Bytes ever queued and ever written; their difference waits.
@@ -62,7 +66,10 @@ pub struct Outbound {
 impl Outbound {
     /// A codec for the link that `sending` is proof of.
     pub fn new(sending: Sending, limits: OutboundLimits) -> Self {
-        Self { sending, limits, segments: Segments::new(), queued: 0, written: 0, ends: VecDeque::new() }
+        let mut sending = sending;
+        let seal = sending.take_seal();
+        let segments = Segments::new(seal.is_some());
+        Self { sending, seal, limits, segments, queued: 0, written: 0, ends: VecDeque::new() }
     }
 
     /// The other end.
@@ -77,8 +84,8 @@ impl Outbound {
     ///
     /// [`SendError`] gives the frame back: with [`SendCause::Backpressure`] when the queue is full,
     /// with another cause when no link could carry the frame.
-    pub fn push(&mut self, header: &GenericHeader, body: Bytes) -> Result<(), SendError> {
-        match self.enqueue(header, body) {
+    pub fn push(&mut self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
+        match self.enqueue(header, body.into()) {
             Ok(_) => Ok(()),
             Err((cause, body)) => Err(SendError::new(*header, body, cause)),
         }
@@ -86,7 +93,7 @@ impl Outbound {
 
     /// Queues a frame. Returns what is left of a body that was copied, to be dropped where that
     /// may take its time.
-    fn enqueue(&mut self, header: &GenericHeader, body: Bytes) -> Result<Bytes, (SendCause, Bytes)> {
+    fn enqueue(&mut self, header: &GenericHeader, body: Body) -> Result<Body, (SendCause, Body)> {
         match self.check(header, &body) {
             Ok(()) => {
                 let copied = self.segments.push(header.bytes(), body);
@@ -97,7 +104,7 @@ impl Outbound {
         }
     }
 
-    fn check(&self, header: &GenericHeader, body: &Bytes) -> Result<(), SendCause> {
+    fn check(&self, header: &GenericHeader, body: &[u8]) -> Result<(), SendCause> {
         ReplicatedHeader::check(header, self.sending.cluster(), self.limits.frame_size)?;
         let size = header.size.get() as usize;
         if size != HEADER_SIZE + body.len() {
@@ -143,7 +150,7 @@ impl Outbound {
     }
 
     fn push_control(&mut self, frame: &ControlFrame) {
-        self.segments.push(frame.header().bytes(), Bytes::new());
+        self.segments.push(frame.header().bytes(), Body::default());
         self.count(frame.header().size.get());
     }
 
@@ -167,9 +174,17 @@ impl Outbound {
         self.queued == self.written
     }
 
-    /// Fills `slices` with what to write next, in order, and returns how many there are.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// Fills `slices` with what to write next, in order, and returns how many there are. On a sealed
+    /// link this closes the batch of all that is queued (S-1).
+    pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.close_batches();
         self.segments.slices(slices)
+    }
+
+    fn close_batches(&mut self) {
+        if let Some(seal) = &mut self.seal {
+            self.segments.seal(seal);
+        }
     }
 
     /// Says that the first `len` bytes of [`Outbound::slices`] are written: as few or as many as
@@ -198,7 +213,8 @@ impl Outbound {
     fn clear(&mut self) -> Segments {
         self.written = self.queued;
         self.ends.clear();
-        std::mem::replace(&mut self.segments, Segments::new())
+        let another = self.segments.another();
+        std::mem::replace(&mut self.segments, another)
     }
 
     /// Writes to `link` with one gathered write, and returns the bytes that it took.
@@ -207,6 +223,7 @@ impl Outbound {
     ///
     /// What the socket says; a write that was interrupted is made again.
     pub fn write_to(&mut self, link: &Link) -> io::Result<usize> {
+        self.close_batches();
         loop {
             match write_once(&self.segments, link) {
                 Ok(written) => {

@@ -7,13 +7,12 @@ use std::io;
 use std::mem;
 use std::sync::PoisonError;
 
-use bytes::Bytes;
 use replink_frame::{GenericHeader, GoodbyeReason};
-use replink_handshake::Peer;
+use replink_handshake::{Peer, Seal};
 
 use self::take::Slot;
 use super::segments::Segments;
-use super::{GatherWrite, Outbound, SendCause, SendError, write_once};
+use super::{Body, GatherWrite, Outbound, SendCause, SendError, write_once};
 use crate::sync::{Mutex, MutexGuard};
 
 pub use take::TakeOutboundError;
@@ -151,9 +150,10 @@ impl<W: GatherWrite> SharedOutbound<W> {
     /// than wake the owner up. It may be called when there is nothing left to do.
     pub fn new(outbound: Outbound, writer: W, attention: impl Fn(Attention) + Send + Sync + 'static) -> Self {
         let peer = *outbound.peer();
+        let front = outbound.segments.another();
         let queue = Queue {
             outbound: Slot::new(outbound),
-            front: Segments::new(),
+            front,
             role: Role::Idle,
             end: None,
             written_frames: 0,
@@ -189,7 +189,8 @@ impl<W: GatherWrite> SharedOutbound<W> {
     ///
     /// If the writer claims to have taken more than it was given, or panics; the link has failed
     /// then.
-    pub fn send(&self, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
+    pub fn send(&self, header: &GenericHeader, body: impl Into<Body>) -> Result<Sent, SendError> {
+        let body = body.into();
         let mut queue = self.lock();
         if let Some(end) = queue.end {
             drop(queue);
@@ -330,7 +331,9 @@ impl<W: GatherWrite> SharedOutbound<W> {
 
     /// One turn as the writer, which nobody else may be.
     fn write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> Turn {
-        let mut batch = mem::replace(&mut queue.front, Segments::new());
+        let another = queue.front.another();
+        let mut batch = mem::replace(&mut queue.front, another);
+        let mut seal = queue.outbound.seal.take();
         let mut writes = 0;
         let stop = loop {
             if batch.is_empty() {
@@ -348,7 +351,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
             }
             queue.role = Role::Writing { flush_again: false };
             drop(queue);
-            let result = self.write_batch(&mut batch);
+            let result = self.write_batch(&mut batch, seal.as_mut());
             writes += 1;
             queue = self.lock();
             queue.writes += 1;
@@ -385,6 +388,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
             return Turn { stop, written };
         }
         queue.front = batch;
+        queue.outbound.seal = seal;
         let left = stop == Stop::Empty && queue.end == Some(End::Leaving);
         if left {
             queue.end = Some(End::Left);
@@ -396,8 +400,11 @@ impl<W: GatherWrite> SharedOutbound<W> {
         Turn { stop, written }
     }
 
-    fn write_batch(&self, batch: &mut Segments) -> io::Result<usize> {
+    fn write_batch(&self, batch: &mut Segments, seal: Option<&mut Seal>) -> io::Result<usize> {
         let fail = FailOnPanic(self);
+        if let Some(seal) = seal {
+            batch.seal(seal); // S-1: all that was taken goes out at once
+        }
         let result = match write_once(batch, &self.writer) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Ok(len) => {
@@ -435,7 +442,8 @@ impl Queue {
     /// What waits is returned, to be dropped without the lock.
     fn end_with(&mut self, end: End) -> [Segments; 2] {
         self.end = Some(end);
-        [self.outbound.clear(), mem::replace(&mut self.front, Segments::new())]
+        let another = self.front.another();
+        [self.outbound.clear(), mem::replace(&mut self.front, another)]
     }
 }
 

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use replink_frame::{GenericHeader, ReplicaId};
 
 use crate::driver::poll::PollDriver;
@@ -26,7 +25,7 @@ use crate::node::event::Event;
 use crate::node::inbox::{Message, Report};
 use crate::node::link::OwnedLink;
 use crate::node::shared::Shared;
-use crate::{SendError, Sent};
+use crate::{Body, SendError, Sent};
 
 /// Reads in one [`Shard::poll`], after which timers and messages have their turn.
 const READS_PER_POLL: u32 = 64;
@@ -154,8 +153,13 @@ impl<D: Driver> Shard<D> {
     /// [`SendError`] gives the frame back: [`SendCause::Backpressure`](crate::SendCause::Backpressure) when the link's queue is
     /// full, and [`Event::Drained`] then says when it is empty; [`SendCause::NotConnected`](crate::SendCause::NotConnected) when no
     /// such link is up.
-    pub fn send(&self, peer: ReplicaId, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
-        self.shared.send(peer, self.lane(), header, body)
+    pub fn send(
+        &self,
+        peer: ReplicaId,
+        header: &GenericHeader,
+        body: impl Into<Body>,
+    ) -> Result<Sent, SendError> {
+        self.shared.send(peer, self.lane(), header, body.into())
     }
 
     /// The lane that [`Shard::send`] takes.

@@ -6,7 +6,6 @@ use std::ops::{Deref, DerefMut};
 use thiserror::Error;
 
 use super::{End, Role, SharedOutbound};
-use crate::outbound::segments::Segments;
 use crate::outbound::{Outbound, SendCause};
 
 /// Why a queue was not taken.
@@ -46,7 +45,8 @@ impl<W> SharedOutbound<W> {
         };
         queue.end = Some(End::HandedOff);
         queue.role = Role::Idle;
-        let front = mem::replace(&mut queue.front, Segments::new());
+        let another = queue.front.another();
+        let front = mem::replace(&mut queue.front, another);
         drop(queue);
         outbound.segments.prepend(front);
         Ok(outbound)

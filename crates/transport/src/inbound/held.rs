@@ -1,0 +1,269 @@
+//! Frames that wait for the tag of their batch (section 5).
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+use replink_frame::{GenericHeader, HEADER_SIZE, SealFields};
+use replink_handshake::{
+    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBatch, seal_body_hash,
+};
+use thiserror::Error;
+
+/// Bytes that are hashed at once while more of a batch comes: long enough to be fast, short enough to
+/// be still in the cache.
+const RUN_MAX: usize = 64 * 1024;
+
+/// Why a batch does not prove its frames. The link ends, and nothing of the batch is delivered (S-3).
+#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The tag does not verify.
+    #[error("broken seal: frames were changed, repeated, left out or put in by someone on the way")]
+    Tag,
+    /// The seal's bytes are not those of a seal.
+    #[error("broken seal: its bytes in the header are not those of a seal")]
+    Fields,
+    /// More than a batch may hold (S-1).
+    #[error("broken seal: a batch beyond its limits of 1024 frames and 1 MiB")]
+    Batch,
+}
+
+/// The frames of a sealed link, from the first one that was not delivered on.
+///
+/// Those that came whole lie in the read-ahead, one behind the other. Of a large body that did not, what
+/// had come lies there too, without being used again.
+pub(super) struct HeldFrames {
+    seal: Seal,
+    frames: VecDeque<Held>,
+    /// How many of them, from the first one on, are proved.
+    proved: usize,
+    /// Bytes of the read-ahead that belong to them.
+    scanned: usize,
+    /// How many of those have gone into the batch, or into an earlier one.
+    hashed: usize,
+    batch: Option<SealBatch>,
+    batch_frames: u32,
+    batch_bytes: u64,
+    /// Bytes of the read-ahead that belong to the body under way.
+    direct_skipped: usize,
+}
+
+pub(super) enum Held {
+    /// In the read-ahead.
+    Ahead { size: usize },
+    /// With a body of its own.
+    Direct(Box<HeldDirect>),
+}
+
+pub(super) struct HeldDirect {
+    /// Bytes of it that lie in the read-ahead as well.
+    pub(super) skipped: usize,
+    pub(super) header: GenericHeader,
+    pub(super) body: BytesMut,
+}
+
+impl HeldFrames {
+    pub(super) fn new(seal: Seal) -> Self {
+        Self {
+            seal,
+            frames: VecDeque::new(),
+            proved: 0,
+            scanned: 0,
+            hashed: 0,
+            batch: None,
+            batch_frames: 0,
+            batch_bytes: 0,
+            direct_skipped: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Where in the read-ahead the next frame begins.
+    pub(super) fn scanned(&self) -> usize {
+        self.scanned
+    }
+
+    /// The next frame to deliver, if it is proved.
+    pub(super) fn pop_proved(&mut self) -> Option<Held> {
+        self.proved = self.proved.checked_sub(1)?;
+        let held = self.frames.pop_front()?;
+        let bytes = match &held {
+            Held::Ahead { size } => *size,
+            Held::Direct(direct) => direct.skipped,
+        };
+        self.scanned -= bytes;
+        self.hashed -= bytes;
+        Some(held)
+    }
+
+    /// Whether one more frame of `size` bytes may be in the batch (S-1).
+    pub(super) fn check(&self, fields: &SealFields, size: usize) -> Result<(), SealError> {
+        if !fields.are_possible() {
+            return Err(SealError::Fields); // S-3
+        }
+        let bytes = self.batch_bytes + size as u64;
+        let single = self.batch_frames == 0 && fields.mark == SealFields::CLOSING;
+        let fits = self.batch_frames < SEAL_BATCH_FRAMES_MAX && (single || bytes <= SEAL_BATCH_BYTES_MAX);
+        if fits { Ok(()) } else { Err(SealError::Batch) }
+    }
+
+    /// Takes the next frame of the read-ahead, which is there as a whole.
+    pub(super) fn add(&mut self, unread: &[u8], size: usize) -> Result<(), SealError> {
+        let end = self.scanned + size;
+        let frame = &unread[self.scanned..end];
+        let fields = *fields_of(frame);
+        self.frames.push_back(Held::Ahead { size });
+        self.count(size);
+        let body = &frame[HEADER_SIZE..];
+        let closing = fields.mark == SealFields::CLOSING;
+        if closing || body.len() >= SEAL_BODY_HASHED_MIN {
+            self.hash_header(unread, &fields);
+            let batch = self.batch.get_or_insert_with(|| self.seal.begin());
+            if body.len() < SEAL_BODY_HASHED_MIN {
+                batch.add(body);
+            } else {
+                batch.add(&seal_body_hash(body));
+            }
+            self.hashed = end;
+        }
+        self.scanned = end;
+        if closing {
+            return self.close(&fields);
+        }
+        if self.scanned - self.hashed >= RUN_MAX {
+            let run = &unread[self.hashed..self.scanned];
+            self.batch.get_or_insert_with(|| self.seal.begin()).add(run);
+            self.hashed = self.scanned;
+        }
+        Ok(())
+    }
+
+    /// Takes the header of the next frame, whose body has a buffer of its own. `skipped` bytes of the
+    /// frame are in the read-ahead.
+    pub(super) fn begin_direct(&mut self, unread: &[u8], size: usize, skipped: usize) {
+        let fields = *fields_of(&unread[self.scanned..]);
+        self.count(size);
+        self.hash_header(unread, &fields);
+        self.scanned += skipped;
+        self.hashed = self.scanned;
+        self.direct_skipped = skipped;
+    }
+
+    /// The body is there as a whole.
+    pub(super) fn finish_direct(&mut self, header: GenericHeader, body: BytesMut) -> Result<(), SealError> {
+        let fields = *SealFields::view(&header);
+        self.batch.get_or_insert_with(|| self.seal.begin()).add(&seal_body_hash(&body));
+        let skipped = std::mem::take(&mut self.direct_skipped);
+        self.frames.push_back(Held::Direct(Box::new(HeldDirect { skipped, header, body })));
+        if fields.mark == SealFields::CLOSING { self.close(&fields) } else { Ok(()) }
+    }
+
+    /// Everything up to and with the header at `scanned` goes into the batch, its tag as zeros.
+    fn hash_header(&mut self, unread: &[u8], fields: &SealFields) {
+        let batch = self.batch.get_or_insert_with(|| self.seal.begin());
+        let header_end = self.scanned + HEADER_SIZE;
+        if fields.mark == SealFields::OPEN {
+            batch.add(&unread[self.hashed..header_end]); // has no tag
+            return;
+        }
+        batch.add(&unread[self.hashed..self.scanned]);
+        let mut header = *header_of(&unread[self.scanned..]);
+        SealFields::view_mut(&mut header).tag = [0; 16];
+        batch.add(header.bytes());
+    }
+
+    fn count(&mut self, size: usize) {
+        self.batch_frames += 1;
+        self.batch_bytes += size as u64;
+    }
+
+    /// S-2: only now is anything of the batch proved.
+    fn close(&mut self, fields: &SealFields) -> Result<(), SealError> {
+        let batch = self.batch.take().unwrap_or_else(|| self.seal.begin());
+        if !batch.finish().matches(&fields.tag) {
+            return Err(SealError::Tag); // S-3
+        }
+        self.proved = self.frames.len();
+        (self.batch_frames, self.batch_bytes) = (0, 0);
+        Ok(())
+    }
+}
+
+fn header_of(frame: &[u8]) -> &GenericHeader {
+    let header = frame.first_chunk().expect("only frames with a whole header are looked at");
+    GenericHeader::view(header)
+}
+
+fn fields_of(frame: &[u8]) -> &SealFields {
+    SealFields::view(header_of(frame))
+}
+
+#[cfg(target_os = "linux")]
+mod carried {
+    use bytes::BytesMut;
+    use replink_handshake::Seal;
+
+    use super::{Held, HeldFrames, header_of};
+    use replink_frame::HEADER_SIZE;
+
+    impl HeldFrames {
+        /// All bytes in the order in which they came, and how many of them are proved. `direct` is the
+        /// body under way, with its header.
+        pub(in crate::inbound) fn into_bytes(
+            mut self,
+            unread: &[u8],
+            direct: Option<(&[u8], &[u8])>,
+        ) -> (Seal, BytesMut, usize) {
+            if self.batch.is_some() {
+                self.seal.abandon(); // whoever goes on begins it again
+            }
+            let mut bytes = BytesMut::with_capacity(unread.len());
+            let (mut offset, mut proved_len) = (0, 0);
+            for (index, held) in self.frames.iter().enumerate() {
+                match held {
+                    Held::Ahead { size } => {
+                        bytes.extend_from_slice(&unread[offset..offset + size]);
+                        offset += size;
+                    }
+                    Held::Direct(held) => {
+                        bytes.extend_from_slice(held.header.bytes());
+                        bytes.extend_from_slice(&held.body);
+                        offset += held.skipped;
+                    }
+                }
+                if index < self.proved {
+                    proved_len = bytes.len();
+                }
+            }
+            if let Some((header, body)) = direct {
+                bytes.extend_from_slice(header);
+                bytes.extend_from_slice(body);
+                offset += self.direct_skipped;
+            }
+            bytes.extend_from_slice(&unread[offset..]);
+            (self.seal, bytes, proved_len)
+        }
+
+        /// Goes on with frames that were proved elsewhere: the first `proved_len` bytes. `None` if that
+        /// is not a number of whole frames.
+        pub(in crate::inbound) fn resume(seal: Seal, unread: &[u8], proved_len: usize) -> Option<Self> {
+            let mut held = Self::new(seal);
+            while held.scanned < proved_len {
+                let frame =
+                    unread.get(held.scanned..proved_len).filter(|frame| frame.len() >= HEADER_SIZE)?;
+                let size = header_of(frame).size.get() as usize;
+                if size < HEADER_SIZE || size > frame.len() {
+                    return None;
+                }
+                held.frames.push_back(Held::Ahead { size });
+                held.scanned += size;
+            }
+            held.hashed = held.scanned;
+            held.proved = held.frames.len();
+            Some(held)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Receiving on a sealed link: nothing is delivered before the tag of its batch verified (S-2).
+
+use bytes::BytesMut;
+use replink_frame::{CommandClass, FrameError, GenericHeader, HEADER_SIZE, ReplicatedHeader, SealFields};
+
+use super::held::{Held, HeldFrames};
+use super::{DIRECT_BODY_MIN, DirectBody, Inbound, InboundError, Ready};
+
+impl Inbound {
+    /// As [`Inbound::step`], for a link whose frames are sealed.
+    pub(super) fn step_sealed(&mut self, held: &mut HeldFrames) -> Result<Option<Ready>, InboundError> {
+        loop {
+            if let Some(frame) = held.pop_proved() {
+                return self.deliver(frame).map(Some);
+            }
+            if let Some(direct) = self.direct.take_if(|direct| direct.missing == 0) {
+                let header = self.direct_header;
+                held.finish_direct(header, direct.body)?;
+            } else if self.direct.is_some() || !self.scan(held)? {
+                self.ahead.grow_for_held();
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Looks at the next frame. Whether it was taken, or has begun a body of its own; else more has to
+    /// come.
+    fn scan(&mut self, held: &mut HeldFrames) -> Result<bool, InboundError> {
+        let unread = self.ahead.unread();
+        let Some((header, behind)) = unread[held.scanned()..].split_first_chunk::<HEADER_SIZE>() else {
+            return Ok(false);
+        };
+        let header = GenericHeader::view(header);
+        let first = !std::mem::replace(&mut self.begun, true);
+        let body_len = match header.command.class() {
+            CommandClass::Handshake => return Err(self.handshake_frame(header, first)),
+            CommandClass::Control => {
+                let (found, limit) = (header.size.get(), HEADER_SIZE as u32);
+                if found != limit {
+                    return Err(FrameError::Size { found, limit }.into());
+                }
+                0
+            }
+            // F-1, F-3, before a byte of body gets memory.
+            _ => {
+                ReplicatedHeader::check_sealed(header, self.receiving.cluster(), self.frame_limit)?.body_len()
+            }
+        };
+        let size = HEADER_SIZE + body_len;
+        held.check(SealFields::view(header), size)?;
+        if behind.len() >= body_len {
+            held.add(unread, size)?;
+            return Ok(true);
+        }
+        if body_len < DIRECT_BODY_MIN {
+            return Ok(false);
+        }
+        let mut body = BytesMut::with_capacity(body_len);
+        body.extend_from_slice(behind);
+        self.direct_header = *header;
+        self.direct = Some(DirectBody { missing: body_len - behind.len(), body });
+        held.begin_direct(unread, size, HEADER_SIZE + behind.len());
+        Ok(true)
+    }
+
+    /// A frame is proved: as its sender's embedder made it (S-2).
+    fn deliver(&mut self, frame: Held) -> Result<Ready, InboundError> {
+        match frame {
+            Held::Direct(direct) => {
+                self.ahead.consume(direct.skipped);
+                self.direct_header = direct.header;
+                clear(&mut self.direct_header);
+                Ok(Ready::Direct(direct.body))
+            }
+            Held::Ahead { size } => {
+                let header = self.ahead.first_header_mut();
+                clear(header);
+                if header.command.class() != CommandClass::Control {
+                    return Ok(Ready::Ahead { size });
+                }
+                let control = self.receiving.open_control(header)?;
+                self.ahead.consume(HEADER_SIZE);
+                Ok(Ready::Control(control))
+            }
+        }
+    }
+}
+
+fn clear(header: &mut GenericHeader) {
+    *SealFields::view_mut(header) = SealFields { mark: 0, zero: 0, tag: [0; 16] };
+}

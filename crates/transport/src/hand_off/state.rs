@@ -1,14 +1,14 @@
 //! What travels with a ticket: the bytes on their way in and out. Integers are little-endian.
 
-use replink_frame::{GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
+use replink_frame::{Flags, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
 use replink_handshake::Control;
 
 use super::StateError;
-use crate::inbound::CarriedInbound;
+use crate::inbound::{CarriedInbound, HELD_SIZE};
 use crate::outbound::CarriedOutbound;
 use crate::{Endpoint, OutboundLimits, READ_AHEAD_SIZE};
 
-const FIXED_LEN: usize = 32;
+const FIXED_LEN: usize = 40;
 
 /// Bytes of a [`StateHead`].
 pub(super) const STATE_HEAD_LEN: usize = FIXED_LEN + HEADER_SIZE;
@@ -23,6 +23,8 @@ pub(super) struct StateHead {
     /// The header of the body under way, and how many bytes of it are here.
     pub(super) direct: Option<(GenericHeader, u32)>,
     pub(super) unread_len: u32,
+    /// Bytes that the first of these frames have, whose tags verified; on sealed links.
+    pub(super) proved_len: Option<u32>,
     pub(super) frame_count: u32,
     pub(super) unwritten_len: u64,
 }
@@ -39,6 +41,10 @@ impl StateHead {
             control: inbound.control,
             direct,
             unread_len: len(inbound.unread.len())?,
+            proved_len: match inbound.receiving.peer().flags.contains(Flags::SEALED) {
+                true => Some(len(inbound.proved_len)?),
+                false => None,
+            },
             frame_count: len(outbound.frame_sizes.len())?,
             unwritten_len: outbound.frame_sizes.iter().map(|&size| u64::from(size)).sum(),
         })
@@ -53,12 +59,14 @@ impl StateHead {
         };
         let direct_len = self.direct.as_ref().map_or(0, |(_, len)| *len);
         let mut bytes = [0; STATE_HEAD_LEN];
-        bytes[..4].copy_from_slice(&[self.begun.into(), control, self.direct.is_some().into(), 0]);
+        let (direct, sealed) = (self.direct.is_some(), self.proved_len.is_some());
+        bytes[..4].copy_from_slice(&[self.begun.into(), control, direct.into(), sealed.into()]);
         bytes[4..8].copy_from_slice(&self.unread_len.to_le_bytes());
         bytes[8..16].copy_from_slice(&value.to_le_bytes());
         bytes[16..20].copy_from_slice(&direct_len.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.frame_count.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.unwritten_len.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.proved_len.unwrap_or(0).to_le_bytes());
         if let Some((header, _)) = &self.direct {
             bytes[FIXED_LEN..].copy_from_slice(header.bytes());
         }
@@ -68,16 +76,23 @@ impl StateHead {
     /// Checks that the fields are possible. Their sizes are checked by [`StateHead::check`].
     pub(super) fn read(bytes: &[u8; STATE_HEAD_LEN]) -> Result<Self, StateError> {
         let mut rest = &bytes[..];
-        let [begun, control, direct, unused] = field(&mut rest)?;
+        let [begun, control, direct, sealed] = field(&mut rest)?;
         let unread_len = u32::from_le_bytes(field(&mut rest)?);
         let value = u64::from_le_bytes(field(&mut rest)?);
         let direct_len = u32::from_le_bytes(field(&mut rest)?);
         let frame_count = u32::from_le_bytes(field(&mut rest)?);
         let unwritten_len = u64::from_le_bytes(field(&mut rest)?);
+        let proved_len = u32::from_le_bytes(field(&mut rest)?);
+        let unused: [u8; 4] = field(&mut rest)?;
         let header: [u8; HEADER_SIZE] = field(&mut rest)?;
-        if begun > 1 || unused != 0 {
+        if begun > 1 || sealed > 1 || unused != [0; 4] {
             return Err(malformed("a mark that is neither set nor not"));
         }
+        let proved_len = match (sealed, proved_len) {
+            (1, len) if len <= unread_len => Some(len),
+            (0, 0) => None,
+            _ => return Err(malformed("more is proved than there is")),
+        };
         let control = match (control, u8::try_from(value)) {
             (0, Ok(0)) => None,
             (1, _) => Some(Control::Ping { counter: value }),
@@ -90,14 +105,19 @@ impl StateHead {
             1 => Some((*GenericHeader::view(&header), direct_len)),
             _ => return Err(malformed("a body without its header, or the reverse")),
         };
-        Ok(Self { begun: begun == 1, control, direct, unread_len, frame_count, unwritten_len })
+        Ok(Self { begun: begun == 1, control, direct, unread_len, proved_len, frame_count, unwritten_len })
     }
 
     /// Checks that this node has room for it, before anything is allocated. `len` is the number of bytes
     /// that follow.
     pub(super) fn check(&self, endpoint: &Endpoint, len: u64) -> Result<(), StateError> {
         let limits: OutboundLimits = endpoint.outbound_limits();
-        at_most("bytes that are not read", self.unread_len.into(), READ_AHEAD_SIZE as u64)?;
+        // On a sealed link all that waits for its tag is here, and a large frame besides.
+        let unread_max = match self.proved_len {
+            Some(_) => HELD_SIZE as u64 + u64::from(limits.frame_size),
+            None => READ_AHEAD_SIZE as u64,
+        };
+        at_most("bytes that are not read", self.unread_len.into(), unread_max)?;
         at_most("frames that wait", self.frame_count.into(), limits.held_frames_max())?;
         at_most("bytes that wait", self.unwritten_len, limits.held_bytes_max())?;
         let mut expected = u64::from(self.unread_len)

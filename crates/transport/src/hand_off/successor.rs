@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use replink_frame::HEADER_SIZE;
+use replink_frame::{Flags, HEADER_SIZE};
 use replink_handshake::{Redemption, TICKET_LEN, TicketBinding, TicketRedeemer};
 use zeroize::Zeroizing;
 
@@ -12,7 +12,7 @@ use super::channel::{Channel, Descriptors};
 use super::message::{self, HEAD_LEN, Kind, NODE_LEN};
 use super::state::{FRAME_SIZE_LEN, STATE_HEAD_LEN, StateHead, malformed};
 use super::{HandOffError, NodeState, RefusedLink, StateError, proof, socket};
-use crate::inbound::CarriedInbound;
+use crate::inbound::{CarriedInbound, ResumeError};
 use crate::{Endpoint, Inbound, Link, Outbound, fresh};
 
 /// The end that takes the links.
@@ -208,8 +208,15 @@ fn read_link(
     let (receiving, sending) = proof::redeem(redemption, &ticket[..], endpoint, &binding)?;
 
     let (begun, control, limits) = (state.begun, state.control, endpoint.outbound_limits());
-    let carried = CarriedInbound { receiving, begun, control, direct, unread };
-    let inbound = Inbound::resume(carried, limits.frame_size).map_err(StateError::Frame)?;
+    if state.proved_len.is_some() != receiving.peer().flags.contains(Flags::SEALED) {
+        return Err(malformed("what is proved, on a link that is not sealed, or the reverse").into());
+    }
+    let proved_len = state.proved_len.unwrap_or(0) as usize;
+    let carried = CarriedInbound { receiving, begun, control, direct, unread, proved_len };
+    let inbound = Inbound::resume(carried, limits.frame_size).map_err(|error| match error {
+        ResumeError::Frame(error) => StateError::Frame(error),
+        ResumeError::Proved => malformed("what is proved is not whole frames"),
+    })?;
     let outbound = Outbound::resume(sending, limits, frame_sizes.into_iter(), unwritten.freeze());
     Ok((link, inbound, outbound))
 }

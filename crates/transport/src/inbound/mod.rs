@@ -16,9 +16,11 @@ use replink_handshake::{Control, Peer, Receiving};
 
 pub use admitted::{Admitted, OwnedFrame};
 #[cfg(target_os = "linux")]
-pub(crate) use carried::CarriedInbound;
+pub(crate) use carried::{CarriedInbound, ResumeError};
 pub use error::InboundError;
 pub use held::SealError;
+#[cfg(target_os = "linux")]
+pub(crate) use read_ahead::HELD_SIZE;
 
 use crate::Link;
 use crate::sys;

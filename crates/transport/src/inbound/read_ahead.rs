@@ -29,6 +29,15 @@ impl ReadAhead {
         Self { buffer: BytesMut::with_capacity(READ_AHEAD_SIZE), start: 0, size: READ_AHEAD_SIZE }
     }
 
+    /// One that has `unread` already, whose length the caller has bounded.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn holding(unread: &[u8]) -> Self {
+        let size = READ_AHEAD_SIZE.max(unread.len() + ROOM_MIN);
+        let mut buffer = BytesMut::with_capacity(size);
+        buffer.extend_from_slice(unread);
+        Self { buffer, start: 0, size }
+    }
+
     pub(crate) fn unread(&self) -> &[u8] {
         &self.buffer[self.start..]
     }

@@ -1,7 +1,7 @@
 //! Frames and sessions for the codecs, without a socket.
 
 use bytes::Bytes;
-use replink_frame::{Command, CommandClass, GenericHeader, ReplicaId, Status, Version};
+use replink_frame::{Command, CommandClass, Flags, GenericHeader, ReplicaId, Status, Version};
 use replink_handshake::{Authenticated, Receiving, Sending, Session, disabled};
 use replink_transport::{OutboundLimits, READ_AHEAD_SIZE};
 
@@ -13,13 +13,15 @@ use crate::random::Random;
 pub enum LinkKind {
     /// Version 2: with control frames.
     V2,
+    /// Version 2, and every frame is sealed.
+    Sealed,
     /// Version 1.
     V1,
     /// Authentication disabled (H-12).
     Disabled,
 }
 
-/// All of them.
+/// Those whose frames go over the wire as they are.
 pub const LINK_KINDS: [LinkKind; 3] = [LinkKind::V2, LinkKind::V1, LinkKind::Disabled];
 
 /// The two ends of a link, ready for codecs. Replica 0 dialed replica 2.
@@ -35,8 +37,9 @@ impl Ends {
     /// After a handshake.
     pub fn new(kind: LinkKind) -> Self {
         let (lower, higher) = match kind {
-            LinkKind::V2 => shake(Version::V2),
-            LinkKind::V1 => shake(Version::V1),
+            LinkKind::V2 => shake(&Sides::new(Version::V2)),
+            LinkKind::Sealed => shake(&Sides::with_flags(Flags::SEALED)),
+            LinkKind::V1 => shake(&Sides::new(Version::V1)),
             LinkKind::Disabled => {
                 let (lower, hello) = disabled::dial((), &local(0), ReplicaId(2)).unwrap();
                 let waiting = disabled::accept((), &local(2), acceptor_config(2).roster);
@@ -52,8 +55,8 @@ impl Ends {
     }
 }
 
-fn shake(version: Version) -> (Authenticated<()>, Authenticated<()>) {
-    let run = Sides::new(version).run();
+fn shake(sides: &Sides) -> (Authenticated<()>, Authenticated<()>) {
+    let run = sides.run();
     (run.dialed, run.verified.admit())
 }
 

@@ -1,6 +1,7 @@
 //! Known answers for both roles, byte for byte, and every single-bit flip refused.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use replink_frame::{
@@ -12,7 +13,9 @@ use replink_handshake::{
     Key, KeyRing, Local, Nonce, Secret, cluster_id,
 };
 use replink_tests::fixtures::supports;
+use replink_tests::frames::ROOMY;
 use replink_tests::vectors::{self, VectorV1, VectorV2, unhex};
+use replink_transport::{Inbound, Outbound, Received};
 
 /// What both kinds of vector have in common, as the API takes it.
 struct Case {
@@ -292,4 +295,42 @@ fn every_bit_flip_of_a_version_1_handshake_is_refused() {
     for finish in flips(&vector.finish) {
         assert!(case.challenge(&vector.hello).0.receive(&finish).is_err());
     }
+}
+
+/// Section 5, where flag 1 was selected: the frames of each batch as they go over the wire, and back.
+#[test]
+fn sealed_batches_of_the_dialer() {
+    let mut links = 0;
+    for vector in vectors::v2() {
+        if !Flags(vector.flags).contains(Flags::SEALED) {
+            continue;
+        }
+        links += 1;
+        let [dialed, accepted] = Case::from(&vector).check(&vector.hello, &vector.challenge, &vector.finish);
+        let mut outbound = Outbound::new(dialed.into_parts().1.split().1, ROOMY);
+        let mut inbound = Inbound::new(accepted.into_parts().1.split().0, ROOMY.frame_size);
+        assert_eq!(vector.sealed_batches.len(), 4);
+        for (seq, batch) in vector.sealed_batches.iter().enumerate() {
+            assert_eq!(batch.seq, seq as u64);
+            let mut expected = Vec::new();
+            for frame in &batch.frames {
+                outbound.push(GenericHeader::view(&frame.header), frame.body.clone()).unwrap();
+                expected.extend_from_slice(&frame.sealed_header);
+                expected.extend_from_slice(&frame.body);
+            }
+            let mut slices = [IoSlice::new(&[]); 64];
+            let count = outbound.slices(&mut slices);
+            let wire: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+            outbound.advance(wire.len());
+            assert!(outbound.is_empty());
+            assert!(wire == expected, "batch {seq}");
+
+            assert_eq!(inbound.push(&expected), expected.len());
+            for frame in &batch.frames {
+                let Some(Received::Frame(opened)) = inbound.next().unwrap() else { panic!("no frame") };
+                assert_eq!((opened.header().bytes(), opened.body()), (&frame.header, &frame.body[..]));
+            }
+        }
+    }
+    assert_eq!(links, 10);
 }

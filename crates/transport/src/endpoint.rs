@@ -3,7 +3,7 @@ use replink_handshake::{Acceptor, AcceptorConfig, Dialer, DialerConfig, FlagPoli
 use thiserror::Error;
 
 use crate::OutboundLimits;
-use crate::config::{Config, Policy};
+use crate::config::{Config, LinkConfig, Policy};
 
 /// One replica as a `cluster.toml` describes it, ready to shake hands in both roles.
 ///
@@ -74,11 +74,7 @@ impl Endpoint {
         let (auth, link) = (&config.auth, &config.link);
         let roster = config.roster();
         let local = Local { app: auth.app.clone(), cluster: config.cluster, replica, release, incarnation };
-        let ephemeral = match link.forward_secrecy {
-            Policy::Off => FlagPolicy::default(),
-            Policy::Optional => FlagPolicy { supported: Flags::EPHEMERAL, required: Flags::NONE },
-            Policy::Required => FlagPolicy { supported: Flags::NONE, required: Flags::EPHEMERAL },
-        };
+        let flags = flag_policy(link);
         let releases = 0..=u32::MAX;
         let (dialing, answering) = match (auth.enabled, &auth.keys) {
             (true, None) => return Err(EndpointError::NoKey),
@@ -88,7 +84,7 @@ impl Endpoint {
                     ring: ring.clone(),
                     version: auth.version,
                     // H-13: version 1 has no flags to offer.
-                    flags: if auth.version == Version::V1 { FlagPolicy::default() } else { ephemeral },
+                    flags: if auth.version == Version::V1 { FlagPolicy::default() } else { flags },
                     releases: releases.clone(),
                 })),
                 Answering::Authenticated(Acceptor::new(AcceptorConfig {
@@ -96,7 +92,7 @@ impl Endpoint {
                     ring: ring.clone(),
                     roster,
                     min_version: auth.min_version,
-                    flags: ephemeral,
+                    flags,
                     releases,
                 })),
             ),
@@ -148,13 +144,23 @@ impl Endpoint {
     }
 }
 
+/// What links are to have, and must have.
+fn flag_policy(link: &LinkConfig) -> FlagPolicy {
+    let policies = [(link.sealed, Flags::SEALED), (link.forward_secrecy, Flags::EPHEMERAL)];
+    let with = |wanted| {
+        let flags = policies.into_iter().filter(|&(policy, _)| policy == wanted).map(|(_, flag)| flag);
+        flags.fold(Flags::NONE, |all, flag| all | flag)
+    };
+    FlagPolicy { supported: with(Policy::Optional), required: with(Policy::Required) }
+}
+
 /// Nobody goes without the protection that they require, wherever the configuration came from.
 fn check_required(config: &Config) -> Result<(), EndpointError> {
     let (auth, link) = (&config.auth, &config.link);
     let has_flags = auth.enabled && auth.version == Version::V2; // H-12, H-13
     let settings = [
-        ("cluster.link.sealed", link.sealed, false), // not in this version
-        ("cluster.link.encryption", link.encryption, false),
+        ("cluster.link.sealed", link.sealed, has_flags),
+        ("cluster.link.encryption", link.encryption, false), // not in this version
         ("cluster.link.forward_secrecy", link.forward_secrecy, has_flags),
     ];
     match settings.into_iter().find(|&(_, policy, possible)| policy == Policy::Required && !possible) {

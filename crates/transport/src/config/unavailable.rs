@@ -16,7 +16,6 @@ pub(super) fn check_auth(auth: &Table<'_>) {
 
 pub(super) fn check_link(link: &Table<'_>, config: &LinkConfig) {
     let refused = [
-        ("sealed", config.sealed == Policy::Required, "\"off\" or \"optional\""),
         ("encryption", config.encryption != Policy::Off, "\"off\""),
         ("busy_poll", !config.busy_poll.is_zero(), "\"0us\""),
         ("renew_after", config.renew_after != 0, "\"0B\""),

@@ -25,6 +25,7 @@ use super::inbox::{Message, Report};
 use super::link::SharedLink;
 use super::settings::{Reload, Settings};
 use super::shared::Shared;
+use super::stats::Counted;
 use crate::driver::{Driver, Token};
 use crate::gate::{AcceptErrors, Gate, SlotId, Terms};
 use crate::mesh::{Ending, LinkId, Mesh};
@@ -70,6 +71,8 @@ struct Known<S> {
     down: bool,
     /// Whether its connection has ended.
     over: bool,
+    /// What of it is in the counts of links that are no longer up.
+    counted: Counted,
 }
 
 struct Arrived<S> {

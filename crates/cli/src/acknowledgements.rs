@@ -1,6 +1,7 @@
 //! `PrepareOk`: what it says, and where it waits while its link takes no more.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 
 use bytes::Bytes;
 use replink_transport::SendCause;
@@ -46,14 +47,11 @@ impl Acknowledgements {
         body: &[u8],
     ) -> Option<String> {
         let ok = prepare_ok(prepare, body, self.handle.replica());
-        let handle = &self.handle;
-        if !self.waiting.contains_key(&link) {
-            if has_taken(handle, peer, lane, &ok) {
-                return None;
-            }
-            self.waiting.insert(link, Waiting::default());
-        }
-        let waiting = self.waiting.get_mut(&link)?;
+        let waiting = match self.waiting.entry(link) {
+            Entry::Occupied(waiting) => waiting.into_mut(),
+            Entry::Vacant(_) if has_taken(&self.handle, peer, lane, &ok) => return None,
+            Entry::Vacant(vacant) => vacant.insert(Waiting::default()),
+        };
         waiting.push(ok).then(|| {
             format!(
                 "replica {peer} sends Prepares, and reads no acknowledgements: {WAITING_MAX} wait for lane \
@@ -136,19 +134,19 @@ mod tests {
         assert!(!waiting.push(ok(0)), "and no other one");
         assert_eq!((waiting.dropped, waiting.acknowledgements.len()), (2, WAITING_MAX));
 
-        let taken = RefCell::new(Vec::new());
+        let sent = RefCell::new(Vec::new());
         let takes = |most: usize| {
-            let taken = &taken;
+            let sent = &sent;
             move |ok: &GenericHeader| {
-                let room = taken.borrow().len() < most;
+                let room = sent.borrow().len() < most;
                 if room {
-                    taken.borrow_mut().push(ok.view.get() as usize);
+                    sent.borrow_mut().push(ok.view.get() as usize);
                 }
                 room
             }
         };
         assert!(!waiting.send_all(takes(10)));
         assert!(waiting.send_all(takes(usize::MAX)));
-        assert_eq!(taken.into_inner(), (0..WAITING_MAX).collect::<Vec<_>>());
+        assert_eq!(sent.into_inner(), (0..WAITING_MAX).collect::<Vec<_>>());
     }
 }

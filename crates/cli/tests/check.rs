@@ -62,7 +62,7 @@ fn check_shows_the_effective_configuration_and_never_a_secret() {
 fn check_names_file_line_key_and_cure_of_every_mistake() {
     let cluster = Cluster::new("", "");
     let auth = format!("shared_secret = \"{MARKER}\"\nmin_version = 3\nsared = 1");
-    cluster.write_config(&auth, "lanes = 2\nsealed = \"required\"");
+    cluster.write_config(&auth, "lanes = 0\nsealed = \"required\"");
     let text = check(&cluster, &[]);
     assert_eq!(text.status.code(), Some(1));
     for expected in [
@@ -110,17 +110,27 @@ fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
         report["round_trip_ms"].as_f64().unwrap() > 0.0 && report["handshake_ms"].as_f64().unwrap() > 0.0
     );
     assert_eq!(report["incarnation"].as_str().unwrap().len(), 16);
-    serve.event_where("down", |down| down["peer"] == 0);
 
     // A probe in the name of a replica that is connected leaves its link alone.
     let mut peer = peer::dial(cluster.addresses[1], 0, 2);
-    assert_eq!(probe(&cluster, &as_zero).0, Some(0));
+    serve.event("up");
+    let (code, report) = probe(&cluster, &as_zero);
+    assert_eq!((code, &report["result"]), (Some(0), &"up".into()));
+    assert!(report["round_trip_ms"].as_f64().unwrap() > 0.0, "{report}");
     peer.exchange_prepare(5, b"undisturbed");
 
     cluster.write_secret("cluster.key", OTHER_SECRET);
     let (code, report) = probe(&cluster, &as_zero);
     assert_eq!((code, &report["status"]), (Some(2), &"unknown_key".into()));
     assert_eq!((&report["authenticated"], &report["by"]), (&false.into(), &"peer".into()));
+
+    // Of all these probes none was a link.
+    drop(peer);
+    serve.event("down");
+    serve.signal("TERM");
+    let finished = serve.finish();
+    assert_eq!(finished.stdout.matches("\"up\"").count(), 1, "{}", finished.stdout);
+    assert_eq!(finished.stdout.matches("\"down\"").count(), 1, "{}", finished.stdout);
 
     for arguments in [["--replica-id", "1", "--peer", "0"], ["--replica-id", "0", "--peer", "7"]] {
         assert_eq!(probe(&cluster, &arguments).0, Some(1));

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use replink_transport::config::Config;
 use replink_transport::frame::ReplicaId;
-use replink_transport::node::{Handle, Node, NodeOptions};
+use replink_transport::node::{Handle, Node, NodeOptions, Shard};
 
 use crate::arguments::ServeOptions;
 use crate::command_policy::command_policy;
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
         Ok(shards) => shards,
         Err(error) => return fail(format_args!("can't start: {error}")),
     };
-    let Some(handle) = shards.first().map(|shard| shard.handle()) else {
+    let Some(handle) = shards.first().map(Shard::handle) else {
         return fail("a replica needs a shard");
     };
     printer.print(&Line::Listening { address });

@@ -38,12 +38,16 @@ impl Handler for Serving {
                 if header.command == Command::PREPARE {
                     let body = frame.body();
                     let problem = self.acknowledgements.acknowledge(link, (peer, lane), header, body);
-                    problem.into_iter().for_each(|problem| printer.warn(&problem));
+                    if let Some(problem) = problem {
+                        printer.warn(&problem);
+                    }
                 }
             }
             Event::Drained { link, peer, lane } => {
                 let problem = self.acknowledgements.drained(link, (peer, lane));
-                problem.into_iter().for_each(|problem| printer.warn(&problem));
+                if let Some(problem) = problem {
+                    printer.warn(&problem);
+                }
             }
             Event::Down(down) => {
                 self.acknowledgements.forget(down.link);

@@ -5,3 +5,4 @@
 pub mod cluster;
 pub mod peer;
 pub mod process;
+pub mod scrape;

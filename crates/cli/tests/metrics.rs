@@ -20,7 +20,8 @@ use support::scrape::{Samples, free_address, http};
 fn a_running_serve_shows_its_links_keys_and_handshakes() {
     let cluster = Cluster::new("", "heartbeat_interval = \"20ms\"");
     let address = free_address();
-    let mut serve = Running::serve(&cluster.config(), 1, &["--metrics", &address.to_string(), "--shards", "3"]);
+    let mut serve =
+        Running::serve(&cluster.config(), 1, &["--metrics", &address.to_string(), "--shards", "3"]);
     let before = Samples::scrape(address);
     assert_eq!((before.get("replink_links"), before.get("replink_accepted_total")), (0.0, 0.0));
 

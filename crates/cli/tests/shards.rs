@@ -109,6 +109,7 @@ fn acknowledgements_wait_for_a_peer_that_reads_late() {
         assert_eq!((ok.command, ok.view.get()), (Command::PREPARE_OK, view));
     }
     peer.exchange_prepare(PREPARES, b"and on it goes");
+    drop(peer);
     serve.signal("TERM");
     let finished = serve.finish();
     assert!(!finished.stdout.contains("warning"), "{}", finished.stdout);

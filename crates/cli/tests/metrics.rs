@@ -122,4 +122,17 @@ fn counters_never_go_backwards_while_links_come_and_go() {
     assert_eq!((last.get("replink_links"), last.get("replink_links_ended_total")), (0.0, 40.0));
     assert_eq!(last.get("replink_received_frames_total"), 40.0);
     assert!(last.get("replink_received_bytes_total") >= 40.0 * 1256.0);
+
+    // A link that another one took over counts all the while that it is leaving.
+    let mut older = peer::dial(cluster.addresses[1], 0, 2);
+    older.exchange_prepare(1, b"");
+    let mut newer = peer::dial(cluster.addresses[1], 0, 2);
+    newer.exchange_prepare(2, b"");
+    assert_eq!(serve.event("down")["reason"], "a newer link took over");
+    let leaving = Samples::scrape(address);
+    assert_eq!(leaving.get("replink_received_frames_total"), 42.0);
+    assert_eq!((leaving.get("replink_links"), leaving.get("replink_links_ended_total")), (1.0, 41.0));
+    drop(older);
+    newer.exchange_prepare(3, b"");
+    assert_eq!(Samples::scrape(address).get("replink_received_frames_total"), 43.0);
 }

@@ -581,6 +581,18 @@ fn what_is_not_available_yet() {
 }
 
 #[test]
+fn lanes_drivers_and_roles() -> TestResult {
+    let link = "lanes = 2\ndriver = \"poll\"";
+    let config = with_secret().parse(&text("", "", link, "role = \"standby\""))?;
+    assert_eq!((config.link.lanes, config.link.driver), (2, Driver::Poll));
+    assert!(config.nodes.iter().any(|node| node.role == Role::Standby));
+    let config = with_secret().parse(&text("", "", "", ""))?;
+    assert_eq!((config.link.lanes, config.link.driver), (1, Driver::Auto));
+    assert!(config.nodes.iter().all(|node| node.role == Role::Voter));
+    Ok(())
+}
+
+#[test]
 fn the_secret_comes_from_one_of_three_places() -> TestResult {
     let inline = format!("shared_secret = \"{SECRET}\"");
     let config = Fake::default().parse(&text("", &inline, "", ""))?;

@@ -148,7 +148,7 @@ impl<S: Stream> Handle<S> {
     /// frames and queues hold for links that are made from now on. [`Event::Reloaded`] says when it
     /// is in force.
     ///
-    /// Looks up the names of replicas, and waits for that.
+    /// Looks up the names of replicas, and waits for that; also for a look-up that is under way.
     ///
     /// # Errors
     ///
@@ -159,6 +159,7 @@ impl<S: Stream> Handle<S> {
         if self.is_stopped() {
             return Err(ReloadError::Stopping);
         }
+        let _changing = self.shared.begin_change();
         let settings = Arc::new(self.shared.settings().reloaded(config)?);
         let before = self.shared.addresses();
         let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
@@ -171,6 +172,7 @@ impl<S: Stream> Handle<S> {
     /// Looks up the names of replicas again, and waits for that. To be called now and then, from a
     /// thread that may wait, where names may come to stand for other addresses.
     pub fn refresh_addresses(&self) {
+        let _changing = self.shared.begin_change();
         let settings = self.shared.settings();
         let before = self.shared.addresses();
         let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);

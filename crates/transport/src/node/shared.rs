@@ -32,6 +32,8 @@ pub(super) struct Shared<S> {
     pub(super) stopped: AtomicBool,
     settings: Mutex<Arc<Settings>>,
     addresses: Mutex<Addresses>,
+    /// Held by whoever changes them, from looking names up until shard 0 is told.
+    changing: Mutex<()>,
 }
 
 /// When a shard was last at work.
@@ -67,6 +69,7 @@ impl<S: Stream> Shared<S> {
             stopped: AtomicBool::new(false),
             settings: Mutex::new(Arc::new(settings)),
             addresses: Mutex::new(addresses),
+            changing: Mutex::new(()),
             post,
         }
     }
@@ -86,6 +89,12 @@ impl<S: Stream> Shared<S> {
 
     pub(super) fn set_settings(&self, settings: Arc<Settings>) {
         *lock(&self.settings) = settings;
+    }
+
+    /// From here on until this is dropped, nobody else changes settings or addresses: else a look-up
+    /// that took its time could undo a reload that was made meanwhile.
+    pub(super) fn begin_change(&self) -> MutexGuard<'_, ()> {
+        lock(&self.changing)
     }
 
     pub(super) fn addresses(&self) -> Addresses {

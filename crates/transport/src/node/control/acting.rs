@@ -76,7 +76,7 @@ impl<D: Driver> Control<D> {
     }
 
     /// Ends a link at once.
-    fn close(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
+    pub(super) fn close(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
         if self.arrived.as_ref().is_some_and(|arrived| arrived.link == link) {
             self.arrived = None; // its connection closes
             return;

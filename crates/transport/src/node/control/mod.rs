@@ -157,7 +157,12 @@ impl<D: Driver> Control<D> {
             Report::Goodbye(reason) => self.mesh.goodbye(link, reason, now, random),
             Report::Denied(command) => {
                 // The frame was refused by the link's owner; this ends the link.
-                let _ = self.mesh.frame(link, command, now, random);
+                if self.mesh.frame(link, command, now, random).is_ok() {
+                    // Under another configuration than the owner's, which a reload is about to change
+                    // here or has changed there. The frame is gone: so is the link.
+                    self.close(link, turn);
+                    self.mesh.closed(link, Ending::Stream, now, random);
+                }
             }
             Report::Ended(ending) => {
                 if let (Some(known), Ending::Rejected(reject)) = (self.links.get(&link), &ending) {

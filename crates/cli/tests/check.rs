@@ -89,6 +89,31 @@ fn check_names_file_line_key_and_cure_of_every_mistake() {
     assert!(shown.stderr.contains("chmod 600"), "{}", shown.stderr);
 }
 
+#[test]
+fn check_lists_what_is_worth_a_second_look() {
+    let cluster = Cluster::new("", "");
+    let mut toml = std::fs::read_to_string(cluster.config()).unwrap();
+    toml = toml
+        .replace(&cluster.addresses[1].to_string(), "8.8.8.8:7400")
+        .replace("[cluster.auth]", "[cluster.auth]\nmin_version = 1");
+    std::fs::write(cluster.config(), toml).unwrap();
+    for (replica, expected) in
+        [("1", vec!["version 1 peers", "8.8.8.8:7400 is a public address"]), ("0", vec!["version 1 peers"])]
+    {
+        let shown = check(&cluster, &["--json", "--replica-id", replica]);
+        let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+        let warnings: Vec<_> =
+            report["warnings"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+        assert!(
+            warnings.iter().zip(&expected).all(|(warning, expected)| warning.contains(expected)),
+            "{warnings:?}"
+        );
+        let text = check(&cluster, &["--replica-id", replica]).stdout;
+        assert!(expected.iter().all(|expected| text.contains(expected)), "{text}");
+    }
+}
+
 fn probe(cluster: &Cluster, arguments: &[&str]) -> (Option<i32>, Value) {
     let probe = finish(replink().args(["probe", "--json", "--config"]).arg(cluster.config()).args(arguments));
     (probe.status.code(), serde_json::from_str(&probe.stdout).unwrap_or(Value::String(probe.stderr)))

@@ -109,8 +109,10 @@ fn a_key_is_rotated_under_load_without_losing_a_frame_of_a_link_that_stays() {
     let with_old = cluster.write_config_of(9, OLD, LINK);
     let (code, report) = probe(&with_old);
     assert_eq!((code, &report["status"]), (Some(2), &"unknown_key".into()), "{report}");
+    // The new one does, and a probe in the name of a replica under load disturbs nothing.
     let (code, report) = probe(&config_of_0);
     assert_eq!((code, &report["key_id"]), (Some(0), &new.to_string().into()), "{report}");
+    assert!(report["round_trip_ms"].as_f64().unwrap() > 0.0, "{report}");
 
     // Every link is at work, and was made anew once at most.
     let frames =

@@ -290,6 +290,13 @@ fn sighup_rotates_keys_and_closes_links_of_a_dropped_one() {
     assert!(message.starts_with("not reloaded") && message.contains("32"), "{message}");
     peer.exchange_prepare(2, b"still up");
 
+    // Nor does one that can't be taken over while running.
+    cluster.write_config(both, "lanes = 2");
+    serve.signal("HUP");
+    let warning = serve.event("warning");
+    assert!(warning["message"].as_str().unwrap().contains("cluster.link.lanes can't change"), "{warning}");
+    peer.exchange_prepare(3, b"still up");
+
     // The old key goes, and its link with it.
     cluster.write_config("shared_secret_file = \"new.key\"", "");
     serve.signal("HUP");

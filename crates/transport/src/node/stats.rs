@@ -143,8 +143,17 @@ fn add_written(sum: &mut OutboundStats, other: &OutboundStats) {
 /// What of a link that is no longer up is in [`EndedStats`] already.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counted {
+    /// Whether it is one of the links that have ended.
+    ended: bool,
     received: InboundStats,
     sent: OutboundStats,
+}
+
+impl Counted {
+    /// It has ended. Whether that is news.
+    pub(super) fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.ended, true)
+    }
 }
 
 impl EndedStats {
@@ -159,7 +168,7 @@ impl EndedStats {
             ..OutboundStats::default()
         };
         add_written(&mut self.sent, &news);
-        *counted = Counted { received, sent };
+        (counted.received, counted.sent) = (received, sent);
     }
 }
 

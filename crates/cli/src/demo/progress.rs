@@ -9,8 +9,8 @@ use super::DemoError;
 use super::cluster::{Cluster, Report};
 use crate::serve::print_line;
 
-/// The longest time without any news.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest time without any progress. The last frame is acknowledged when all is on the disk.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Follows the replication until the last backup has acknowledged the last byte.
 pub(super) fn watch(cluster: &mut Cluster, size: u64) -> Result<(), DemoError> {

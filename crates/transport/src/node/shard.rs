@@ -519,6 +519,8 @@ impl<D: Driver> Drop for Shard<D> {
                 links.push(link.shared);
             }
         }
+        // In one order every time, so that a simulation can repeat itself.
+        links.sort_unstable_by_key(|link| link.id());
         for link in links {
             self.driver.unwatch(link.stream());
             link.outbound.close();

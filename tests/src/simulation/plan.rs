@@ -20,12 +20,18 @@ pub(super) const REPLICAS: u8 = 3;
 pub(super) const HANDSHAKE_TIMEOUT: u64 = 2 * SECOND;
 /// The longest `heartbeat_timeout` of any configuration.
 const HEARTBEAT_TIMEOUT: u64 = 2_500 * MILLISECOND;
+/// Two of the longest `heartbeat_interval`: for so long a shard that was not polled is excused.
+const ALIVE_WINDOW: u64 = SECOND;
+/// For so long a link may be silent, where no embedder is busy, before it is down: the second is for
+/// a configuration that changes meanwhile.
+pub(super) const SILENCE_MAX: u64 = HEARTBEAT_TIMEOUT + ALIVE_WINDOW + SECOND;
 /// `reconnect_min` and `reconnect_max`.
 const RECONNECT: (u64, u64) = (50 * MILLISECOND, SECOND);
 
 /// After the last fault, every pair is connected on every lane within this. One after the other:
 ///
-/// - a link whose peer is gone is noticed after `heartbeat_timeout`, or an attempt that hangs ends
+/// - a link whose peer is gone is noticed after `heartbeat_timeout`, and two intervals if its shard was
+///   not polled; or an attempt that hangs ends
 ///   after `handshake_timeout`; where both happen, it is one after the other;
 /// - the next attempt comes after `reconnect_max`;
 /// - it may be turned away, for the acceptor has not noticed yet that the dialer's process is a new
@@ -35,6 +41,7 @@ const RECONNECT: (u64, u64) = (50 * MILLISECOND, SECOND);
 ///
 /// What the network needs for all that is within the last second.
 pub(super) const CONNECTED_WITHIN: u64 = HEARTBEAT_TIMEOUT
+    + ALIVE_WINDOW
     + 2 * HANDSHAKE_TIMEOUT
     + 2 * RECONNECT.1
     + RECONNECT.0

@@ -12,7 +12,7 @@ use replink_transport::node::{Event, Handle, LinkUp, NodeOptions, Shard, Warning
 use super::driver::{SimDriver, SimListener, SimStream};
 use super::ledger::{Broken, Ledger, Stamp};
 use super::network::{EndId, HostId, Network, PollerId, ProcessId};
-use super::plan::{Plan, Settings};
+use super::plan::{Plan, SILENCE_MAX, Settings};
 
 /// One life of a replica.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(super) struct Process {
     /// The largest limits that it ever had.
     pub(super) max_pending: u32,
     pub(super) queue_frames: u32,
+    network: Network,
     lanes: u16,
     /// Frames that the embedder has kept.
     kept: Vec<Bytes>,
@@ -81,7 +82,8 @@ impl Process {
         let shards = shards.into_iter().zip(pollers).map(slot).collect();
         let (max_pending, queue_frames) = (settings.max_pending, settings.queue_frames);
         let (stopping, lanes, kept) = (None, plan.lanes, Vec::new());
-        Self { id, host, handle, shards, stopping, max_pending, queue_frames, lanes, kept }
+        let network = network.clone();
+        Self { network, id, host, handle, shards, stopping, max_pending, queue_frames, lanes, kept }
     }
 
     /// When shard `index` is to be polled, `now` or later; `None` if nothing is to be done.
@@ -132,12 +134,14 @@ impl Process {
             };
             watcher.check(event, ledger, seen, &mut self.kept)?;
         }
+        let timeout = slot.shard.timeout();
+        // The last that it took may have been the last that there was.
+        slot.emptied |= timeout != Some(Duration::ZERO);
         if !slot.emptied {
             let mut state = network.lock();
             state.trace.count("events left untaken");
             slot.busy_until = now + state.random.between(1, 20) as u64 * super::network::MILLISECOND;
         }
-        let timeout = slot.shard.timeout();
         slot.due = timeout.map(|timeout| now.saturating_add(u64::try_from(timeout.as_nanos()).unwrap()));
         Ok(())
     }
@@ -151,7 +155,15 @@ impl Process {
         if stats.pending > self.max_pending {
             return Err(format!("{} connections are pending, at most {} may", stats.pending, self.max_pending));
         }
+        let state = self.network.lock();
+        let now = state.now();
+        let busy = self.shards.iter().map(|slot| slot.busy_until.max(slot.slow_until)).max().unwrap_or(0);
         for link in &stats.links {
+            let end = state.end_of(self.id, Token(link.link.0));
+            let heard = end.and_then(|end| state.heard(end)).unwrap_or(0).max(busy);
+            if now > heard + SILENCE_MAX {
+                return Err(format!("{:?}: nothing was heard of {} since {heard} ns", self.id, link.link));
+            }
             // Control frames may wait beyond the limits, but not many.
             let frames = self.queue_frames as usize + CONTROL_FRAMES;
             let bytes = plan.queue_bytes() + (CONTROL_FRAMES * HEADER_SIZE) as u64;

@@ -15,6 +15,8 @@ pub(in crate::simulation) struct End {
     /// `None` for an attacker, and for a connection that nobody has accepted.
     pub(in crate::simulation) process: Option<ProcessId>,
     pub(super) address: SocketAddr,
+    /// When something came from the other end.
+    pub(super) heard: u64,
     pub(super) watched: Option<(PollerId, Token)>,
     /// The end is in nobody's hands any more: what arrives is answered with a reset.
     pub(super) gone: bool,
@@ -26,7 +28,7 @@ pub(in crate::simulation) struct End {
 
 impl End {
     pub(super) fn new(host: HostId, process: Option<ProcessId>, address: SocketAddr) -> Self {
-        Self { host, process, address, watched: None, gone: false, shut: false, reset: false }
+        Self { host, process, address, heard: 0, watched: None, gone: false, shut: false, reset: false }
     }
 }
 

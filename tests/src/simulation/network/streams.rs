@@ -1,7 +1,6 @@
 //! What can be done with a connection that is made.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 
 use super::connection::Progress;
 use super::pipe::Item;
@@ -181,6 +180,7 @@ impl State {
             }
             return;
         }
+        connection.ends[to.side].heard = now;
         let pipe = &mut connection.pipes[from.side];
         let was_ready = pipe.end_arrived || !pipe.arrived.is_empty();
         for item in landed {
@@ -195,9 +195,9 @@ impl State {
         }
     }
 
-    /// Where the other end is.
-    pub(in crate::simulation) fn peer_address(&self, end: EndId) -> Option<SocketAddr> {
-        self.connections.get(&end.connection).map(|connection| connection.ends[1 - end.side].address)
+    /// When something last came to `end`.
+    pub(in crate::simulation) fn heard(&self, end: EndId) -> Option<u64> {
+        self.connections.get(&end.connection).map(|connection| connection.ends[end.side].heard)
     }
 
     /// The process is no more. What it held is reset, or falls silent.

@@ -215,7 +215,7 @@ impl Cluster {
             self.rotate();
         }
         if self.next_send <= now {
-            self.next_send = now + self.random.between(1, 30) as u64 * MILLISECOND;
+            self.next_send = now + self.random.between(1, self.plan.send_every) as u64 * MILLISECOND;
             let from = self.random.below(REPLICAS.into());
             if let Some(process) = &self.replicas[from].process {
                 let (network, plan) = (&self.network, &self.plan);
@@ -223,7 +223,7 @@ impl Cluster {
             }
         }
         if self.next_attack <= now {
-            self.next_attack = now + self.random.between(5, 150) as u64 * MILLISECOND;
+            self.next_attack = now + self.random.between(5, self.plan.attack_every) as u64 * MILLISECOND;
             let vacant: Vec<HostId> = (0..REPLICAS)
                 .map(HostId)
                 .filter(|&host| self.replicas[usize::from(host.0)].process.is_none())

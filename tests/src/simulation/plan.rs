@@ -54,6 +54,9 @@ pub(super) struct Plan {
     pub(super) lanes: u16,
     pub(super) shards: [usize; REPLICAS as usize],
     pub(super) body_max: usize,
+    /// The longest waits between two sends, and between two deeds of the attacker, in milliseconds.
+    pub(super) send_every: usize,
+    pub(super) attack_every: usize,
     forward_secrecy: bool,
     placements: [u64; REPLICAS as usize],
 }
@@ -84,6 +87,9 @@ impl Plan {
             lanes: u16::try_from(random.between(1, 3)).unwrap(),
             shards: std::array::from_fn(|_| random.between(1, 3)),
             body_max,
+            // Where little is sent, shards other than the first are polled as good as never.
+            send_every: random.pick(&[15, 30, 300, 3_000]),
+            attack_every: random.pick(&[100, 400, 3_000]),
             forward_secrecy: random.once_in(4),
             placements: std::array::from_fn(|_| random.number()),
         }

@@ -27,6 +27,7 @@ pub struct Ground {
 }
 
 /// What happened on one replica, in order.
+#[expect(clippy::large_enum_variant, reason = "nearly all are frames")]
 #[derive(Clone, Debug)]
 pub enum Seen {
     /// A link is up.
@@ -91,7 +92,12 @@ impl Replica {
     pub fn start(ground: &Ground, config: Config, options: NodeOptions, shards: usize) -> Self {
         let id = options.replica;
         let node = Node::with_listener(config, options, ground.listener(id.0)).unwrap();
-        Self { id, shards: node.into_shards(shards).unwrap(), seen: Vec::new() }
+        Self::of(id, node.into_shards(shards).unwrap())
+    }
+
+    /// A replica with these shards.
+    pub fn of(id: ReplicaId, shards: Vec<Shard>) -> Self {
+        Self { id, shards, seen: Vec::new() }
     }
 
     /// What any thread may use.

@@ -19,6 +19,7 @@ use replink_tests::fixtures::local;
 use replink_tests::frames::{Ends, LinkKind, ROOMY};
 use replink_transport::{
     Attention, Flushed, GatherWrite, Inbound, Outbound, Received, SendCause, Sent, SharedOutbound,
+    TakeOutboundError,
 };
 
 /// A socket that has room for some bytes, takes at most so many at once, and notices when two
@@ -157,6 +158,26 @@ impl Model {
             }
         }
         (counts, goodbye)
+    }
+
+    /// Takes the queue, and writes it as the next owner would. False while a thread writes.
+    fn take(&self) -> bool {
+        match self.outbound.take_for_hand_off() {
+            Ok(mut taken) => {
+                let mut bytes = self.outbound.writer().bytes.lock().unwrap();
+                while !taken.is_empty() {
+                    let mut slices = [IoSlice::new(&[])];
+                    taken.slices(&mut slices);
+                    let len = slices[0].len();
+                    bytes.extend_from_slice(&slices[0]);
+                    taken.advance(len);
+                }
+                assert_eq!(taken.queued_frames(), 0, "the sizes fit the bytes");
+                true
+            }
+            Err(TakeOutboundError::Busy) => false,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn assert_empty(&self) {
@@ -308,6 +329,26 @@ fn a_failure_is_told_once() {
         model.received::<3>();
         assert_eq!(model.outbound.ended(), Some(SendCause::Failed(io::ErrorKind::BrokenPipe)));
         assert_eq!(model.asked.lock().unwrap().closes, 1);
+        model.assert_empty();
+    });
+}
+
+#[test]
+fn what_is_taken_for_a_hand_off_is_what_nobody_has_written() {
+    check(|| {
+        // Part of a frame, and then nothing more.
+        let model = Model::new(LinkKind::Disabled, 300, 150);
+        let one = model.spawn(|model| model.send(1, 1));
+        let taking = model.spawn(|model| model.take().into());
+        let sent = [model.send(0, 2), one.join().unwrap()];
+        if taking.join().unwrap() == 0 {
+            model.serve();
+            assert!(model.take(), "nobody writes any more");
+        }
+        assert_eq!(model.received(), (sent, false));
+        assert_eq!(model.outbound.ended(), Some(SendCause::HandedOff));
+        assert_eq!(model.asked.lock().unwrap().closes, 0);
+        assert_eq!(model.outbound.flush().unwrap_err().kind(), io::ErrorKind::NotConnected);
         model.assert_empty();
     });
 }

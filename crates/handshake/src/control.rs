@@ -72,6 +72,28 @@ impl ControlSigner {
         Self { key, replica: local.replica, release: local.release, last_counter: 0 }
     }
 
+    /// Goes on where another signer of this session ended.
+    pub(crate) fn resume(
+        key: Zeroizing<[u8; 32]>,
+        replica: ReplicaId,
+        release: u32,
+        last_counter: u64,
+    ) -> Self {
+        Self { key, replica, release, last_counter }
+    }
+
+    pub(crate) fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    pub(crate) fn release(&self) -> u32 {
+        self.release
+    }
+
+    pub(crate) fn last_counter(&self) -> u64 {
+        self.last_counter
+    }
+
     fn sign(
         &mut self,
         cluster: ClusterId,
@@ -100,6 +122,19 @@ pub(crate) struct ControlOpener {
 impl ControlOpener {
     pub(crate) fn new(key: Zeroizing<[u8; 32]>, peer: ReplicaId) -> Self {
         Self { key, peer, last_counter: 0 }
+    }
+
+    /// Goes on where another opener of this session ended.
+    pub(crate) fn resume(key: Zeroizing<[u8; 32]>, peer: ReplicaId, last_counter: u64) -> Self {
+        Self { key, peer, last_counter }
+    }
+
+    pub(crate) fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    pub(crate) fn last_counter(&self) -> u64 {
+        self.last_counter
     }
 }
 

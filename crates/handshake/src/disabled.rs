@@ -13,7 +13,11 @@ use crate::acceptor::check_dialer;
 use crate::authenticated::{Authentication, Peer, Role};
 use crate::late_reject::{LateRejectVerifier, RejectContext};
 use crate::reject_frame::{Refusal, reject};
-use crate::{Authenticated, ChannelBinding, DialError, DialFailed, Local, Rejected, Roster, Session};
+use crate::ticket::{self, IssueError, Redemption, Ticket, TicketBinding, TicketError, TicketIssuer};
+use crate::{
+    Authenticated, ChannelBinding, DialError, DialFailed, Local, Receiving, Rejected, Roster, Sending,
+    Session,
+};
 
 /// Dials without proving anything: the link is up at once, once the Hello is sent. A refusal
 /// comes as a late reject (H-9).
@@ -91,6 +95,37 @@ impl<L> fmt::Debug for AwaitHello<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("disabled::AwaitHello").field("local", &self.local.replica).finish_non_exhaustive()
     }
+}
+
+/// Makes a ticket of a session that proved nothing; [`redeem`] alone takes it. Its MAC finds mistakes, not
+/// attackers.
+///
+/// # Errors
+///
+/// As [`TicketIssuer::issue`]; [`IssueError::Authentication`] for a session that proved something.
+pub fn issue(
+    issuer: &mut TicketIssuer,
+    halves: (Receiving, Sending),
+    local: &Local,
+    binding: &TicketBinding<'_>,
+) -> Result<Ticket, IssueError> {
+    ticket::issue_disabled(issuer, halves, local, binding)
+}
+
+/// Takes a ticket of [`issue`]. The caller says with this call that its configuration asks for no proof.
+///
+/// # Errors
+///
+/// As [`Redemption::redeem`]; [`TicketError::Authentication`] for a ticket of a session that proved
+/// something.
+pub fn redeem(
+    redemption: Redemption,
+    ticket: &[u8],
+    local: &Local,
+    roster: &Roster,
+    binding: &TicketBinding<'_>,
+) -> Result<(Receiving, Sending), TicketError> {
+    ticket::redeem_disabled(redemption, ticket, local, roster, binding)
 }
 
 fn unproved(replica: ReplicaId, role: Role) -> Peer {

@@ -7,7 +7,7 @@ use crate::mac::derive_secret;
 use crate::secret::Pair;
 use crate::{App, Secret};
 
-/// What a secret proves with: its MAC keys for both versions and its public id.
+/// What a secret proves with: its MAC keys for both versions and for hand-offs, and its public id.
 ///
 /// Derived once; the secret itself is not kept. Wiped when dropped, not `Clone`, silent in
 /// `Debug` but for the id.
@@ -16,10 +16,11 @@ pub struct Key {
     pair: Option<Pair>,
     v1: Zeroizing<[u8; 32]>,
     v2: Zeroizing<[u8; 32]>,
+    hand_off: Zeroizing<[u8; 32]>,
 }
 
 impl Key {
-    /// Derives the keys of H-4 and H-5 in the domain of `app`.
+    /// Derives the keys of H-4, of H-5 and of tickets in the domain of `app`.
     pub fn derive(app: &App, secret: &Secret) -> Self {
         let id = derive_secret(app, " replica-auth v2 psk->key-id", &[secret.bytes()]);
         Self {
@@ -27,6 +28,7 @@ impl Key {
             id: KeyId(core::array::from_fn(|index| id[index])),
             v1: derive_secret(app, " replica-auth v1 psk->mac-key", &[secret.bytes()]),
             v2: derive_secret(app, " replica-auth v2 psk->mac-key", &[secret.bytes()]),
+            hand_off: derive_secret(app, " replica-auth v2 psk->hand-off-key", &[secret.bytes()]),
         }
     }
 
@@ -46,6 +48,11 @@ impl Key {
 
     pub(crate) fn v2(&self) -> &[u8; 32] {
         &self.v2
+    }
+
+    /// What tickets are proved with (`docs/hand-off.md`); never used on the wire between replicas.
+    pub(crate) fn hand_off(&self) -> &[u8; 32] {
+        &self.hand_off
     }
 }
 

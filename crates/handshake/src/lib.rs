@@ -13,7 +13,8 @@
 //! ```
 //!
 //! [`Authenticated`] is the proof: the last step makes it, nothing else does, and only it opens
-//! into the [`Session`] that a link needs to read or write a frame.
+//! into the [`Session`] that a link needs to read or write a frame. A [`Ticket`] carries the two halves
+//! of a session to the next process of the same replica, which proves it again.
 //!
 //! The crate is pure. It knows no socket, clock or random source: bytes and [`Fresh`]
 //! randomness come in as arguments. It is `no_std` with `alloc`, forbids unsafe code, and
@@ -47,6 +48,7 @@ mod ring;
 mod roster;
 mod secret;
 mod session;
+mod ticket;
 
 pub use acceptor::{Acceptor, AcceptorConfig, Availability, AwaitFinish, AwaitHello, Verified};
 pub use app::{App, InvalidApp};
@@ -65,5 +67,9 @@ pub use ring::KeyRing;
 pub use roster::Roster;
 pub use secret::{MIN_SECRET_LEN, Secret, SecretTooShort};
 pub use session::{ExportedKey, NoSessionKey, Receiving, Sending, Session};
+pub use ticket::{
+    IssueError, Redemption, TICKET_LEN, Ticket, TicketBinding, TicketError, TicketIssuer, TicketRedeemer,
+    TicketTerms,
+};
 
 pub use replink_frame as frame;

@@ -1,4 +1,4 @@
-//! The MACs and derivations of the handshake: H-4, H-5, H-7 and K-4.
+//! The MACs and derivations of the handshake, H-4, H-5, H-7 and K-4, and of tickets.
 
 use alloc::format;
 
@@ -125,6 +125,40 @@ fn v2(app: &App, key: &Key, direction: Direction, frames: &[&[u8; 256]], binding
         hasher.update(&frame[..]);
     }
     Mac(finish(hasher, &[&[binding.mode()], binding.exporter()]))
+}
+
+/// What a ticket's MAC is made with where authentication is disabled. Everyone can compute it: it finds
+/// mistakes, not attackers.
+pub(crate) fn disabled_hand_off_key(app: &App) -> Zeroizing<[u8; 32]> {
+    derive_secret(app, " replica-auth v2 hand-off disabled", &[])
+}
+
+/// The MAC of a ticket (`docs/hand-off.md`). Whatever has no fixed length goes in behind its length or as
+/// a hash, so that no two inputs are the same bytes.
+pub(crate) fn ticket_mac(
+    app: &App,
+    key: &[u8; 32],
+    nonce: &[u8; 32],
+    index: u64,
+    socket: &[u8],
+    state: &[u8],
+    payload: &[&[u8]],
+) -> Mac {
+    let payload = finish(Hasher::new(), payload);
+    keyed_mac(
+        key,
+        &[
+            app.as_str().as_bytes(),
+            b" replica-auth v2 hand-off",
+            nonce,
+            &index.to_le_bytes(),
+            &(socket.len() as u64).to_le_bytes(),
+            socket,
+            &(state.len() as u64).to_le_bytes(),
+            state,
+            payload.as_bytes(),
+        ],
+    )
 }
 
 /// The session key (K-4). `shared` is the X25519 secret, or zeros.

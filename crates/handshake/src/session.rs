@@ -124,6 +124,12 @@ const DIALER_TO_ACCEPTOR: &[u8] = b"dialer->acceptor";
 const ACCEPTOR_TO_DIALER: &[u8] = b"acceptor->dialer";
 
 impl Receiving {
+    /// Of a session whose ticket verified. What came first on the link is not known here, so there is
+    /// no late reject.
+    pub(crate) fn resume(cluster: ClusterId, peer: Peer, control: Option<ControlOpener>) -> Self {
+        Self { cluster, peer, control, late_reject: None }
+    }
+
     /// The other end.
     pub fn peer(&self) -> &Peer {
         &self.peer

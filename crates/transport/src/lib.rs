@@ -6,6 +6,9 @@
 //! which turns bytes into frames, and an [`Outbound`], which turns frames into bytes. A
 //! [`SharedOutbound`] lets every thread send on one link.
 //!
+//! On Linux, `hand_off` gives links to the next process of the same replica, and the peers notice
+//! nothing.
+//!
 //! A [`gate::Gate`] decides which connections may try, and bounds what the others cost. Which links
 //! there should be, a [`mesh::Mesh`] decides.
 //!
@@ -16,6 +19,8 @@ pub mod blocking;
 pub mod config;
 pub mod driver;
 pub mod gate;
+#[cfg(target_os = "linux")]
+pub mod hand_off;
 pub mod mesh;
 pub mod node;
 pub mod security;
@@ -36,7 +41,7 @@ pub use inbound::{Admitted, Inbound, InboundError, OwnedFrame, READ_AHEAD_SIZE, 
 pub use link::Link;
 pub use outbound::{
     Attention, Flushed, GatherWrite, Outbound, OutboundLimits, OutboundStats, SendCause, SendError, Sent,
-    SharedOutbound,
+    SharedOutbound, TakeOutboundError,
 };
 
 pub use replink_frame as frame;

@@ -33,3 +33,13 @@ pub fn open(link: Authenticated<Link>, limits: OutboundLimits) -> io::Result<(Se
     let receiver = Receiver::new(link, Inbound::new(receiving, limits.frame_size));
     Ok((sender, receiver))
 }
+
+/// Goes on with a link that another driver had, or another process. What waits in `outbound` goes out
+/// with the first frame sent, or with [`Sender::flush`].
+///
+/// # Errors
+///
+/// When the process is out of file descriptors: each half has a handle of its own.
+pub fn resume(link: Link, inbound: Inbound, outbound: Outbound) -> io::Result<(Sender, Receiver)> {
+    Ok((Sender::new(link.try_clone()?, outbound), Receiver::new(link, inbound)))
+}

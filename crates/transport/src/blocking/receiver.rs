@@ -53,6 +53,11 @@ impl Receiver {
         &self.link
     }
 
+    /// The link and its codec, for another driver or another process.
+    pub fn into_parts(self) -> (Link, Inbound) {
+        (self.link, self.inbound)
+    }
+
     /// How long [`Receiver::receive`] waits for bytes; `None` waits forever.
     ///
     /// # Errors

@@ -41,6 +41,11 @@ impl Sender {
         &self.link
     }
 
+    /// The link and its codec, for another driver or another process.
+    pub fn into_parts(self) -> (Link, Outbound) {
+        (self.link, self.outbound)
+    }
+
     /// Sends a frame, and all that was queued before it. A full queue is no reason to refuse it:
     /// what waits goes out first.
     ///

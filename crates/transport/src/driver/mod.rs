@@ -83,6 +83,9 @@ pub trait Driver: Send + 'static {
     /// What the system says.
     fn watch_listener(&mut self, token: Token, listener: &Self::Listener) -> io::Result<()>;
 
+    /// Reports nothing more about `listener`.
+    fn unwatch_listener(&mut self, listener: &Self::Listener);
+
     /// Takes the next connection.
     ///
     /// # Errors

@@ -98,6 +98,11 @@ impl Driver for PollDriver {
         self.register(token, listener.as_raw_fd(), Interest::READABLE)
     }
 
+    fn unwatch_listener(&mut self, listener: &TcpListener) {
+        // As above.
+        let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
+    }
+
     fn accept(&mut self, listener: &TcpListener) -> io::Result<(Link, SocketAddr)> {
         let (stream, address) = listener.accept()?;
         stream.set_nonblocking(true)?;

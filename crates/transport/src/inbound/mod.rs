@@ -1,6 +1,8 @@
 //! Bytes in, frames out: the receiving codec of an established link.
 
 mod admitted;
+#[cfg(target_os = "linux")]
+mod carried;
 mod error;
 mod read_ahead;
 
@@ -11,6 +13,8 @@ use replink_frame::{Command, CommandClass, GenericHeader, HEADER_SIZE, Replicate
 use replink_handshake::{Control, Peer, Receiving};
 
 pub use admitted::{Admitted, OwnedFrame};
+#[cfg(target_os = "linux")]
+pub(crate) use carried::CarriedInbound;
 pub use error::InboundError;
 
 use crate::Link;

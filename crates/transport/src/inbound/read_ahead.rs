@@ -27,6 +27,12 @@ impl ReadAhead {
         &self.buffer[self.start..]
     }
 
+    #[cfg(target_os = "linux")]
+    pub(crate) fn into_unread(mut self) -> BytesMut {
+        self.skip_consumed();
+        self.buffer
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.buffer.len()
     }

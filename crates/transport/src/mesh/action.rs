@@ -43,6 +43,12 @@ pub enum Action {
         /// Why.
         reason: GoodbyeReason,
     },
+    /// Take the link out, to be given to another process. Nothing about this link needs to be
+    /// reported any more.
+    HandOver {
+        /// Which.
+        link: LinkId,
+    },
     /// End the connection at once. Nothing about this link needs to be reported any more.
     Close {
         /// Which.

@@ -22,6 +22,8 @@ pub enum DownReason {
     Rejected(PeerReject),
     /// The peer sent what its role may not.
     Denied(Command),
+    /// Another process has the link now; the peer does not notice.
+    HandedOver,
 }
 
 /// How a link was lost.
@@ -68,6 +70,7 @@ impl fmt::Display for DownReason {
             Self::Lost(Loss::Silent(silence)) => write!(f, "lost: nothing was heard for {silence:?}"),
             Self::Superseded => f.write_str("a newer link took over"),
             Self::Rejected(reject) => write!(f, "{reject}"),
+            Self::HandedOver => f.write_str("handed over to another process"),
             Self::Denied(command) => write!(f, "the peer's role may not send {command}"),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use replink_frame::GoodbyeReason;
 
 use super::jitter::Jitter;
-use super::{LinkId, Mesh, MeshSettings, RETIRE_SPREAD};
+use super::{Action, DownReason, LinkId, Mesh, MeshSettings, RETIRE_SPREAD};
 
 impl Mesh {
     /// Puts a new configuration in force.
@@ -51,6 +51,19 @@ impl Mesh {
         let up: Vec<LinkId> = self.up_links().map(|(id, _)| id).collect();
         for id in up {
             self.leave(id, GoodbyeReason::SHUTDOWN, now, &mut Jitter::new(0));
+        }
+    }
+
+    /// Gives all links away as they are, without a goodbye: another process goes on with them. Dials
+    /// no more and admits no more. Over once [`Mesh::is_finished`].
+    pub fn hand_over(&mut self, now: Instant) {
+        self.stopping = true;
+        self.slots.clear();
+        let up: Vec<LinkId> = self.up_links().map(|(id, _)| id).collect();
+        for id in up {
+            self.actions.push_back(Action::HandOver { link: id });
+            self.take_down(id, DownReason::HandedOver, now, &mut Jitter::new(0));
+            self.links.remove(&id);
         }
     }
 }

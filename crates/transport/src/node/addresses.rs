@@ -22,7 +22,7 @@ impl Addresses {
         let addresses = others.map(|node| {
             let found = match &node.address {
                 Address::Ip(address) => vec![*address],
-                name => match name.to_socket_addrs() {
+                name @ Address::Name { .. } => match name.to_socket_addrs() {
                     Ok(found) => found.collect(),
                     Err(error) => {
                         tracing::warn!(peer = %node.id, "can't look up {name}: {error}");

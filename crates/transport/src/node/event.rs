@@ -145,7 +145,7 @@ impl Refusal {
     }
 
     /// A peer turned us away.
-    pub(super) fn by_peer(address: SocketAddr, reject: &PeerReject) -> Self {
+    pub(super) fn by_peer(address: SocketAddr, reject: PeerReject) -> Self {
         Self {
             address,
             peer: Some(reject.from),

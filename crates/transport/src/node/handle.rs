@@ -24,7 +24,7 @@ use crate::{Link, SendError, Sent};
 /// configuration. Clones are the same node. Things that are asked of the node are done when its
 /// shards are polled.
 pub struct Handle<S = Link> {
-    shared: Arc<Shared<S>>,
+    pub(super) shared: Arc<Shared<S>>,
     lane: u16,
 }
 
@@ -165,7 +165,6 @@ impl<S: Stream> Handle<S> {
         let settings = Arc::new(self.shared.settings().reloaded(config)?);
         let before = self.shared.addresses();
         let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
-        self.shared.set_settings(Arc::clone(&settings));
         self.shared.set_addresses(addresses.clone());
         self.shared.post.send(0, Message::Reload(Box::new(Reload { settings, addresses })));
         Ok(())
@@ -193,7 +192,7 @@ impl<S: Stream> Handle<S> {
 
     /// Whether the node has been shut down, and its last link is gone.
     pub fn is_stopped(&self) -> bool {
-        self.shared.stopped.load(Ordering::Acquire)
+        self.shared.is_stopped()
     }
 }
 

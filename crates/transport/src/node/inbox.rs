@@ -1,10 +1,10 @@
 //! How shards reach one another.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::addresses::Addresses;
+use super::hand_over::Collector;
 use super::link::{OwnedLink, Place, SharedLink};
 use super::settings::Reload;
 use crate::driver::Waker;
@@ -24,6 +24,8 @@ pub(super) enum Message<S> {
     Close(Arc<SharedLink<S>>),
     /// A link is to go to shard `to`.
     Move { link: Arc<SharedLink<S>>, to: usize },
+    /// A link is to go to another process.
+    Surrender { link: Arc<SharedLink<S>>, collector: Arc<Collector<S>> },
     /// For shard 0: what happened on a link.
     Report { link: LinkId, report: Report },
     /// For shard 0: a new configuration.
@@ -32,6 +34,8 @@ pub(super) enum Message<S> {
     Addresses(Addresses),
     /// For shard 0: the end of the node.
     Shutdown,
+    /// For shard 0: the end of the node, in favour of another process.
+    HandOver(Arc<Collector<S>>),
     /// The end of this shard.
     Stop,
 }
@@ -49,15 +53,14 @@ pub(super) enum Report {
 pub(super) struct Post<S>(Vec<Inbox<S>>);
 
 struct Inbox<S> {
-    messages: Mutex<Vec<Message<S>>>,
+    /// `None` once the shard is gone.
+    messages: Mutex<Option<Vec<Message<S>>>>,
     waker: Waker,
-    /// Whether the shard is gone.
-    closed: AtomicBool,
 }
 
 impl<S> Post<S> {
     pub(super) fn new(wakers: impl IntoIterator<Item = Waker>) -> Self {
-        let inbox = |waker| Inbox { messages: Mutex::default(), waker, closed: AtomicBool::new(false) };
+        let inbox = |waker| Inbox { messages: Mutex::new(Some(Vec::new())), waker };
         Self(wakers.into_iter().map(inbox).collect())
     }
 
@@ -67,24 +70,51 @@ impl<S> Post<S> {
 
     /// Tells `shard` something. One that is gone is told nothing.
     pub(super) fn send(&self, shard: usize, message: Message<S>) {
-        let inbox = &self.0[shard];
-        if inbox.closed.load(Ordering::Acquire) {
-            return;
+        let _told = self.send_and(shard, message, || {});
+    }
+
+    /// Gives a link to `shard`. Whoever learns from `place` that it is there, and tells that shard
+    /// something about it, comes behind the link itself.
+    ///
+    /// # Errors
+    ///
+    /// The shard is gone: here is the link again.
+    pub(super) fn give(
+        &self,
+        shard: usize,
+        link: Box<OwnedLink<S>>,
+        from: Option<usize>,
+    ) -> Result<(), Box<OwnedLink<S>>> {
+        let place = Arc::clone(&link.shared.place);
+        let message = Message::Adopt { link, from };
+        match self.send_and(shard, message, || place.set_owner(shard)) {
+            Err(Message::Adopt { link, .. }) => Err(link),
+            _ => Ok(()),
         }
-        let mut messages = inbox.lock();
+    }
+
+    /// Does `then` before anyone else can tell `shard` anything, or it can be heard.
+    fn send_and(&self, shard: usize, message: Message<S>, then: impl FnOnce()) -> Result<(), Message<S>> {
+        let inbox = &self.0[shard];
+        let mut guard = inbox.lock();
+        let Some(messages) = guard.as_mut() else { return Err(message) };
         messages.push(message);
         let first = messages.len() == 1;
-        drop(messages);
+        then();
+        drop(guard);
         // The shard takes all there is, so it is awake until it has seen the first.
         if first {
             (inbox.waker)();
         }
+        Ok(())
     }
 
-    /// Takes all that `shard` was told, into the empty `messages`.
-    pub(super) fn take(&self, shard: usize, messages: &mut Vec<Message<S>>) {
-        debug_assert!(messages.is_empty());
-        mem::swap(&mut *self.0[shard].lock(), messages);
+    /// Takes all that `shard` was told, into the empty `taken`.
+    pub(super) fn take(&self, shard: usize, taken: &mut Vec<Message<S>>) {
+        debug_assert!(taken.is_empty());
+        if let Some(messages) = self.0[shard].lock().as_mut() {
+            mem::swap(messages, taken);
+        }
     }
 
     pub(super) fn wake(&self, shard: usize) {
@@ -93,14 +123,12 @@ impl<S> Post<S> {
 
     /// Takes nothing more for `shard`, which is going. What it was told last.
     pub(super) fn close(&self, shard: usize) -> Vec<Message<S>> {
-        let inbox = &self.0[shard];
-        inbox.closed.store(true, Ordering::Release);
-        mem::take(&mut *inbox.lock())
+        self.0[shard].lock().take().unwrap_or_default()
     }
 }
 
 impl<S> Inbox<S> {
-    fn lock(&self) -> MutexGuard<'_, Vec<Message<S>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Message<S>>>> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -124,6 +124,7 @@ impl<S: Stream> SharedLink<S> {
 
 /// A link in its owner's hands. It goes from shard to shard as a whole: bytes read ahead, counters
 /// and session travel with it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct OwnedLink<S> {
     pub(super) shared: Arc<SharedLink<S>>,
     pub(super) inbound: Inbound,
@@ -139,32 +140,37 @@ pub(crate) struct OwnedLink<S> {
     pub(super) finished: bool,
 }
 
-impl<S: Stream> OwnedLink<S> {
-    /// Opens a link that has just proved its peer. `post` reaches its owner.
-    pub(super) fn open(
-        link: Authenticated<S>,
-        address: SocketAddr,
-        limits: OutboundLimits,
-        place: Place,
-        post: Arc<Post<S>>,
-        now: Instant,
-    ) -> Self {
+/// A link that has proved its peer, with its codecs.
+pub(super) struct OpenLink<S> {
+    pub(super) stream: S,
+    pub(super) inbound: Inbound,
+    pub(super) outbound: Outbound,
+}
+
+impl<S> OpenLink<S> {
+    /// A link whose handshake is just over.
+    pub(super) fn new(link: Authenticated<S>, limits: OutboundLimits) -> Self {
         let (stream, session) = link.into_parts();
         let (receiving, sending) = session.split();
         let inbound = Inbound::new(receiving, limits.frame_size);
-        Self::resume(stream, inbound, Outbound::new(sending, limits), address, place, post, now)
+        Self { stream, inbound, outbound: Outbound::new(sending, limits) }
     }
 
-    /// Goes on with a link that another process had.
-    pub(super) fn resume(
-        stream: S,
-        inbound: Inbound,
-        outbound: Outbound,
+    pub(super) fn peer(&self) -> &Peer {
+        self.inbound.peer()
+    }
+}
+
+impl<S: Stream> OwnedLink<S> {
+    /// `post` reaches its owner.
+    pub(super) fn new(
+        link: OpenLink<S>,
         address: SocketAddr,
         place: Place,
         post: Arc<Post<S>>,
         now: Instant,
     ) -> Self {
+        let OpenLink { stream, inbound, outbound } = link;
         let place = Arc::new(place);
         let attended = Arc::clone(&place);
         // What is wanted shows in the state of the queue: the owner is only told to look.

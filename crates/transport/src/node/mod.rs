@@ -36,6 +36,7 @@
 mod addresses;
 mod control;
 mod event;
+mod hand_over;
 mod handle;
 mod handshaking;
 mod inbox;
@@ -56,6 +57,7 @@ use replink_frame::ReplicaId;
 use thiserror::Error;
 
 pub use event::{Event, LinkDown, LinkUp, Refusal, RejectedBy, Warning};
+pub use hand_over::{HandOverError, HandedOver, TakeOverError};
 pub use handle::Handle;
 pub use placement::Placement;
 pub use settings::ReloadError;
@@ -69,7 +71,9 @@ use crate::mesh::CommandPolicy;
 use crate::{EndpointError, EntropyError, incarnation};
 use addresses::Addresses;
 use control::Control;
+use hand_over::TakenLinks;
 use inbox::Post;
+use link::OpenLink;
 use settings::Settings;
 use shared::Shared;
 
@@ -116,6 +120,7 @@ pub struct Node {
     addresses: Addresses,
     listener: TcpListener,
     address: SocketAddr,
+    taken: TakenLinks,
 }
 
 /// Why there is no node.
@@ -177,7 +182,7 @@ impl Node {
         let replica = settings.endpoint.local().replica;
         let addresses = Addresses::look_up(&settings.config, replica, &Addresses::default());
         tracing::info!(%replica, %address, "listening");
-        Self { settings, placement, addresses, listener, address }
+        Self { settings, placement, addresses, listener, address, taken: TakenLinks::default() }
     }
 
     /// Where it listens.
@@ -192,7 +197,15 @@ impl Node {
     /// When the process is out of file descriptors.
     pub fn into_shards(self, shards: usize) -> io::Result<Vec<Shard>> {
         let drivers: Vec<_> = (0..shards.max(1)).map(|_| PollDriver::new()).collect::<io::Result<_>>()?;
-        assemble(self.settings, self.placement, self.addresses, self.listener, drivers)
+        let Self { settings, placement, addresses, listener, mut taken, .. } = self;
+        // A second handle, to be given to another process.
+        let second = listener.try_clone()?;
+        let taken = std::mem::take(&mut taken.0);
+        let shards = assemble(settings, placement, addresses, listener, taken, drivers)?;
+        if let Some(shard) = shards.first() {
+            shard.handle().shared.set_listener(second);
+        }
+        Ok(shards)
     }
 }
 
@@ -218,7 +231,7 @@ pub fn with_drivers<D: Driver>(
     let NodeOptions { replica, release, placement, commands } = options;
     let settings = Settings::new(config, replica, release, incarnation, commands)?;
     let addresses = Addresses::look_up(&settings.config, replica, &Addresses::default());
-    assemble(settings, placement, addresses, listener, drivers)
+    assemble(settings, placement, addresses, listener, Vec::new(), drivers)
         .map_err(|source| BindError::Listen { address: "the driver's listener".to_owned(), source })
 }
 
@@ -227,6 +240,7 @@ fn assemble<D: Driver>(
     placement: Placement,
     addresses: Addresses,
     listener: D::Listener,
+    taken: Vec<OpenLink<D::Stream>>,
     mut drivers: Vec<D>,
 ) -> io::Result<Vec<Shard<D>>> {
     let Some(first) = drivers.first_mut() else { return Ok(Vec::new()) };
@@ -235,7 +249,7 @@ fn assemble<D: Driver>(
     let shared = Arc::new(Shared::new(settings, addresses, post, epoch));
     let mut control = None;
     if let Some(first) = drivers.first_mut() {
-        control = Some(Control::new(Arc::clone(&shared), placement, listener, first)?);
+        control = Some(Control::new(Arc::clone(&shared), placement, listener, taken, first)?);
     }
     let shards = drivers.into_iter().enumerate();
     Ok(shards.map(|(index, driver)| Shard::new(index, driver, Arc::clone(&shared), control.take())).collect())

@@ -9,8 +9,11 @@ use super::link::SharedLink;
 use crate::driver::Stream;
 use crate::mesh::LinkId;
 
-/// The links that are up, by peer and lane.
-pub(super) struct Routes<S>(RwLock<BTreeMap<(ReplicaId, u16), Arc<SharedLink<S>>>>);
+/// The links that are up.
+pub(super) struct Routes<S>(RwLock<Table<S>>);
+
+/// By peer and lane.
+type Table<S> = BTreeMap<(ReplicaId, u16), Arc<SharedLink<S>>>;
 
 impl<S: Stream> Routes<S> {
     pub(super) fn new() -> Self {
@@ -23,6 +26,10 @@ impl<S: Stream> Routes<S> {
 
     pub(super) fn with_id(&self, link: LinkId) -> Option<Arc<SharedLink<S>>> {
         self.all().into_iter().find(|shared| shared.id() == link)
+    }
+
+    pub(super) fn contains(&self, link: &SharedLink<S>) -> bool {
+        self.find(link.peer().replica, link.peer().lane).is_some_and(|found| found.id() == link.id())
     }
 
     pub(super) fn all(&self) -> Vec<Arc<SharedLink<S>>> {

@@ -1,6 +1,8 @@
 //! What all shards and handles of a node share.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +31,10 @@ pub(super) struct Shared<S> {
     pub(super) routes: Routes<S>,
     pub(super) clocks: Vec<ShardClock>,
     pub(super) counters: Counters,
-    pub(super) stopped: AtomicBool,
+    stopped: AtomicBool,
+    handing_over: AtomicBool,
+    /// A second handle to the listener, to be given to another process.
+    listener: Mutex<Option<TcpListener>>,
     settings: Mutex<Arc<Settings>>,
     addresses: Mutex<Addresses>,
 }
@@ -65,6 +70,8 @@ impl<S: Stream> Shared<S> {
             clocks: (0..post.shards()).map(|_| ShardClock::default()).collect(),
             counters: Counters::default(),
             stopped: AtomicBool::new(false),
+            handing_over: AtomicBool::new(false),
+            listener: Mutex::new(None),
             settings: Mutex::new(Arc::new(settings)),
             addresses: Mutex::new(addresses),
             post,
@@ -94,6 +101,28 @@ impl<S: Stream> Shared<S> {
 
     pub(super) fn set_addresses(&self, addresses: Addresses) {
         *lock(&self.addresses) = addresses;
+    }
+
+    pub(super) fn set_listener(&self, listener: TcpListener) {
+        *lock(&self.listener) = Some(listener);
+    }
+
+    pub(super) fn clone_listener(&self) -> io::Result<Option<TcpListener>> {
+        lock(&self.listener).as_ref().map(TcpListener::try_clone).transpose()
+    }
+
+    /// Whether nobody else has begun to.
+    pub(super) fn begin_hand_over(&self) -> bool {
+        !self.handing_over.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn set_stopped(&self) {
+        *lock(&self.listener) = None;
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     /// Sends on the link to `peer` on `lane`, from any thread.

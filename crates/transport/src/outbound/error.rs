@@ -52,6 +52,10 @@ pub enum SendCause {
     /// We have closed the link.
     #[error("the link is closed")]
     Closed,
+    /// [`SharedOutbound::take_for_hand_off`](super::SharedOutbound::take_for_hand_off) has taken the
+    /// queue: who has it now sends on this link.
+    #[error("the link was handed off")]
+    HandedOff,
     /// The connection failed while it was written to.
     #[error("the connection failed while sending: {0}")]
     Failed(io::ErrorKind),

@@ -1,5 +1,7 @@
 //! Frames in, bytes out: the sending codec of an established link.
 
+#[cfg(target_os = "linux")]
+mod carried;
 mod error;
 mod gather_write;
 mod segments;
@@ -13,9 +15,11 @@ use bytes::Bytes;
 use replink_frame::{ControlFrame, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
 use replink_handshake::{Peer, Sending};
 
+#[cfg(target_os = "linux")]
+pub(crate) use carried::CarriedOutbound;
 pub use error::{SendCause, SendError};
 pub use gather_write::GatherWrite;
-pub use shared::{Attention, Flushed, OutboundStats, Sent, SharedOutbound};
+pub use shared::{Attention, Flushed, OutboundStats, Sent, SharedOutbound, TakeOutboundError};
 
 use crate::Link;
 use segments::Segments;

@@ -26,6 +26,15 @@ impl Segments {
         Self { sealed: VecDeque::new(), staging: BytesMut::new(), staging_written: 0 }
     }
 
+    #[cfg(target_os = "linux")]
+    pub(super) fn of(bytes: Bytes) -> Self {
+        let mut segments = Self::new();
+        if !bytes.is_empty() {
+            segments.sealed.push_back(bytes);
+        }
+        segments
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sealed.is_empty() && self.staging_written == self.staging.len()
     }
@@ -58,11 +67,24 @@ impl Segments {
         }
     }
 
-    pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// What waits, in order; no part is empty.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let staged = &self.staging[self.staging_written..];
         let waiting = self.sealed.iter().map(|segment| &segment[..]).chain([staged]);
+        waiting.filter(|segment| !segment.is_empty())
+    }
+
+    /// Puts all of `front` ahead of what waits here.
+    pub(super) fn prepend(&mut self, mut front: Self) {
+        front.seal_staging();
+        while let Some(segment) = front.sealed.pop_back() {
+            self.sealed.push_front(segment);
+        }
+    }
+
+    pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
-        for (slot, segment) in slices.iter_mut().zip(waiting.filter(|segment| !segment.is_empty())) {
+        for (slot, segment) in slices.iter_mut().zip(self.iter()) {
             *slot = IoSlice::new(segment);
             count += 1;
         }

@@ -1,5 +1,7 @@
 //! An [`Outbound`] that every thread may send on.
 
+mod take;
+
 use std::fmt;
 use std::io;
 use std::mem;
@@ -9,9 +11,12 @@ use bytes::Bytes;
 use replink_frame::{GenericHeader, GoodbyeReason};
 use replink_handshake::Peer;
 
+use self::take::Slot;
 use super::segments::Segments;
 use super::{GatherWrite, Outbound, SendCause, SendError, write_once};
 use crate::sync::{Mutex, MutexGuard};
+
+pub use take::TakeOutboundError;
 
 /// Most writes that one call makes before it leaves the rest to others: no sender is kept writing
 /// for the others without end. The model checker can follow only a few.
@@ -90,7 +95,7 @@ pub struct OutboundStats {
 /// What the lock guards; it is held for a copy of a small frame at most.
 struct Queue {
     /// What nobody has begun to write. It also counts what was taken out to be written.
-    outbound: Outbound,
+    outbound: Slot,
     /// What goes out ahead of it, while nobody writes: left over from a write that took only part.
     front: Segments,
     role: Role,
@@ -118,6 +123,8 @@ enum End {
     /// It is written.
     Left,
     Closed,
+    /// The queue is another's: the slot is empty.
+    HandedOff,
     Failed(io::ErrorKind),
 }
 
@@ -145,7 +152,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     pub fn new(outbound: Outbound, writer: W, attention: impl Fn(Attention) + Send + Sync + 'static) -> Self {
         let peer = *outbound.peer();
         let queue = Queue {
-            outbound,
+            outbound: Slot::new(outbound),
             front: Segments::new(),
             role: Role::Idle,
             end: None,
@@ -175,8 +182,8 @@ impl<W: GatherWrite> SharedOutbound<W> {
     /// # Errors
     ///
     /// [`SendError`] gives the frame back: with [`SendCause::Backpressure`] when this link's queue
-    /// is full, with [`SendCause::Leaving`], [`SendCause::Closed`] or [`SendCause::Failed`] when
-    /// the link takes no more frames ever, with another cause when no link could carry the frame.
+    /// is full, with [`SendCause::Leaving`], [`SendCause::Closed`], [`SendCause::HandedOff`] or
+    /// [`SendCause::Failed`] when the link takes no more frames ever, with another cause when no link could carry the frame.
     ///
     /// # Panics
     ///
@@ -251,7 +258,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     ///
     /// # Errors
     ///
-    /// The kind of error that ended the link, and `NotConnected` when it was closed.
+    /// The kind of error that ended the link, and `NotConnected` when it was closed or handed off.
     ///
     /// # Panics
     ///
@@ -289,7 +296,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     }
 
     /// Why nothing more can be sent, once that is so: [`SendCause::Leaving`],
-    /// [`SendCause::Closed`] or [`SendCause::Failed`].
+    /// [`SendCause::Closed`], [`SendCause::HandedOff`] or [`SendCause::Failed`].
     pub fn ended(&self) -> Option<SendCause> {
         self.lock().end.map(SendCause::from)
     }
@@ -298,8 +305,8 @@ impl<W: GatherWrite> SharedOutbound<W> {
     pub fn stats(&self) -> OutboundStats {
         let queue = self.lock();
         OutboundStats {
-            queued_frames: queue.outbound.queued_frames(),
-            queued_bytes: queue.outbound.queued_bytes(),
+            queued_frames: queue.outbound.held().map_or(0, Outbound::queued_frames),
+            queued_bytes: queue.outbound.held().map_or(0, Outbound::queued_bytes),
             written_frames: queue.written_frames,
             written_bytes: queue.written_bytes,
             writes: queue.writes,
@@ -437,7 +444,7 @@ impl End {
     fn error(self) -> Option<io::Error> {
         match self {
             Self::Leaving | Self::Left => None,
-            Self::Closed => Some(io::ErrorKind::NotConnected.into()),
+            Self::Closed | Self::HandedOff => Some(io::ErrorKind::NotConnected.into()),
             Self::Failed(kind) => Some(kind.into()),
         }
     }
@@ -448,6 +455,7 @@ impl From<End> for SendCause {
         match end {
             End::Leaving | End::Left => Self::Leaving,
             End::Closed => Self::Closed,
+            End::HandedOff => Self::HandedOff,
             End::Failed(kind) => Self::Failed(kind),
         }
     }

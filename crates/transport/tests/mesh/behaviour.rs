@@ -7,8 +7,8 @@ use replink_transport::config::Role as ReplicaRole;
 use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, DialError, Peer, Role};
 use replink_transport::mesh::{
-    Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, MeshSettings, RETIRE_SPREAD,
-    RETRY_AFTER_MAX, Verdict, Warning,
+    Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, MeshSettings, PROBE_LANE,
+    RETIRE_SPREAD, RETRY_AFTER_MAX, Verdict, Warning,
 };
 
 use crate::network::Random;
@@ -217,6 +217,24 @@ fn another_process_is_refused_while_the_first_one_is_alive() {
     assert_eq!(one.mesh.judge(&second, address(9), one.now), Verdict::Supersede { old });
     let (new, actions) = one.establish(&second, 9);
     assert_eq!(actions[1..], [down(old, 0, DownReason::Superseded), up(new, second, 9)]);
+}
+
+#[test]
+fn a_probe_is_admitted_and_changes_nothing() {
+    let mut one = One::new(2, settings(3));
+    let running = peer(0, Role::Acceptor);
+    let (link, _) = one.establish(&running, 0);
+    // Another process of the same replica, as `probe` is.
+    let probe = Peer { incarnation: 8, lane: PROBE_LANE, ..running };
+    assert_eq!(one.mesh.judge(&probe, address(0), one.now), Verdict::Probe);
+    assert_eq!((one.actions(), one.mesh.link(ReplicaId(0), 0)), (vec![], Some(link)));
+
+    // It has to prove itself like any other.
+    let dropped = Peer { authentication: Authentication::PreSharedKey(OTHER_KEY), ..probe };
+    let refused = |status| Verdict::Refuse { status, retry_after_ms: 0 };
+    assert_eq!(one.mesh.judge(&dropped, address(0), one.now), refused(Status::UNKNOWN_KEY));
+    let stranger = Peer { replica: ReplicaId(9), ..probe };
+    assert_eq!(one.mesh.judge(&stranger, address(0), one.now), refused(Status::NOT_ALLOWED));
 }
 
 /// A dialer that reaches another process on another lane does not mix the two.

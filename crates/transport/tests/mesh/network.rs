@@ -268,6 +268,7 @@ impl Network {
                     self.send_to(acceptor, Message::Ended { link: far, ending: Ending::Stream });
                 }
             }
+            Verdict::Probe => unreachable!("nobody dials the lane of probes"),
             Verdict::Refuse { status, retry_after_ms } => {
                 let ending = Ending::Rejected(reject(to, status, true, retry_after_ms));
                 self.send_to(from, Message::Ended { link: near, ending });

@@ -24,6 +24,7 @@ impl<D: Driver> Control<D> {
                         known.shared.outbound.goodbye(reason);
                     }
                 }
+                Action::HandOver { link } => self.surrender(link, turn),
                 Action::Close { link } => self.close(link, turn),
                 Action::Up { link, .. } => self.bring_up(link, turn),
                 Action::Down { link, reason, .. } => self.take_down(link, reason, turn),
@@ -35,22 +36,20 @@ impl<D: Driver> Control<D> {
     /// A link has its place: from here on frames go over it.
     fn bring_up(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
         let Some(arrived) = self.arrived.take_if(|arrived| arrived.link == link) else { return };
-        let settings = &self.settings;
-        let authenticated = arrived.authenticated;
-        let peer = *authenticated.peer();
-        let address = authenticated.link().peer_address();
-        let timeout = settings.config.link.heartbeat_timeout;
+        let open = arrived.open;
+        let peer = *open.peer();
+        let address = open.stream.peer_address();
+        let timeout = self.settings.config.link.heartbeat_timeout;
         if !timeout.is_zero() {
-            authenticated.link().set_user_timeout(timeout);
+            open.stream.set_user_timeout(timeout);
         }
         let now = turn.driver.now();
         let shards = self.shared.post.shards();
         let owner = self.placement.shard(&peer, self.mesh.settings().lanes, self.placed, shards);
         self.placed = self.placed.wrapping_add(1);
         let place = Place::new(link, owner, self.shared.nanos(now));
-        let limits = settings.endpoint.outbound_limits();
         let post = Arc::clone(&self.shared.post);
-        let owned = OwnedLink::open(authenticated, address, limits, place, post, now);
+        let opened = OwnedLink::new(open, address, place, post, now);
         tracing::info!(
             replica = %self.shared.replica,
             peer = %peer.replica,
@@ -62,15 +61,28 @@ impl<D: Driver> Control<D> {
             shard = owner,
             "link up"
         );
-        let known = Known { shared: Arc::clone(&owned.shared), down: false, over: false };
+        let known = Known { shared: Arc::clone(&opened.shared), down: false, over: false };
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
-        self.shared.routes.insert(&owned.shared);
-        self.tell(owner, Message::Adopt { link: Box::new(owned), from: None }, turn);
+        self.shared.routes.insert(&opened.shared);
+        self.give(owner, opened, turn);
+    }
+
+    /// Gives a link to its first owner: `shard`, or this one if that is gone.
+    pub(super) fn give(&self, shard: usize, link: OwnedLink<D::Stream>, turn: &mut Turn<'_, D>) {
+        let mut link = Box::new(link);
+        if shard != 0 {
+            match self.shared.post.give(shard, link, None) {
+                Ok(()) => return,
+                Err(back) => link = back,
+            }
+        }
+        link.shared.place.set_owner(0);
+        turn.local.push_back(Message::Adopt { link, from: None });
     }
 
     /// Ends a link at once.
-    fn close(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
+    pub(super) fn close(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
         if self.arrived.as_ref().is_some_and(|arrived| arrived.link == link) {
             self.arrived = None; // its connection closes
             return;
@@ -81,6 +93,20 @@ impl<D: Driver> Control<D> {
         shared.stream().shutdown();
         let owner = shared.place.owner();
         self.tell(owner, Message::Close(shared), turn);
+        self.over(link);
+    }
+
+    /// A link goes to another process.
+    fn surrender(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
+        let Some(collector) = &self.handing_over else { return };
+        let Some(known) = self.links.get(&link).filter(|known| !known.over) else {
+            collector.put(None);
+            return;
+        };
+        let (shared, collector) = (Arc::clone(&known.shared), Arc::clone(collector));
+        self.shared.routes.remove(&shared);
+        let owner = shared.place.owner();
+        self.tell(owner, Message::Surrender { link: shared, collector }, turn);
         self.over(link);
     }
 

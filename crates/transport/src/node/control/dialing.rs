@@ -99,7 +99,7 @@ impl<D: Driver> Control<D> {
         };
         match (error, address) {
             (Some(DialError::Rejected(reject)), Some(address)) => {
-                self.refuse(Refusal::by_peer(address, reject), turn);
+                self.refuse(Refusal::by_peer(address, *reject), turn);
             }
             (Some(error), Some(address)) => {
                 let refusal = Refusal {

@@ -10,6 +10,7 @@ mod refusals;
 mod visiting;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,12 +21,13 @@ use replink_handshake::Authenticated;
 use super::Placement;
 use super::addresses::Addresses;
 use super::event::{Event, Refusal, RejectedBy, Warning};
+use super::hand_over::Collector;
 use super::handshaking::{Accepting, DialAttempt};
 use super::inbox::{Message, Report};
-use super::link::SharedLink;
+use super::link::{OpenLink, SharedLink};
 use super::settings::{Reload, Settings};
 use super::shared::Shared;
-use crate::driver::{Driver, Token};
+use crate::driver::{Driver, Stream, Token};
 use crate::gate::{AcceptErrors, Gate, SlotId, Terms};
 use crate::mesh::{Ending, LinkId, Mesh};
 use refusals::Refusals;
@@ -53,6 +55,10 @@ pub(in crate::node) struct Control<D: Driver> {
     dialing: BTreeMap<Token, DialAttempt<D::Stream>>,
     /// The link that has just proved its peer, until the mesh has said that it is up.
     arrived: Option<Arrived<D::Stream>>,
+    /// Links that another process had, and that are to come up here.
+    taken: Vec<OpenLink<D::Stream>>,
+    /// Where the links go that are handed over, once they are.
+    handing_over: Option<Arc<Collector<D::Stream>>>,
     /// All links that are not both down and over.
     links: BTreeMap<LinkId, Known<D::Stream>>,
     visitors: BTreeMap<LinkId, Visitor<D::Stream>>,
@@ -74,7 +80,7 @@ struct Known<S> {
 
 struct Arrived<S> {
     link: LinkId,
-    authenticated: Authenticated<S>,
+    open: OpenLink<S>,
 }
 
 /// What control needs of its shard.
@@ -91,6 +97,7 @@ impl<D: Driver> Control<D> {
         shared: Arc<Shared<D::Stream>>,
         placement: Placement,
         listener: D::Listener,
+        taken: Vec<OpenLink<D::Stream>>,
         driver: &mut D,
     ) -> std::io::Result<Self> {
         driver.watch_listener(LISTENER, &listener)?;
@@ -114,6 +121,8 @@ impl<D: Driver> Control<D> {
             leaving: VecDeque::new(),
             dialing: BTreeMap::new(),
             arrived: None,
+            taken,
+            handing_over: None,
             links: BTreeMap::new(),
             visitors: BTreeMap::new(),
             refusals: Refusals::default(),
@@ -153,12 +162,16 @@ impl<D: Driver> Control<D> {
             }
             Report::Goodbye(reason) => self.mesh.goodbye(link, reason, now, random),
             Report::Denied(command) => {
-                // The frame was refused by the link's owner; this ends the link.
-                let _ = self.mesh.frame(link, command, now, random);
+                // The link's owner has refused the frame, and reads no more. This ends the link.
+                if self.mesh.frame(link, command, now, random).is_ok() {
+                    // It was refused under another configuration than the one that is in force now.
+                    self.mesh.closed(link, Ending::Violation, now, random);
+                    self.close(link, turn);
+                }
             }
             Report::Ended(ending) => {
                 if let (Some(known), Ending::Rejected(reject)) = (self.links.get(&link), &ending) {
-                    let refusal = Refusal::by_peer(known.shared.address, reject);
+                    let refusal = Refusal::by_peer(known.shared.address, *reject);
                     self.refuse(refusal, turn);
                 }
                 self.hear_all();
@@ -172,6 +185,7 @@ impl<D: Driver> Control<D> {
     /// Everything that is due, and everything that follows from it. What is ready has been
     /// reported before.
     pub(super) fn turn(&mut self, turn: &mut Turn<'_, D>) {
+        self.bring_in_taken(turn);
         self.accept(turn);
         let now = turn.driver.now();
         self.expire(now, turn);
@@ -186,7 +200,8 @@ impl<D: Driver> Control<D> {
             self.warn(Warning::RefusalsUntold { count }, turn);
         }
         self.shared.counters.pending.store(self.gate.pending(), Ordering::Relaxed);
-        if self.stopping && self.mesh.is_finished() && !self.stopped {
+        let handed_over = self.handing_over.as_ref().is_none_or(|collector| collector.is_complete());
+        if self.stopping && self.mesh.is_finished() && handed_over && !self.stopped {
             self.stop(turn);
         }
     }
@@ -196,12 +211,14 @@ impl<D: Driver> Control<D> {
         if self.stopped {
             return None;
         }
-        let accept = if self.listener_ready { Some(self.accept_pause.unwrap_or(now)) } else { None };
+        let accepts = self.listener.is_some() && self.listener_ready;
+        let accept = if accepts { Some(self.accept_pause.unwrap_or(now)) } else { None };
         let dials = self.dialing.values().map(DialAttempt::due).min();
         let leaving = self.leaving.front().map(|&(until, _)| until);
         let visitors = self.next_visitor_timeout();
         let due = [accept, dials, leaving, visitors, self.gate.next_deadline(now), self.mesh.next_timeout()];
-        due.into_iter().flatten().chain(self.refusals.due()).min()
+        let taken = (!self.taken.is_empty()).then_some(now);
+        due.into_iter().flatten().chain(self.refusals.due()).chain(taken).min()
     }
 
     /// What the links' owners have heard.
@@ -228,17 +245,38 @@ impl<D: Driver> Control<D> {
         &mut self,
         token: Token,
         authenticated: Authenticated<D::Stream>,
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         turn: &mut Turn<'_, D>,
     ) {
         turn.driver.unwatch(authenticated.link());
         self.shared.counters.count_handshake(Status::OK, RejectedBy::Us);
+        let open = OpenLink::new(authenticated, self.settings.endpoint.outbound_limits());
+        self.bring_in(token, open, address, turn);
+    }
+
+    /// Here is a link that has proved its peer; the mesh says whether it comes up.
+    fn bring_in(
+        &mut self,
+        token: Token,
+        open: OpenLink<D::Stream>,
+        address: SocketAddr,
+        turn: &mut Turn<'_, D>,
+    ) {
         let link = LinkId(token.0);
-        let peer = *authenticated.peer();
-        self.arrived = Some(Arrived { link, authenticated });
+        let peer = *open.peer();
+        self.arrived = Some(Arrived { link, open });
         self.mesh.established(link, &peer, address, turn.driver.now(), turn.driver.random());
         self.act(turn);
         self.arrived = None;
+    }
+
+    /// Links that another process had go on here.
+    fn bring_in_taken(&mut self, turn: &mut Turn<'_, D>) {
+        for open in std::mem::take(&mut self.taken) {
+            let token = self.new_token();
+            let address = open.stream.peer_address();
+            self.bring_in(token, open, address, turn);
+        }
     }
 
     /// Puts a new configuration in force.
@@ -253,6 +291,7 @@ impl<D: Driver> Control<D> {
         }
         self.set_addresses(addresses);
         self.mesh.reconfigure(settings.mesh(), turn.driver.now(), turn.driver.random());
+        self.shared.set_settings(Arc::clone(&settings));
         self.settings = settings;
         turn.events.push_back(Event::Reloaded);
         tracing::info!(replica = %self.shared.replica, "configuration reloaded");
@@ -272,26 +311,60 @@ impl<D: Driver> Control<D> {
         self.stopping = true;
         self.gate.drain();
         self.mesh.shutdown(turn.driver.now());
-        for (_, mut attempt) in std::mem::take(&mut self.dialing) {
-            if let Some(stream) = attempt.stream() {
-                turn.driver.unwatch(stream);
-            }
+        self.break_off_dials(turn);
+        self.act(turn);
+    }
+
+    /// Gives all links to another process, by way of `collector`.
+    pub(super) fn hand_over(&mut self, collector: Arc<Collector<D::Stream>>, turn: &mut Turn<'_, D>) {
+        if self.stopping {
+            return collector.expect(0);
         }
+        self.stopping = true;
+        tracing::info!(replica = %self.shared.replica, links = self.mesh.links().count(), "handing over");
+        self.bring_in_taken(turn);
+        // Whoever connects from here on is the successor's.
+        self.close_listener(turn);
+        self.break_off_dials(turn);
+        self.break_off_handshakes();
+        collector.expect(self.mesh.links().count());
+        self.handing_over = Some(collector);
+        self.mesh.hand_over(turn.driver.now());
         self.act(turn);
     }
 
     fn stop(&mut self, turn: &mut Turn<'_, D>) {
         self.stopped = true;
-        self.listener = None;
-        self.accepting.clear();
-        self.slots.clear();
-        self.leaving.clear();
-        self.shared.counters.pending.store(0, Ordering::Relaxed);
-        self.shared.stopped.store(true, Ordering::Release);
+        self.close_listener(turn);
+        self.break_off_handshakes();
+        self.shared.set_stopped();
         for shard in 0..self.shared.post.shards() {
             self.tell(shard, Message::Stop, turn);
         }
         tracing::info!(replica = %self.shared.replica, "stopped");
+    }
+
+    fn close_listener(&mut self, turn: &mut Turn<'_, D>) {
+        if let Some(listener) = self.listener.take() {
+            turn.driver.unwatch_listener(&listener);
+        }
+    }
+
+    fn break_off_dials(&mut self, turn: &mut Turn<'_, D>) {
+        for (_, mut attempt) in std::mem::take(&mut self.dialing) {
+            if let Some(stream) = attempt.stream() {
+                turn.driver.unwatch(stream);
+            }
+        }
+    }
+
+    fn break_off_handshakes(&mut self) {
+        self.slots.clear();
+        self.leaving.clear();
+        for (_, accepting) in std::mem::take(&mut self.accepting) {
+            self.gate.release(accepting.slot);
+        }
+        self.shared.counters.pending.store(0, Ordering::Relaxed);
     }
 
     /// Tells a shard something, in the order in which it is told.
@@ -324,7 +397,7 @@ impl<D: Driver> Control<D> {
         turn.events.push_back(Event::Rejected(refusal));
     }
 
-    fn peer_addresses(&self, peer: ReplicaId) -> Vec<std::net::SocketAddr> {
+    fn peer_addresses(&self, peer: ReplicaId) -> Vec<SocketAddr> {
         self.addresses.of(peer).to_vec()
     }
 

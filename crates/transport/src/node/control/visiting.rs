@@ -10,7 +10,7 @@ use replink_handshake::Authenticated;
 use super::{Control, Message, RejectedBy, Turn};
 use crate::driver::{Driver, Stream, Token};
 use crate::mesh::LinkId;
-use crate::node::link::{OwnedLink, Place, SharedLink};
+use crate::node::link::{OpenLink, OwnedLink, Place, SharedLink};
 
 /// Probes that are served at once.
 pub(super) const VISITORS_MAX: usize = 16;
@@ -44,17 +44,18 @@ impl<D: Driver> Control<D> {
         let place = Place::new(id, 0, self.shared.nanos(now));
         let limits = self.settings.endpoint.outbound_limits();
         let post = Arc::clone(&self.shared.post);
-        let mut link = OwnedLink::open(authenticated, address, limits, place, post, now);
+        let open = OpenLink::new(authenticated, limits);
+        let mut link = OwnedLink::new(open, address, place, post, now);
         link.delivers = false;
         let until = now + self.handshake_timeout();
         self.visitors.insert(id, Visitor { until, shared: Arc::clone(&link.shared) });
-        self.tell(0, Message::Adopt { link: Box::new(link), from: None }, turn);
+        self.give(0, link, turn);
     }
 
     pub(super) fn expire_visitors(&mut self, now: Instant, turn: &mut Turn<'_, D>) {
-        while let Some((&id, visitor)) = self.visitors.first_key_value().filter(|(_, v)| v.until <= now) {
-            let shared = Arc::clone(&visitor.shared);
-            self.visitors.remove(&id);
+        let expired = self.visitors.iter().filter(|(_, visitor)| visitor.until <= now);
+        for id in expired.map(|(&id, _)| id).collect::<Vec<_>>() {
+            let Some(Visitor { shared, .. }) = self.visitors.remove(&id) else { continue };
             shared.outbound.close();
             shared.stream().shutdown();
             self.tell(0, Message::Close(shared), turn);
@@ -62,7 +63,6 @@ impl<D: Driver> Control<D> {
     }
 
     pub(super) fn next_visitor_timeout(&self) -> Option<Instant> {
-        // They come in the order of their numbers, and all may stay equally long.
-        self.visitors.first_key_value().map(|(_, visitor)| visitor.until)
+        self.visitors.values().map(|visitor| visitor.until).min()
     }
 }

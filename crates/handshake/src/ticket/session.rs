@@ -1,0 +1,88 @@
+use replink_frame::{ClusterId, Flags, ReplicaId, Version};
+use zeroize::Zeroizing;
+
+use super::{IssueError, TicketError, role_of};
+use crate::authenticated::Peer;
+use crate::control::{ControlOpener, ControlSigner};
+use crate::{Local, Receiving, Roster, Sending};
+
+/// What a ticket carries of a session.
+pub(super) struct Carried {
+    pub(super) cluster: ClusterId,
+    pub(super) local: ReplicaId,
+    /// The incarnation that peers know this replica by.
+    pub(super) incarnation: u64,
+    pub(super) peer: Peer,
+    pub(super) control: Option<CarriedControl>,
+}
+
+/// On version 2 links (H-13).
+pub(super) struct CarriedControl {
+    pub(super) receiving_key: Zeroizing<[u8; 32]>,
+    pub(super) receiving_counter: u64,
+    pub(super) sending_key: Zeroizing<[u8; 32]>,
+    pub(super) sending_counter: u64,
+    /// This replica's release, as the handshake told the peer.
+    pub(super) release: u32,
+}
+
+impl Carried {
+    pub(super) fn of((receiving, sending): (Receiving, Sending), local: &Local) -> Result<Self, IssueError> {
+        let peer = receiving.peer;
+        let together = sending.peer == peer
+            && sending.cluster == receiving.cluster
+            && local.cluster == receiving.cluster
+            && peer.replica != local.replica
+            && peer.role == role_of(local, peer.replica);
+        if !together {
+            return Err(IssueError::Halves);
+        }
+        if peer.flags.0 & (Flags::SEALED | Flags::ENCRYPTED).0 != 0 {
+            return Err(IssueError::Features);
+        }
+        let control = match (receiving.control, sending.control) {
+            (None, None) => None,
+            (Some(opener), Some(signer)) => Some(CarriedControl {
+                receiving_key: Zeroizing::new(*opener.key()),
+                receiving_counter: opener.last_counter(),
+                sending_key: Zeroizing::new(*signer.key()),
+                sending_counter: signer.last_counter(),
+                release: signer.release(),
+            }),
+            _ => return Err(IssueError::Halves),
+        };
+        let (cluster, incarnation) = (local.cluster, local.incarnation);
+        Ok(Self { cluster, local: local.replica, incarnation, peer, control })
+    }
+
+    /// The halves again. The caller has proved the ticket; nothing else may call this.
+    pub(super) fn open(self, local: &Local, roster: &Roster) -> Result<(Receiving, Sending), TicketError> {
+        let Self { cluster, peer, .. } = self;
+        if cluster != local.cluster {
+            return Err(TicketError::Cluster { expected: local.cluster, found: cluster });
+        }
+        if self.local != local.replica {
+            return Err(TicketError::Replica { expected: local.replica, found: self.local });
+        }
+        if self.incarnation != local.incarnation {
+            return Err(TicketError::Incarnation);
+        }
+        if !roster.contains(peer.replica) {
+            return Err(TicketError::Roster(peer.replica));
+        }
+        debug_assert_eq!(self.control.is_some(), peer.version == Version::V2);
+        let (opener, signer) = match self.control {
+            None => (None, None),
+            Some(control) => (
+                Some(ControlOpener::resume(control.receiving_key, peer.replica, control.receiving_counter)),
+                Some(ControlSigner::resume(
+                    control.sending_key,
+                    local.replica,
+                    control.release,
+                    control.sending_counter,
+                )),
+            ),
+        };
+        Ok((Receiving::resume(cluster, peer, opener), Sending { cluster, peer, control: signer }))
+    }
+}

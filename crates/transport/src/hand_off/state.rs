@@ -1,0 +1,146 @@
+//! What travels with a ticket: the bytes on their way in and out. Integers are little-endian.
+
+use replink_frame::{GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
+use replink_handshake::Control;
+
+use super::StateError;
+use crate::inbound::CarriedInbound;
+use crate::outbound::CarriedOutbound;
+use crate::{Endpoint, OutboundLimits, READ_AHEAD_SIZE};
+
+const FIXED_LEN: usize = 32;
+
+/// Bytes of a [`StateHead`].
+pub(super) const STATE_HEAD_LEN: usize = FIXED_LEN + HEADER_SIZE;
+
+/// Bytes that say how large one waiting frame is.
+pub(super) const FRAME_SIZE_LEN: usize = 4;
+
+/// How much of what there is, and what has no bytes of its own.
+pub(super) struct StateHead {
+    pub(super) begun: bool,
+    pub(super) control: Option<Control>,
+    /// The header of the body under way, and how many bytes of it are here.
+    pub(super) direct: Option<(GenericHeader, u32)>,
+    pub(super) unread_len: u32,
+    pub(super) frame_count: u32,
+    pub(super) unwritten_len: u64,
+}
+
+impl StateHead {
+    pub(super) fn of(inbound: &CarriedInbound, outbound: &CarriedOutbound) -> Result<Self, StateError> {
+        let len = |len: usize| u32::try_from(len).map_err(|_| malformed("a length above 32 bits"));
+        let direct = match &inbound.direct {
+            Some((header, body)) => Some((*header, len(body.len())?)),
+            None => None,
+        };
+        Ok(Self {
+            begun: inbound.begun,
+            control: inbound.control,
+            direct,
+            unread_len: len(inbound.unread.len())?,
+            frame_count: len(outbound.frame_sizes.len())?,
+            unwritten_len: outbound.frame_sizes.iter().map(|&size| u64::from(size)).sum(),
+        })
+    }
+
+    pub(super) fn write(&self) -> [u8; STATE_HEAD_LEN] {
+        let (control, value) = match self.control {
+            None => (0, 0),
+            Some(Control::Ping { counter }) => (1, counter),
+            Some(Control::Pong { echo }) => (2, echo),
+            Some(Control::Goodbye(reason)) => (3, u64::from(reason.0)),
+        };
+        let direct_len = self.direct.as_ref().map_or(0, |(_, len)| *len);
+        let mut bytes = [0; STATE_HEAD_LEN];
+        bytes[..4].copy_from_slice(&[self.begun.into(), control, self.direct.is_some().into(), 0]);
+        bytes[4..8].copy_from_slice(&self.unread_len.to_le_bytes());
+        bytes[8..16].copy_from_slice(&value.to_le_bytes());
+        bytes[16..20].copy_from_slice(&direct_len.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.frame_count.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.unwritten_len.to_le_bytes());
+        if let Some((header, _)) = &self.direct {
+            bytes[FIXED_LEN..].copy_from_slice(header.bytes());
+        }
+        bytes
+    }
+
+    /// Checks that the fields are possible. Their sizes are checked by [`StateHead::check`].
+    pub(super) fn read(bytes: &[u8; STATE_HEAD_LEN]) -> Result<Self, StateError> {
+        let mut rest = &bytes[..];
+        let [begun, control, direct, unused] = field(&mut rest)?;
+        let unread_len = u32::from_le_bytes(field(&mut rest)?);
+        let value = u64::from_le_bytes(field(&mut rest)?);
+        let direct_len = u32::from_le_bytes(field(&mut rest)?);
+        let frame_count = u32::from_le_bytes(field(&mut rest)?);
+        let unwritten_len = u64::from_le_bytes(field(&mut rest)?);
+        let header: [u8; HEADER_SIZE] = field(&mut rest)?;
+        if begun > 1 || unused != 0 {
+            return Err(malformed("a mark that is neither set nor not"));
+        }
+        let control = match (control, u8::try_from(value)) {
+            (0, Ok(0)) => None,
+            (1, _) => Some(Control::Ping { counter: value }),
+            (2, _) => Some(Control::Pong { echo: value }),
+            (3, Ok(reason)) => Some(Control::Goodbye(GoodbyeReason(reason))),
+            _ => return Err(malformed("a control frame of unknown kind")),
+        };
+        let direct = match direct {
+            0 if direct_len == 0 && header == [0; HEADER_SIZE] => None,
+            1 => Some((*GenericHeader::view(&header), direct_len)),
+            _ => return Err(malformed("a body without its header, or the reverse")),
+        };
+        Ok(Self { begun: begun == 1, control, direct, unread_len, frame_count, unwritten_len })
+    }
+
+    /// Checks that this node has room for it, before anything is allocated. `len` is the number of bytes
+    /// that follow.
+    pub(super) fn check(&self, endpoint: &Endpoint, len: u64) -> Result<(), StateError> {
+        let limits: OutboundLimits = endpoint.outbound_limits();
+        at_most("bytes that are not read", self.unread_len.into(), READ_AHEAD_SIZE as u64)?;
+        at_most("frames that wait", self.frame_count.into(), limits.held_frames_max())?;
+        at_most("bytes that wait", self.unwritten_len, limits.held_bytes_max())?;
+        let mut expected = u64::from(self.unread_len)
+            .saturating_add(u64::from(self.frame_count) * FRAME_SIZE_LEN as u64)
+            .saturating_add(self.unwritten_len);
+        if let Some((header, len)) = &self.direct {
+            let header = ReplicatedHeader::check(header, endpoint.local().cluster, limits.frame_size)?;
+            at_most("bytes of a body", u64::from(*len), header.body_len() as u64)?;
+            expected = expected.saturating_add(u64::from(*len));
+        }
+        if expected == len { Ok(()) } else { Err(malformed("the lengths do not add up")) }
+    }
+
+    /// Reads the sizes of the waiting frames.
+    pub(super) fn frame_sizes(&self, bytes: &[u8]) -> Result<Vec<u32>, StateError> {
+        let mut sizes = Vec::with_capacity(bytes.len() / FRAME_SIZE_LEN);
+        let (mut rest, mut total) = (bytes, 0u64);
+        while !rest.is_empty() {
+            let size = u32::from_le_bytes(field(&mut rest)?);
+            // Only the first can have been written in part.
+            if size == 0 || (!sizes.is_empty() && (size as usize) < HEADER_SIZE) {
+                return Err(malformed("a waiting frame that is smaller than a header"));
+            }
+            total = total.saturating_add(size.into());
+            sizes.push(size);
+        }
+        if total != self.unwritten_len {
+            return Err(malformed("the sizes of the waiting frames do not add up"));
+        }
+        Ok(sizes)
+    }
+}
+
+fn field<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {
+    let (field, behind) = rest.split_first_chunk().ok_or(malformed("too short"))?;
+    *rest = behind;
+    Ok(*field)
+}
+
+fn at_most(what: &'static str, found: u64, limit: u64) -> Result<(), StateError> {
+    if found <= limit { Ok(()) } else { Err(StateError::Limit { what, found, limit }) }
+}
+
+pub(super) fn malformed(what: &'static str) -> StateError {
+    StateError::Malformed { what }
+}

@@ -1,0 +1,265 @@
+//! All links of a node, from one process to the next (`docs/hand-off.md`).
+
+use std::fmt;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use thiserror::Error;
+
+use super::inbox::Message;
+use super::link::{OpenLink, SharedLink};
+use super::settings::Settings;
+use super::{BindError, Handle, Node, NodeOptions};
+use crate::config::Config;
+use crate::driver::Stream;
+use crate::hand_off::{HandOffError, Predecessor, RefusedLink, Successor, Taken};
+use crate::{EndpointError, Inbound, Link, Outbound};
+
+/// What became of a node's links.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct HandedOver {
+    /// Links that the successor has.
+    pub links: usize,
+    /// Links that were ended instead, and why. Their peers make new ones.
+    pub lost: Vec<HandOffError>,
+}
+
+/// Why the node was not handed over.
+#[derive(Error, Debug)]
+#[non_exhaustive]
+pub enum HandOverError {
+    /// The transfer failed before it began. The node goes on as before.
+    #[error("not handed over, this process goes on: {0}")]
+    NotBegun(#[source] HandOffError),
+    /// The node is being shut down or handed over already.
+    #[error("not handed over: the node is stopping")]
+    Stopping,
+    /// The system gave no further handle to the listener. The node goes on as before.
+    #[error("not handed over, this process goes on: {0}")]
+    Listener(#[source] io::Error),
+    /// The transfer broke off. Links that the successor does not have were ended; this node has
+    /// stopped.
+    #[error("the hand-over broke off after {} links: {source}", .done.links)]
+    BrokenOff {
+        /// What went over.
+        done: HandedOver,
+        /// What broke it off.
+        source: HandOffError,
+    },
+}
+
+/// Why a process could not take over.
+#[derive(Error, Debug)]
+#[non_exhaustive]
+pub enum TakeOverError {
+    /// The transfer failed. Links that had come were ended.
+    #[error("can't take over: {0}")]
+    HandOff(#[from] HandOffError),
+    /// The configuration describes no such replica.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The predecessor gave no listener.
+    #[error("can't take over: the predecessor gave no listener")]
+    NoListener,
+    /// What came can't be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// A link out of its shard's hands.
+pub(super) struct Surrendered<S> {
+    pub(super) shared: Arc<SharedLink<S>>,
+    pub(super) inbound: Inbound,
+    pub(super) outbound: Outbound,
+}
+
+/// Links that came from another process. Those that nobody takes out end.
+#[derive(Default)]
+pub(super) struct TakenLinks(pub(super) Vec<OpenLink<Link>>);
+
+/// Where shards put the links that they surrender, until all are there.
+pub(super) struct Collector<S> {
+    state: Mutex<Collected<S>>,
+    changed: Condvar,
+}
+
+struct Collected<S> {
+    links: Vec<Surrendered<S>>,
+    /// Links that are still to come; `None` until shard 0 has said how many there are.
+    missing: Option<usize>,
+    /// Whether they were fetched: what comes after that is too late.
+    fetched: bool,
+}
+
+impl<S: Stream> Collector<S> {
+    fn new() -> Self {
+        Self {
+            state: Mutex::new(Collected { links: Vec::new(), missing: None, fetched: false }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// So many links are to come.
+    pub(super) fn expect(&self, links: usize) {
+        self.lock().missing = Some(links);
+        self.changed.notify_all();
+    }
+
+    /// Here is one, or it has ended meanwhile. Whether it was the last.
+    pub(super) fn put(&self, link: Option<Surrendered<S>>) -> bool {
+        let mut state = self.lock();
+        match link {
+            Some(late) if state.fetched => late.shared.stream().shutdown(),
+            link => state.links.extend(link),
+        }
+        let missing = state.missing.map_or(0, |missing| missing.saturating_sub(1));
+        state.missing = Some(missing);
+        self.changed.notify_all();
+        missing == 0
+    }
+
+    /// Whether all are there.
+    pub(super) fn is_complete(&self) -> bool {
+        self.lock().missing == Some(0)
+    }
+
+    /// All, once they are there; those that are there, when the time is up.
+    fn wait(&self, deadline: Instant) -> Vec<Surrendered<S>> {
+        let mut state = self.lock();
+        while state.missing != Some(0) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.fetched = true;
+        std::mem::take(&mut state.links)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Collected<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handle {
+    /// Gives all links of this node, and its listener, to the process at the other end of `stream`,
+    /// which has called [`Node::take_over`]. The peers notice nothing, and no frame is lost: what was
+    /// received and not yet yielded is the successor's, and so is what waits to be sent.
+    ///
+    /// Each link is down here with [`HandedOver`](crate::mesh::DownReason::HandedOver); then every
+    /// shard says [`Event::Stopped`](super::Event::Stopped). What the embedder knows, such as how
+    /// far it has come, is its own to hand over. Handshakes under way are broken off.
+    ///
+    /// Waits for the shards, which other threads must go on polling, and for the successor; until
+    /// `deadline` at most. `stream` must be private: session keys go over it.
+    ///
+    /// # Errors
+    ///
+    /// [`HandOverError`] says whether this process goes on.
+    pub fn hand_over(&self, stream: &UnixStream, deadline: Instant) -> Result<HandedOver, HandOverError> {
+        if self.is_stopped() {
+            return Err(HandOverError::Stopping);
+        }
+        let settings = self.shared.settings();
+        let listener = self.shared.clone_listener().map_err(HandOverError::Listener)?;
+        let mut predecessor =
+            Predecessor::begin(stream, &settings.endpoint, deadline).map_err(HandOverError::NotBegun)?;
+        if let Some(listener) = &listener {
+            predecessor.listener(listener).map_err(HandOverError::NotBegun)?;
+        }
+        let collector = Arc::new(Collector::new());
+        if !self.shared.begin_hand_over() {
+            return Err(HandOverError::Stopping);
+        }
+        self.shared.post.send(0, Message::HandOver(Arc::clone(&collector)));
+        let mut done = HandedOver::default();
+        let mut links = collector.wait(deadline).into_iter();
+        while let Some(Surrendered { shared, inbound, outbound }) = links.next() {
+            let given = match shared.stream().try_clone() {
+                Ok(link) => predecessor.link(link, inbound, outbound),
+                Err(error) => {
+                    shared.stream().shutdown();
+                    Err(HandOffError::Link(error))
+                }
+            };
+            match given {
+                Ok(()) => done.links += 1,
+                Err(error) if predecessor.is_over() => {
+                    links.for_each(|link| link.shared.stream().shutdown());
+                    return Err(HandOverError::BrokenOff { done, source: error });
+                }
+                Err(error) => done.lost.push(error),
+            }
+        }
+        match predecessor.finish() {
+            Ok(()) => Ok(done),
+            Err(source) => Err(HandOverError::BrokenOff { done, source }),
+        }
+    }
+}
+
+impl Node {
+    /// Takes over from the process at the other end of `stream`, which has called
+    /// [`Handle::hand_over`]: its listener, its links and its incarnation. The links come up as soon
+    /// as the shards are polled; each frame that the predecessor has not yielded is yielded here.
+    ///
+    /// Waits for the predecessor, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`TakeOverError`]. A link that can't be taken is no error: the predecessor ends it, the log
+    /// says why, and its peer makes a new one.
+    pub fn take_over(
+        config: Config,
+        options: NodeOptions,
+        stream: &UnixStream,
+        deadline: Instant,
+    ) -> Result<Self, TakeOverError> {
+        let NodeOptions { replica, release, placement, commands } = options;
+        let mut successor = Successor::begin(stream, deadline)?;
+        let settings = Settings::new(config, replica, release, successor.node().incarnation, commands)?;
+        let (mut listener, mut taken) = (None, TakenLinks::default());
+        while let Some(next) = successor.next(&settings.endpoint)? {
+            match next {
+                Taken::Listener(found) => listener = Some(found),
+                Taken::Link { link, inbound, outbound } => {
+                    taken.0.push(OpenLink { stream: link, inbound, outbound });
+                }
+                Taken::Refused(refused) => warn_refused(&refused),
+            }
+        }
+        let listener = listener.ok_or(TakeOverError::NoListener)?;
+        let failed = |source| BindError::Listen { address: "the predecessor's listener".to_owned(), source };
+        let address = listener.local_addr().map_err(failed)?;
+        let mut node = Self::on(settings, placement, listener, address);
+        node.taken = taken;
+        Ok(node)
+    }
+
+    /// How many links came from another process.
+    pub fn taken_over(&self) -> usize {
+        self.taken.0.len()
+    }
+}
+
+fn warn_refused(refused: &RefusedLink) {
+    tracing::warn!("a link of the predecessor was not taken over, and is made anew: {refused}");
+}
+
+impl<S> fmt::Debug for Surrendered<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surrendered").field("peer", self.inbound.peer()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for TakenLinks {
+    fn drop(&mut self) {
+        for link in &self.0 {
+            link.stream.shutdown();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What a shard yields.
+
+use super::Shard;
+use crate::Received;
+use crate::driver::Driver;
+use crate::driver::poll::PollDriver;
+use crate::node::event::Event;
+
+/// What happened on a shard, one thing after the other. What is not taken is there at the next
+/// [`Shard::poll`].
+#[derive(Debug)]
+pub struct Events<'a, D: Driver = PollDriver> {
+    pub(super) shard: &'a mut Shard<D>,
+}
+
+impl<D: Driver> Events<'_, D> {
+    /// The next event, or `None`: then it is time to poll again.
+    #[expect(clippy::should_implement_trait, reason = "frames are lent, which an iterator can't")]
+    pub fn next(&mut self) -> Option<Event<'_>> {
+        let id = loop {
+            if let Some(event) = self.shard.events.pop_front() {
+                return Some(event);
+            }
+            match self.shard.next_frame() {
+                Some(id) => break id,
+                None if self.shard.events.is_empty() => return None,
+                None => {}
+            }
+        };
+        let link = self.shard.links.get_mut(&id)?;
+        let peer = link.shared.peer();
+        let (peer, lane) = (peer.replica, peer.lane);
+        match link.inbound.next() {
+            Ok(Some(Received::Frame(frame))) => Some(Event::Frame { link: id, peer, lane, frame }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! One shard: the links that it owns, and the work of one thread.
+
+mod events;
+mod moving;
+mod obeying;
+mod working;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use replink_frame::{GenericHeader, ReplicaId};
+
+use crate::driver::poll::PollDriver;
+use crate::driver::{Driver, Readiness, Stream, Token, Waker};
+use crate::mesh::{Ending, LinkId};
+use crate::node::Handle;
+use crate::node::control::{Control, Turn};
+use crate::node::event::Event;
+use crate::node::inbox::{Message, Report};
+use crate::node::link::OwnedLink;
+use crate::node::shared::Shared;
+use crate::{SendError, Sent};
+
+/// Reads in one [`Shard::poll`], after which timers and messages have their turn.
+const READS_PER_POLL: u32 = 64;
+
+pub use events::Events;
+
+/// One thread's part of a [`Node`](super::Node): it owns some of the links, and yields what comes
+/// on them. Shard 0 also lets connections in and dials.
+///
+/// A shard works only inside [`Shard::poll`] and [`Events::next`]; all shards of a node have to be
+/// polled, each by one thread at a time. It starts no thread.
+///
+/// To wait for other things as well, wait until its file descriptor is readable, at most for
+/// [`Shard::timeout`], then poll with a timeout of zero.
+pub struct Shard<D: Driver = PollDriver> {
+    index: usize,
+    driver: D,
+    shared: Arc<Shared<D::Stream>>,
+    control: Option<Box<Control<D>>>,
+    links: HashMap<LinkId, OwnedLink<D::Stream>>,
+    /// Links that may have something to read, in turn.
+    reading: VecDeque<LinkId>,
+    /// How often the first of them was read in its turn.
+    reads_of_first: u32,
+    reads_left: u32,
+    events: VecDeque<Event<'static>>,
+    /// What this shard tells itself.
+    local: VecDeque<Message<D::Stream>>,
+    messages: Vec<Message<D::Stream>>,
+    ready: Vec<Readiness>,
+    /// When it was last polled, in nanoseconds of the node's time.
+    now: u64,
+    lanes: u16,
+    stopped: bool,
+}
+
+impl<D: Driver> Shard<D> {
+    pub(super) fn new(
+        index: usize,
+        driver: D,
+        shared: Arc<Shared<D::Stream>>,
+        control: Option<Control<D>>,
+    ) -> Self {
+        let lanes = shared.settings().mesh().lanes;
+        Self {
+            index,
+            driver,
+            shared,
+            control: control.map(Box::new),
+            links: HashMap::new(),
+            reading: VecDeque::new(),
+            reads_of_first: 0,
+            reads_left: 0,
+            events: VecDeque::new(),
+            local: VecDeque::new(),
+            messages: Vec::new(),
+            ready: Vec::new(),
+            now: 0,
+            lanes,
+            stopped: false,
+        }
+    }
+
+    /// Which of the node's shards it is, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Waits until something happens, at most for `timeout` (`None`: without end), and returns what
+    /// did. Does not wait while there are events that were not taken.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of its poller. The shard can be polled again.
+    pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Events<'_, D>> {
+        let now = self.driver.now();
+        let due = self.timeout();
+        let wait = match (timeout, due) {
+            (Some(timeout), Some(due)) => Some(timeout.min(due)),
+            (timeout, due) => timeout.or(due),
+        };
+        let clock = &self.shared.clocks[self.index];
+        clock.looked.store(self.shared.nanos(now), Ordering::Relaxed);
+        clock.waits.store(true, Ordering::Relaxed);
+        let mut ready = mem::take(&mut self.ready);
+        let waited = self.driver.wait(wait, &mut ready);
+        self.now = self.shared.nanos(self.driver.now());
+        for readiness in ready.drain(..) {
+            self.take_note(readiness);
+        }
+        self.ready = ready;
+        let clock = &self.shared.clocks[self.index];
+        clock.looked.store(self.now, Ordering::Relaxed);
+        clock.waits.store(false, Ordering::Relaxed);
+        waited?;
+        self.take_messages();
+        if let Some(control) = &mut self.control {
+            let mut turn =
+                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            control.turn(&mut turn);
+            // What control told this shard.
+            self.take_local();
+        }
+        self.reads_left = READS_PER_POLL;
+        Ok(Events { shard: self })
+    }
+
+    /// How long there is nothing to do unless something happens: zero when there is something now,
+    /// `None` when there is no end.
+    pub fn timeout(&self) -> Option<Duration> {
+        let pending = !self.events.is_empty() || !self.reading.is_empty() || !self.local.is_empty();
+        if pending {
+            return Some(Duration::ZERO);
+        }
+        let now = self.driver.now();
+        let due = self.control.as_ref().and_then(|control| control.next_timeout(now));
+        due.map(|due| due.saturating_duration_since(now))
+    }
+
+    /// Sends a frame to `peer`, on this shard's lane: its index modulo the number of lanes. The
+    /// link may be any shard's.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the frame back: [`SendCause::Backpressure`](crate::SendCause::Backpressure) when the link's queue is
+    /// full, and [`Event::Drained`] then says when it is empty; [`SendCause::NotConnected`](crate::SendCause::NotConnected) when no
+    /// such link is up.
+    pub fn send(&self, peer: ReplicaId, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
+        self.shared.send(peer, self.lane(), header, body)
+    }
+
+    /// The lane that [`Shard::send`] takes.
+    pub fn lane(&self) -> u16 {
+        u16::try_from(self.index % usize::from(self.lanes)).unwrap_or(0)
+    }
+
+    /// What any thread may use of the node; sends by it go out on this shard's lane.
+    pub fn handle(&self) -> Handle<D::Stream> {
+        Handle::new(Arc::clone(&self.shared), self.lane())
+    }
+
+    /// Ends [`Shard::poll`], from any thread.
+    pub fn waker(&self) -> Waker {
+        let (shared, index) = (Arc::clone(&self.shared), self.index);
+        Arc::new(move || shared.post.wake(index))
+    }
+
+    /// Whether [`Event::Stopped`] was said: there is nothing more to do.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    fn take_note(&mut self, readiness: Readiness) {
+        let id = LinkId(readiness.token.0);
+        let Some(link) = self.links.get_mut(&id) else {
+            self.control_ready(readiness.token);
+            return;
+        };
+        if readiness.readable {
+            link.shared.place.hear(self.now);
+            link.readable = true;
+            queue_reading(&mut self.reading, id, link);
+        }
+        if readiness.writable {
+            self.flush(id);
+        }
+    }
+
+    fn control_ready(&mut self, token: Token) {
+        if let Some(control) = &mut self.control {
+            let mut turn =
+                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            control.ready(token, &mut turn);
+        }
+    }
+
+    fn with_control(&mut self, work: impl FnOnce(&mut Control<D>, &mut Turn<'_, D>)) {
+        if let Some(control) = &mut self.control {
+            let mut turn =
+                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            work(control, &mut turn);
+        }
+    }
+
+    /// Tells shard 0 what happened on a link.
+    pub(super) fn report(&mut self, link: LinkId, report: Report) {
+        let message = Message::Report { link, report };
+        if self.index == 0 {
+            self.local.push_back(message);
+        } else {
+            self.shared.post.send(0, message);
+        }
+    }
+
+    /// The link's stream is of no more use.
+    pub(super) fn end(&mut self, id: LinkId, ending: Ending) {
+        if let Some(link) = self.links.remove(&id) {
+            self.driver.unwatch(link.shared.stream());
+            link.shared.outbound.close();
+            link.shared.stream().shutdown();
+            self.report(id, Report::Ended(ending));
+        }
+    }
+}
+
+fn queue_reading<S>(reading: &mut VecDeque<LinkId>, id: LinkId, link: &mut OwnedLink<S>) {
+    if !mem::replace(&mut link.queued, true) {
+        reading.push_back(id);
+    }
+}
+
+impl<D: Driver> Drop for Shard<D> {
+    /// Ends the links that it owns. Without shard 0 none are made anew.
+    fn drop(&mut self) {
+        let mut links: Vec<_> = self.links.drain().map(|(_, link)| link.shared).collect();
+        for message in self.shared.post.close(self.index).into_iter().chain(self.local.drain(..)) {
+            match message {
+                Message::Adopt { link, .. } => links.push(link.shared),
+                Message::Surrender { collector, .. } => {
+                    collector.put(None);
+                }
+                Message::HandOver(collector) => collector.expect(0),
+                _ => {}
+            }
+        }
+        // In one order every time, so that a simulation can repeat itself.
+        links.sort_unstable_by_key(|link| link.id());
+        for link in links {
+            self.driver.unwatch(link.stream());
+            link.outbound.close();
+            link.stream().shutdown();
+            self.shared.routes.remove(&link);
+            let report = Report::Ended(Ending::Stream);
+            self.shared.post.send(0, Message::Report { link: link.id(), report });
+        }
+    }
+}
+
+impl<D: Driver + AsRawFd> AsRawFd for Shard<D> {
+    /// Readable when there is something to do besides what [`Shard::timeout`] says. It stays the
+    /// shard's, and is good for as long as the shard is.
+    fn as_raw_fd(&self) -> RawFd {
+        self.driver.as_raw_fd()
+    }
+}
+
+impl<D: Driver> fmt::Debug for Shard<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard")
+            .field("index", &self.index)
+            .field("links", &self.links.keys())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! What a shard does when it is told something.
+
+use std::mem;
+
+use super::Shard;
+use crate::driver::Driver;
+use crate::node::control::Control;
+use crate::node::event::Event;
+use crate::node::inbox::Message;
+
+impl<D: Driver> Shard<D> {
+    pub(super) fn take_messages(&mut self) {
+        let mut messages = mem::take(&mut self.messages);
+        self.shared.post.take(self.index, &mut messages);
+        for message in messages.drain(..) {
+            self.obey(message);
+        }
+        self.messages = messages;
+        self.take_local();
+    }
+
+    /// What this shard has told itself so far; what it says while it listens is for the next time.
+    pub(super) fn take_local(&mut self) {
+        for _ in 0..self.local.len() {
+            let Some(message) = self.local.pop_front() else { return };
+            self.obey(message);
+        }
+    }
+
+    pub(super) fn obey(&mut self, message: Message<D::Stream>) {
+        match message {
+            Message::Adopt { link, from } => self.adopt(*link, from),
+            Message::Attend(place) => {
+                place.take_attention();
+                if self.links.contains_key(&place.link) {
+                    self.flush(place.link);
+                } else if place.owner() != self.index && place.want_attention() {
+                    self.shared.post.send(place.owner(), Message::Attend(place));
+                }
+            }
+            Message::Down { link, reason } => match self.elsewhere(&link) {
+                Some(owner) => self.shared.post.send(owner, Message::Down { link, reason }),
+                None => self.take_down(&link, reason),
+            },
+            Message::Close(link) => match self.elsewhere(&link) {
+                Some(owner) => self.shared.post.send(owner, Message::Close(link)),
+                None => self.drop_link(link.id()),
+            },
+            Message::Move { link, to } => match self.elsewhere(&link) {
+                Some(owner) => self.shared.post.send(owner, Message::Move { link, to }),
+                None => self.give_away(link, to),
+            },
+            Message::Surrender { link, collector } => match self.elsewhere(&link) {
+                Some(owner) => self.shared.post.send(owner, Message::Surrender { link, collector }),
+                None => self.surrender(link, collector),
+            },
+            Message::Stop => {
+                self.stopped = true;
+                self.events.push_back(Event::Stopped);
+            }
+            Message::Report { link, report } => {
+                self.with_control(|control, turn| control.report(link, report, turn));
+            }
+            Message::Reload(reload) => self.with_control(|control, turn| control.reload(*reload, turn)),
+            Message::Addresses(addresses) => {
+                self.with_control(|control, _| control.set_addresses(addresses));
+            }
+            Message::Shutdown => self.with_control(Control::shutdown),
+            Message::HandOver(collector) => {
+                self.with_control(|control, turn| control.hand_over(collector, turn));
+            }
+        }
+    }
+}

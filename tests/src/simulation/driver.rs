@@ -110,6 +110,10 @@ impl Driver for SimDriver {
         Ok(())
     }
 
+    fn unwatch_listener(&mut self, listener: &SimListener) {
+        self.network.lock().unwatch_listener(listener.host);
+    }
+
     fn accept(&mut self, listener: &SimListener) -> io::Result<(SimStream, SocketAddr)> {
         let (end, address) = self.network.lock().accept(listener.host)?;
         Ok((self.stream(end, address), address))

@@ -128,6 +128,14 @@ impl State {
         }
     }
 
+    pub(in crate::simulation) fn unwatch_listener(&mut self, host: HostId) {
+        if let Some((poller, token)) =
+            self.listeners.get_mut(&host).and_then(|listener| listener.watched.take())
+        {
+            self.pollers[poller.0].forget(token);
+        }
+    }
+
     /// Takes the next connection that waits at `host`.
     pub(in crate::simulation) fn accept(&mut self, host: HostId) -> io::Result<(EndId, SocketAddr)> {
         let Some(listener) = self.listeners.get_mut(&host) else {

@@ -298,6 +298,7 @@ impl<D: Driver> Control<D> {
         }
         self.set_addresses(addresses);
         self.mesh.reconfigure(settings.mesh(), turn.driver.now(), turn.driver.random());
+        self.drop_dials(turn, |mesh, peer, lane| mesh.settings().has_place(peer, lane));
         self.shared.set_settings(Arc::clone(&settings));
         self.settings = settings;
         turn.events.push_back(Event::Reloaded);
@@ -358,11 +359,7 @@ impl<D: Driver> Control<D> {
     }
 
     fn break_off_dials(&mut self, turn: &mut Turn<'_, D>) {
-        for (_, mut attempt) in std::mem::take(&mut self.dialing) {
-            if let Some(stream) = attempt.stream() {
-                turn.driver.unwatch(stream);
-            }
-        }
+        self.drop_dials(turn, |_, _, _| false);
     }
 
     fn break_off_handshakes(&mut self) {

@@ -60,8 +60,7 @@ impl Cluster {
         };
         let plan = Plan::new(&mut random, capacity);
         let settings = Settings::new(&mut random);
-        let replica =
-            || Replica { settings: settings.clone(), process: None, restart_at: Some(0) };
+        let replica = || Replica { settings: settings.clone(), process: None, restart_at: Some(0) };
         let mut cluster = Self {
             network: network.clone(),
             traffic: Traffic::new(&mut random, &plan),
@@ -98,7 +97,10 @@ impl Cluster {
         if !self.run_until(bound, Self::is_connected)? {
             let live = self.replicas.iter().flat_map(|replica| &replica.process);
             let live: Vec<_> = live.map(|process| self.ledger.live(process.id)).collect();
-            return Err(format!("not connected {} ms after the last fault: {live:?}", CONNECTED_WITHIN / MILLISECOND));
+            return Err(format!(
+                "not connected {} ms after the last fault: {live:?}",
+                CONNECTED_WITHIN / MILLISECOND
+            ));
         }
         self.note(format_args!("all are connected"));
         self.calm = true;
@@ -126,11 +128,7 @@ impl Cluster {
     }
 
     /// Lets things happen until `done`, at the latest until `deadline`; whether it was done.
-    fn run_until(
-        &mut self,
-        deadline: u64,
-        mut done: impl FnMut(&mut Self) -> bool,
-    ) -> Result<bool, Broken> {
+    fn run_until(&mut self, deadline: u64, mut done: impl FnMut(&mut Self) -> bool) -> Result<bool, Broken> {
         let mut polls = 0;
         loop {
             let now = self.now();
@@ -310,7 +308,9 @@ impl Cluster {
         let live: Vec<_> = self
             .replicas
             .iter()
-            .map(|replica| replica.process.as_ref().map_or(Vec::new(), |process| self.ledger.live(process.id)))
+            .map(|replica| {
+                replica.process.as_ref().map_or(Vec::new(), |process| self.ledger.live(process.id))
+            })
             .collect();
         let each = usize::from(self.plan.lanes) * usize::from(REPLICAS - 1);
         let both = |(index, links): (usize, &Vec<_>)| {

@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::ledger::Broken;
-use super::network::{EMFILE, ECONNABORTED, HostId, MILLISECOND, SECOND, host_pairs};
+use super::network::{AcceptError, HostId, MILLISECOND, SECOND, host_pairs};
 use super::plan::REPLICAS;
 
 /// What ends a fault.
@@ -92,7 +92,9 @@ impl Cluster {
 
     fn shut_down(&mut self, host: HostId) {
         let now = self.now();
-        if let Some(process) = self.replica(host).process.as_mut().filter(|process| process.stopping.is_none()) {
+        if let Some(process) =
+            self.replica(host).process.as_mut().filter(|process| process.stopping.is_none())
+        {
             process.stopping = Some(now);
             process.handle.shutdown();
             self.met("shut down");
@@ -130,7 +132,7 @@ impl Cluster {
     }
 
     fn keep_busy(&mut self, host: HostId) {
-        let until = self.now() + self.random.pick(&[20, 200, 1_000, 3_000]) as u64 * MILLISECOND;
+        let until = self.now() + self.random.pick(&[20, 200, 1_000, 3_000]) * MILLISECOND;
         let which = self.random.below(3);
         if let Some(process) = &mut self.replica(host).process {
             let shards = process.shards.len();
@@ -151,7 +153,7 @@ impl Cluster {
     fn break_accept(&mut self, host: HostId) {
         self.met("accept fails");
         let times = self.random.between(1, 7);
-        let error = self.random.pick(&[EMFILE, ECONNABORTED]);
+        let error = self.random.pick(&[AcceptError::OutOfFiles, AcceptError::Aborted]);
         self.network.lock().break_accept(host, error, times);
     }
 

@@ -146,7 +146,9 @@ impl Ledger {
         let missing = self.under_way_from(sender);
         if matches!(reason, DownReason::Left(_)) && missing > 0 {
             // A goodbye goes out behind all that was accepted.
-            return Err(format!("{key:?}: the peer said goodbye, and {missing} frames before it are missing"));
+            return Err(format!(
+                "{key:?}: the peer said goodbye, and {missing} frames before it are missing"
+            ));
         }
         Ok(())
     }
@@ -164,7 +166,8 @@ impl Ledger {
 
     /// The links that are up at `process`, by peer and lane.
     pub(super) fn live(&self, process: ProcessId) -> Vec<(ReplicaId, u16, LinkId, EndId)> {
-        let of = self.links.iter().filter(|&(&(owner, _), page)| owner == process && page.place != Place::Down);
+        let of =
+            self.links.iter().filter(|&(&(owner, _), page)| owner == process && page.place != Place::Down);
         of.map(|(&(_, link), page)| (page.peer, page.lane, link, page.end)).collect()
     }
 

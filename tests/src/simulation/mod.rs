@@ -20,8 +20,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use self::cluster::Cluster;
 use self::network::Network;
-use self::trace::Trace;
 pub use self::trace::Coverage;
+use self::trace::Trace;
 
 /// A run that kept all rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,11 +54,12 @@ pub fn run(seed: u64, aloud: bool) -> Result<Report, Box<Failure>> {
     let network = Network::new(seed, Trace::new(aloud));
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut cluster = Cluster::new(&network, seed);
-        cluster.run().map_err(|broken| {
+        let result = cluster.run();
+        if result.is_err() {
             // What would be torn down now could hide what was wrong.
             std::mem::forget(cluster);
-            broken
-        })
+        }
+        result
     }));
     let state = network.lock();
     let broken = match result {

@@ -83,7 +83,7 @@ impl Process {
         let (max_pending, queue_frames) = (settings.max_pending, settings.queue_frames);
         let (stopping, lanes, kept) = (None, plan.lanes, Vec::new());
         let network = network.clone();
-        Self { network, id, host, handle, shards, stopping, max_pending, queue_frames, lanes, kept }
+        Self { id, host, handle, shards, stopping, max_pending, queue_frames, network, lanes, kept }
     }
 
     /// When shard `index` is to be polled, `now` or later; `None` if nothing is to be done.
@@ -153,14 +153,17 @@ impl Process {
             stats.links.iter().map(|link| (link.peer.replica, link.peer.lane, link.link)).collect();
         ledger.settled(self.id, &shown)?;
         if stats.pending > self.max_pending {
-            return Err(format!("{} connections are pending, at most {} may", stats.pending, self.max_pending));
+            return Err(format!(
+                "{} connections are pending, at most {} may",
+                stats.pending, self.max_pending
+            ));
         }
-        let state = self.network.lock();
-        let now = state.now();
+        let network = self.network.lock();
+        let now = network.now();
         let busy = self.shards.iter().map(|slot| slot.busy_until.max(slot.slow_until)).max().unwrap_or(0);
         for link in &stats.links {
-            let end = state.end_of(self.id, Token(link.link.0));
-            let heard = end.and_then(|end| state.heard(end)).unwrap_or(0).max(busy);
+            let end = network.end_of(self.id, Token(link.link.0));
+            let heard = end.and_then(|end| network.heard(end)).unwrap_or(0).max(busy);
             if now > heard + SILENCE_MAX {
                 return Err(format!("{:?}: nothing was heard of {} since {heard} ns", self.id, link.link));
             }
@@ -212,7 +215,7 @@ impl Watcher<'_> {
                     self.count("frame beyond the read-ahead");
                 }
                 // Now and then a body is kept, and with it the memory that it was received into.
-                if stamp.digest % 8 == 0 {
+                if stamp.digest.is_multiple_of(8) {
                     kept.push(frame.into_body());
                 } else if stamp.digest % 8 == 1 {
                     kept.clear();

@@ -32,7 +32,8 @@ impl Traffic {
         random: &mut Random,
         ledger: &mut Ledger,
     ) -> Result<(), Broken> {
-        let to = (process.host.0 + 1 + u8::try_from(random.below(usize::from(REPLICAS) - 1)).unwrap()) % REPLICAS;
+        let to =
+            (process.host.0 + 1 + u8::try_from(random.below(usize::from(REPLICAS) - 1)).unwrap()) % REPLICAS;
         let shard = &process.shards[random.below(process.shards.len())].shard;
         let lane = u16::try_from(random.below(plan.lanes.into())).unwrap();
         let times = if random.once_in(6) { 30 } else { 1 };

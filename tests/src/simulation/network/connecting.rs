@@ -16,10 +16,17 @@ const BACKLOG_MAX: usize = 16;
 /// How often one that knocks at a full or dark door tries again, on average.
 const KNOCKS: usize = 3;
 
-/// Too many open files, as `accept` says it.
-pub(in crate::simulation) const EMFILE: i32 = 24;
-/// The connection was gone before it was accepted, as `accept` says it.
-pub(in crate::simulation) const ECONNABORTED: i32 = 103;
+/// Why a connection is not accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::simulation) enum AcceptError {
+    /// The process has too many open files.
+    OutOfFiles,
+    /// The connection was gone before.
+    Aborted,
+}
+
+/// `EMFILE`, which has no [`io::ErrorKind`].
+const EMFILE: i32 = 24;
 
 impl State {
     /// Begins to connect.
@@ -143,14 +150,14 @@ impl State {
         };
         if let Some(&id) = listener.backlog.front() {
             if let Some(error) = listener.errors.pop_front() {
-                if error == ECONNABORTED {
-                    listener.backlog.pop_front();
-                    self.trace.count("accept: aborted");
-                    self.close(EndId { connection: id, side: 1 });
-                } else {
+                if error == AcceptError::OutOfFiles {
                     self.trace.count("accept: out of files");
+                    return Err(io::Error::from_raw_os_error(EMFILE));
                 }
-                return Err(io::Error::from_raw_os_error(error));
+                listener.backlog.pop_front();
+                self.trace.count("accept: aborted");
+                self.close(EndId { connection: id, side: 1 });
+                return Err(Self::error(io::ErrorKind::ConnectionAborted));
             }
             listener.backlog.pop_front();
             let process = listener.process;
@@ -168,7 +175,7 @@ impl State {
     }
 
     /// Makes the next attempts to accept fail.
-    pub(in crate::simulation) fn break_accept(&mut self, host: HostId, error: i32, times: usize) {
+    pub(in crate::simulation) fn break_accept(&mut self, host: HostId, error: AcceptError, times: usize) {
         if let Some(listener) = self.listeners.get_mut(&host) {
             listener.errors.extend(std::iter::repeat_n(error, times));
         }
@@ -181,10 +188,12 @@ impl State {
 
     /// Closes a listener, if it is still the one of that number.
     pub(in crate::simulation) fn close_listener(&mut self, host: HostId, number: u64) {
-        if self.listeners.get(&host).is_some_and(|listener| listener.number == number) {
-            if let Some(listener) = self.listeners.remove(&host) {
-                self.drop_backlog(listener);
-            }
+        let is_another = self.listeners.get(&host).is_none_or(|listener| listener.number != number);
+        if is_another {
+            return;
+        }
+        if let Some(listener) = self.listeners.remove(&host) {
+            self.drop_backlog(listener);
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use replink_transport::driver::{Readiness, Token};
 
-pub(super) use self::connecting::{ECONNABORTED, EMFILE};
+pub(super) use self::connecting::AcceptError;
 
 use self::connection::{Connection, Progress};
 use self::poller::Poller;
@@ -110,7 +110,7 @@ struct Listener {
     number: u64,
     process: Option<ProcessId>,
     backlog: VecDeque<u64>,
-    errors: VecDeque<i32>,
+    errors: VecDeque<AcceptError>,
     watched: Option<(PollerId, Token)>,
 }
 

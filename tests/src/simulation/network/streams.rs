@@ -144,7 +144,7 @@ impl State {
         let Some(connection) = self.connections.get_mut(&from.connection) else { return };
         let pipe = &mut connection.pipes[from.side];
         pipe.ended = true;
-        pipe.in_flight.retain(|&(_, ref item)| matches!(item, Item::Bytes(_)));
+        pipe.in_flight.retain(|(_, item)| matches!(item, Item::Bytes(_)));
         self.schedule(at, Happening::Resets { from });
     }
 

@@ -89,7 +89,11 @@ impl<D: Driver> Control<D> {
     /// Drops the attempts that the mesh knows nothing of any more. If one went on, and the peer came
     /// back meanwhile, there would be two at once, and the link of one would take over from the
     /// other's.
-    pub(super) fn drop_dials(&mut self, turn: &mut Turn<'_, D>, stays: impl Fn(&Mesh, ReplicaId, u16) -> bool) {
+    pub(super) fn drop_dials(
+        &mut self,
+        turn: &mut Turn<'_, D>,
+        stays: impl Fn(&Mesh, ReplicaId, u16) -> bool,
+    ) {
         let mesh = &self.mesh;
         self.dialing.retain(|_, attempt| {
             let stays = stays(mesh, attempt.peer(), attempt.lane());

@@ -17,6 +17,10 @@ doc:
 loom:
     RUSTFLAGS="--cfg loom" cargo test -p replink-tests --test loom --target-dir target/loom
 
+# Whole clusters on a virtual network, seed after seed: just simulate 20000, or just simulate 500..700
+simulate seeds="5000":
+    REPLINK_SEEDS={{seeds}} cargo test --release -p replink-tests --test simulation -- every_seed
+
 # Licences, sources and advisories of all dependencies.
 deny:
     cargo deny check

@@ -8,6 +8,7 @@ pub mod links;
 pub mod nodes;
 pub mod random;
 pub mod raw_peer;
+pub mod simulation;
 pub mod snapshot;
 pub mod vectors;
 pub mod watchdog;

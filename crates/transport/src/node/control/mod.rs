@@ -231,14 +231,21 @@ impl<D: Driver> Control<D> {
         }
     }
 
-    /// What a shard has not looked at, because its embedder is at work, is not silence.
+    /// What a shard has not looked at, because its embedder is at work, is not silence. It is woken:
+    /// one that had nothing to do, and whose embedder waits elsewhere, looks then, and has no excuse
+    /// any more after the time that this puts it off.
     fn excuse_busy_shards(&mut self, now: Instant) {
-        let window = self.mesh.settings().alive_window();
+        let settings = self.mesh.settings();
+        let window = settings.alive_window();
+        let put_off = settings.heartbeat_timeout.saturating_sub(window);
+        let heard = now.checked_sub(put_off).unwrap_or(now);
         for (&id, known) in &self.links {
-            let clock = &self.shared.clocks[known.shared.place.owner()];
+            let owner = known.shared.place.owner();
+            let clock = &self.shared.clocks[owner];
             let looked = self.shared.instant(clock.looked.load(Ordering::Relaxed));
             if !clock.waits.load(Ordering::Relaxed) && now.saturating_duration_since(looked) > window {
-                self.mesh.heard(id, now);
+                self.mesh.heard(id, heard);
+                self.shared.post.wake(owner);
             }
         }
     }
@@ -294,6 +301,7 @@ impl<D: Driver> Control<D> {
         }
         self.set_addresses(addresses);
         self.mesh.reconfigure(settings.mesh(), turn.driver.now(), turn.driver.random());
+        self.drop_dials(turn, |mesh, peer, lane| mesh.settings().has_place(peer, lane));
         self.shared.set_settings(Arc::clone(&settings));
         self.settings = settings;
         turn.events.push_back(Event::Reloaded);
@@ -354,11 +362,7 @@ impl<D: Driver> Control<D> {
     }
 
     fn break_off_dials(&mut self, turn: &mut Turn<'_, D>) {
-        for (_, mut attempt) in std::mem::take(&mut self.dialing) {
-            if let Some(stream) = attempt.stream() {
-                turn.driver.unwatch(stream);
-            }
-        }
+        self.drop_dials(turn, |_, _, _| false);
     }
 
     fn break_off_handshakes(&mut self) {

@@ -24,7 +24,7 @@ use crate::node::Handle;
 use crate::node::control::{Control, Turn};
 use crate::node::event::Event;
 use crate::node::inbox::{Message, Report};
-use crate::node::link::OwnedLink;
+use crate::node::link::{OwnedLink, SharedLink};
 use crate::node::shared::Shared;
 use crate::{SendError, Sent};
 
@@ -53,6 +53,8 @@ pub struct Shard<D: Driver = PollDriver> {
     reads_of_first: u32,
     reads_left: u32,
     events: VecDeque<Event<'static>>,
+    /// Links that are to go to another shard, behind the events.
+    parting: VecDeque<(Arc<SharedLink<D::Stream>>, usize)>,
     /// What this shard tells itself.
     local: VecDeque<Message<D::Stream>>,
     messages: Vec<Message<D::Stream>>,
@@ -81,6 +83,7 @@ impl<D: Driver> Shard<D> {
             reads_of_first: 0,
             reads_left: 0,
             events: VecDeque::new(),
+            parting: VecDeque::new(),
             local: VecDeque::new(),
             messages: Vec::new(),
             ready: Vec::new(),
@@ -137,7 +140,10 @@ impl<D: Driver> Shard<D> {
     /// How long there is nothing to do unless something happens: zero when there is something now,
     /// `None` when there is no end.
     pub fn timeout(&self) -> Option<Duration> {
-        let pending = !self.events.is_empty() || !self.reading.is_empty() || !self.local.is_empty();
+        let pending = !self.events.is_empty()
+            || !self.parting.is_empty()
+            || !self.reading.is_empty()
+            || !self.local.is_empty();
         if pending {
             return Some(Duration::ZERO);
         }
@@ -252,6 +258,8 @@ impl<D: Driver> Drop for Shard<D> {
                 _ => {}
             }
         }
+        // In one order every time, so that a simulation can repeat itself.
+        links.sort_unstable_by_key(|link| link.id());
         for link in links {
             self.driver.unwatch(link.stream());
             link.outbound.close();

@@ -120,16 +120,30 @@ impl<S: Stream> Shared<S> {
 
     fn send_on(&self, link: &SharedLink<S>, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
         let sent = link.outbound.send(header, body);
-        if let Err(error) = &sent {
-            if matches!(error.cause(), SendCause::Backpressure { .. }) {
+        match &sent {
+            Err(error) if matches!(error.cause(), SendCause::Backpressure { .. }) => {
                 // The queue may have become empty before the owner could know that it matters.
                 link.wants_room.store(true, Ordering::Release);
-                if link.place.want_attention() {
-                    self.post.send(link.place.owner(), Message::Attend(Arc::clone(&link.place)));
-                }
+                self.attend(link);
             }
+            Ok(Sent::Written) => self.wrote(link),
+            _ => {}
         }
         sent
+    }
+
+    /// To be called when this thread may have written on `link`. The owner may have come meanwhile
+    /// to see whether there is room, and have found this thread at it: then it has to come again.
+    pub(super) fn wrote(&self, link: &SharedLink<S>) {
+        if link.wants_room.load(Ordering::Acquire) {
+            self.attend(link);
+        }
+    }
+
+    fn attend(&self, link: &SharedLink<S>) {
+        if link.place.want_attention() {
+            self.post.send(link.place.owner(), Message::Attend(Arc::clone(&link.place)));
+        }
     }
 }
 

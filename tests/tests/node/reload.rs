@@ -300,5 +300,24 @@ fn a_dropped_shard_ends_its_links() {
             "the other link stays"
         );
         assert!(replicas[0].downs().all(|down| down.link != kept));
+        // The others go on without it: what is made anew, or is to be moved there, is not lost.
+        poll_until(&mut replicas, "all is made anew", |all| {
+            all[0].links() == 2 && all[1..].iter().all(|one| one.links() == 2)
+        });
+        let links = replicas[0].handle().stats().links;
+        assert!(links.iter().all(|link| link.shard == 0), "{links:?}");
+        replicas[0].handle().move_link(kept, 1);
+        let handle = replicas[0].handle();
+        for to in [1, 2] {
+            handle.send(ReplicaId(to), &prepare(5, 0), Bytes::new()).unwrap();
+        }
+        poll_until(&mut replicas, "frames arrive", |all| {
+            all[1..].iter().all(|one| one.frames().count() == 1)
+        });
+        for from in [1u8, 2] {
+            let handle = replicas[usize::from(from)].handle();
+            handle.send(ReplicaId(0), &prepare(6, 0), Bytes::new()).unwrap();
+        }
+        poll_until(&mut replicas, "both ways", |all| all[0].frames().count() == 2);
     });
 }

@@ -67,11 +67,17 @@ impl<S> Post<S> {
 
     /// Tells `shard` something. One that is gone is told nothing.
     pub(super) fn send(&self, shard: usize, message: Message<S>) {
+        let _unheard = self.try_send(shard, message);
+    }
+
+    /// The same; gives the message back if the shard is gone.
+    pub(super) fn try_send(&self, shard: usize, message: Message<S>) -> Result<(), Message<S>> {
         let inbox = &self.0[shard];
-        if inbox.closed.load(Ordering::Acquire) {
-            return;
-        }
         let mut messages = inbox.lock();
+        // Under the lock: what is told is there when the shard closes.
+        if inbox.closed.load(Ordering::Acquire) {
+            return Err(message);
+        }
         messages.push(message);
         let first = messages.len() == 1;
         drop(messages);
@@ -79,6 +85,12 @@ impl<S> Post<S> {
         if first {
             (inbox.waker)();
         }
+        Ok(())
+    }
+
+    /// Whether `shard` is there.
+    pub(super) fn is_open(&self, shard: usize) -> bool {
+        !self.0[shard].closed.load(Ordering::Acquire)
     }
 
     /// Takes all that `shard` was told, into the empty `messages`.
@@ -94,8 +106,9 @@ impl<S> Post<S> {
     /// Takes nothing more for `shard`, which is going. What it was told last.
     pub(super) fn close(&self, shard: usize) -> Vec<Message<S>> {
         let inbox = &self.0[shard];
+        let mut messages = inbox.lock();
         inbox.closed.store(true, Ordering::Release);
-        mem::take(&mut *inbox.lock())
+        mem::take(&mut *messages)
     }
 }
 

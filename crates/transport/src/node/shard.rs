@@ -290,7 +290,7 @@ impl<D: Driver> Shard<D> {
     }
 
     fn give_away(&mut self, id: LinkId, to: usize) {
-        if to == self.index || to >= self.shared.post.shards() {
+        if to == self.index || to >= self.shared.post.shards() || !self.shared.post.is_open(to) {
             return;
         }
         let Some(link) = self.links.remove(&id) else { return };
@@ -301,7 +301,10 @@ impl<D: Driver> Shard<D> {
         }
         link.shared.place.set_owner(to);
         // Whoever reads the new owner from here on is behind this.
-        self.shared.post.send(to, Message::Adopt { link: Box::new(link), from: Some(self.index) });
+        let adopt = Message::Adopt { link: Box::new(link), from: Some(self.index) };
+        if let Err(adopt) = self.shared.post.try_send(to, adopt) {
+            self.shared.end_unheard(adopt);
+        }
     }
 
     fn take_down(&mut self, link: &Arc<SharedLink<D::Stream>>, reason: DownReason) {
@@ -521,11 +524,7 @@ impl<D: Driver> Drop for Shard<D> {
         }
         for link in links {
             self.driver.unwatch(link.stream());
-            link.outbound.close();
-            link.stream().shutdown();
-            self.shared.routes.remove(&link);
-            let report = Report::Ended(Ending::Stream);
-            self.shared.post.send(0, Message::Report { link: link.id(), report });
+            self.shared.end(&link);
         }
     }
 }

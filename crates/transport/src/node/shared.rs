@@ -10,13 +10,13 @@ use replink_frame::{Command, GenericHeader, ReplicaId, Status};
 
 use super::addresses::Addresses;
 use super::event::RejectedBy;
-use super::inbox::{Message, Post};
+use super::inbox::{Message, Post, Report};
 use super::link::SharedLink;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::stats::EndedStats;
 use crate::driver::Stream;
-use crate::mesh::CommandPolicy;
+use crate::mesh::{CommandPolicy, Ending};
 use crate::{SendCause, SendError, Sent};
 
 pub(super) struct Shared<S> {
@@ -138,6 +138,22 @@ impl<S: Stream> Shared<S> {
         if link.wants_room.load(Ordering::Acquire) {
             self.attend(link);
         }
+    }
+
+    /// Ends the link that `message` takes to a shard which is gone.
+    pub(super) fn end_unheard(&self, message: Message<S>) {
+        if let Message::Adopt { link, .. } = message {
+            self.end(&link.shared);
+        }
+    }
+
+    /// Ends a link that no shard has any more.
+    pub(super) fn end(&self, link: &SharedLink<S>) {
+        link.outbound.close();
+        link.stream().shutdown();
+        self.routes.remove(link);
+        let report = Report::Ended(Ending::Stream);
+        self.post.send(0, Message::Report { link: link.id(), report });
     }
 
     fn attend(&self, link: &SharedLink<S>) {

@@ -46,7 +46,9 @@ impl<D: Driver> Control<D> {
         }
         let now = turn.driver.now();
         let shards = self.shared.post.shards();
-        let owner = self.placement.shard(&peer, self.mesh.settings().lanes, self.placed, shards);
+        let chosen = self.placement.shard(&peer, self.mesh.settings().lanes, self.placed, shards);
+        // The embedder may have dropped that one. This one is there.
+        let owner = if self.shared.post.is_open(chosen) { chosen } else { 0 };
         self.placed = self.placed.wrapping_add(1);
         let place = Place::new(link, owner, self.shared.nanos(now));
         let limits = settings.endpoint.outbound_limits();
@@ -67,7 +69,12 @@ impl<D: Driver> Control<D> {
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
         self.shared.routes.insert(&owned.shared);
-        self.tell(owner, Message::Adopt { link: Box::new(owned), from: None }, turn);
+        let adopt = Message::Adopt { link: Box::new(owned), from: None };
+        if owner == 0 {
+            turn.local.push_back(adopt);
+        } else if let Err(adopt) = self.shared.post.try_send(owner, adopt) {
+            self.shared.end_unheard(adopt);
+        }
     }
 
     /// Ends a link at once.

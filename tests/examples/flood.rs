@@ -3,7 +3,7 @@
 //!
 //! The node, the sender and the flooders are a process each, all on loopback. The flooders yield to
 //! the others (`nice`), for on one machine they would take the processor away from them, which a
-//! flood from elsewhere does not.
+//! flood from elsewhere does not. `flood 10000 0` has them not yield.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "figures are what it is for")]
 #![allow(clippy::cast_precision_loss, reason = "figures are for people")]
 
@@ -44,7 +44,7 @@ fn main() {
         (Some("node"), _) => node(),
         (Some("sender"), Some(port)) => sender(port),
         (Some("flooder"), Some(port)) => flooder(port),
-        _ => attack(number(0).map_or(10_000, u64::from)),
+        _ => attack(number(0).map_or(10_000, u64::from), arguments.get(1).map_or("19", |nice| nice)),
     }
 }
 
@@ -131,13 +131,11 @@ struct Other {
 }
 
 impl Other {
-    fn start(arguments: &[&str], nice: bool) -> Self {
+    fn start(arguments: &[&str], nice: &str) -> Self {
         let program = std::env::current_exe().unwrap();
-        let mut command = if nice { Command::new("nice") } else { Command::new(&program) };
-        if nice {
-            command.args(["-n", "19"]).arg(&program);
-        }
-        let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = Command::new("nice");
+        command.args(["-n", nice]).arg(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, input, output }
     }
@@ -248,12 +246,13 @@ fn connect(port: u16) -> Duration {
     took
 }
 
-fn attack(connections: u64) {
-    let mut node = Other::start(&["node"], false);
+fn attack(all: u64, nice: &str) {
+    let connections = all / WINDOWS as u64;
+    let mut node = Other::start(&["node"], "0");
     let port: u16 = node.line().parse().unwrap();
     let port_text = port.to_string();
-    let sender = Other::start(&["sender", &port_text], false);
-    let flooders = (0..2).map(|_| Other::start(&["flooder", &port_text], true)).collect();
+    let sender = Other::start(&["sender", &port_text], "0");
+    let flooders = (0..2).map(|_| Other::start(&["flooder", &port_text], nice)).collect();
     let mut stage = Stage { node, sender, flooders, port, connects: Vec::new(), socket_memory: 0 };
     let deadline = Instant::now() + Duration::from_secs(20);
     while stage.node.numbers()[0] == 0 {

@@ -33,6 +33,7 @@ pub struct Ground {
 
 /// What happened on one replica, in order.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a test has few of them")]
 pub enum Seen {
     /// A link is up.
     Up(LinkUp),

@@ -112,11 +112,11 @@ fn come(ground: &Ground, peer: &Endpoint, cycle: u64, links: &AtomicU64) {
     match cycle % 6 {
         0 | 2 | 4 => {
             let (sender, mut receiver) = ground.dial(peer, 2, 1).unwrap();
-            if cycle % 6 != 2 {
-                sender.goodbye(GoodbyeReason::OPERATOR).unwrap();
-            } else {
+            if cycle % 6 == 2 {
                 drop(sender);
                 receiver.link().shutdown();
+            } else {
+                sender.goodbye(GoodbyeReason::OPERATOR).unwrap();
             }
             while receive(&mut receiver).is_ok() {}
             links.fetch_add(1, Ordering::Relaxed);

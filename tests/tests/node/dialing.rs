@@ -11,6 +11,9 @@ use replink_transport::mesh::{DownReason, Loss};
 use replink_transport::node::{NodeOptions, RejectedBy};
 use replink_transport::{Link, blocking};
 
+/// What an acceptor answers a Hello with.
+type Answer<'a> = Box<dyn Fn(&[u8; 256]) -> Vec<u8> + Send + Sync + 'a>;
+
 /// Replica 0 of two, which dials replica 1: the test is that one.
 fn dials(auth: &str) -> (Ground, [Replica; 1]) {
     let ground = Ground::new(2, "");
@@ -53,7 +56,6 @@ fn after_each_bad_acceptor_the_next_good_one_is_met() {
                 challenge.to_vec()
             }
         };
-        type Answer<'a> = Box<dyn Fn(&[u8; 256]) -> Vec<u8> + Send + Sync + 'a>;
         let attacks: [(&str, Answer<'_>); 7] = [
             ("closes", Box::new(|_| Vec::new())),
             ("a part", Box::new(|_| vec![1; 17])),

@@ -13,6 +13,7 @@ use replink_tests::alone::alone;
 use replink_tests::links::AUTH;
 use replink_tests::nodes::{Ground, QUICK, Replica, Seen, poll_until, prepare, start_all};
 use replink_tests::watchdog::watched;
+use replink_transport::node::Shard;
 
 /// An embedder's loop over all shards of some nodes: it waits for their file descriptors and their
 /// timeouts, and polls without waiting.
@@ -35,7 +36,7 @@ impl Outer {
     /// do. How many that were.
     fn turn(&mut self, replicas: &mut [Replica]) -> usize {
         let shards = || replicas.iter().flat_map(|replica| &replica.shards);
-        let timeouts: Vec<_> = shards().map(replink_transport::node::Shard::timeout).collect();
+        let timeouts: Vec<_> = shards().map(Shard::timeout).collect();
         let wait = timeouts.iter().flatten().min().copied();
         self.poll.poll(&mut self.events, wait).unwrap();
         let ready: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
@@ -177,7 +178,7 @@ fn a_node_starts_no_thread() {
         poll_until(&mut replicas, "a frame arrives", |all| all[1].frames().count() == 1);
         assert_eq!(threads().unwrap(), before);
         handle.shutdown();
-        poll_until(&mut replicas, "it stops", |all| all[0].shards.iter().all(|shard| shard.is_stopped()));
+        poll_until(&mut replicas, "it stops", |all| all[0].shards.iter().all(Shard::is_stopped));
         assert_eq!(threads().unwrap(), before);
     });
 }

@@ -99,7 +99,7 @@ fn a_newer_link_of_the_same_process_takes_over() {
 fn another_process_is_turned_away_while_the_first_one_lives() {
     watched(|| {
         let (ground, mut node) = acceptor("");
-        let (_sender, first) = dialed(&ground, &mut node, 5);
+        let (sender, first) = dialed(&ground, &mut node, 5);
         let endpoint = ground.endpoint(0, 6);
         let (_, mut second) = poll_while(&mut node, || ground.dial(&endpoint, 1, 1).unwrap());
         let end = poll_while(&mut node, || receive(&mut second).unwrap_err());
@@ -116,7 +116,7 @@ fn another_process_is_turned_away_while_the_first_one_lives() {
         assert_eq!((node[0].links(), node[0].downs().count()), (1, 0), "the first one keeps its link");
         // It leaves: then the other one may.
         drop(first);
-        drop(_sender);
+        drop(sender);
         poll_until(&mut node, "it is down", |node| node[0].links() == 0);
         let _third = dialed(&ground, &mut node, 6);
         assert_eq!(node[0].ups().last().unwrap().peer.incarnation, 6);

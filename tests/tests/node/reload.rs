@@ -33,10 +33,8 @@ fn reload(ground: &Ground, replicas: &mut [Replica], auth: &str) {
 fn a_rotation_in_two_steps_loses_no_frame_that_was_taken() {
     watched(|| {
         let (ground, mut replicas) = connected(2, "");
-        let old_key = match replicas[0].ups().next().unwrap().peer.authentication {
-            Authentication::PreSharedKey(key) => key,
-            other => panic!("{other:?}"),
-        };
+        let authentication = replicas[0].ups().next().unwrap().peer.authentication;
+        let Authentication::PreSharedKey(old_key) = authentication else { panic!("{authentication:?}") };
         // Frames flow from everybody to everybody all the time; those that find no link are tried anew.
         let mut sent: BTreeMap<(u8, u8), u32> = BTreeMap::new();
         let mut flow = |replicas: &mut [Replica]| {
@@ -236,7 +234,7 @@ fn a_shutdown_sends_what_is_queued_and_then_says_goodbye() {
         let options = NodeOptions::new(ReplicaId(1));
         let mut node = [Replica::start(&ground, ground.config(AUTH, QUICK), options, 3)];
         let endpoint = ground.endpoint(0, 3);
-        let (_sender, mut receiver) = poll_while(&mut node, || ground.dial(&endpoint, 1, 1).unwrap());
+        let (sender, mut receiver) = poll_while(&mut node, || ground.dial(&endpoint, 1, 1).unwrap());
         poll_until(&mut node, "it is up", |node| node[0].links() == 1);
         let body = Bytes::from(vec![9; 500_000]);
         let handle = node[0].handle();
@@ -257,7 +255,7 @@ fn a_shutdown_sends_what_is_queued_and_then_says_goodbye() {
             }
             let last = receive(&mut receiver).unwrap().control();
             assert_eq!(last, Control::Goodbye(GoodbyeReason::SHUTDOWN));
-            drop((receiver, _sender));
+            drop((receiver, sender));
         });
         poll_until(&mut node, "all shards have stopped", |node| {
             node[0].shards.iter().all(replink_transport::node::Shard::is_stopped)

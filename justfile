@@ -37,6 +37,14 @@ fuzz-smoke seconds="10":
 snapshots:
     UPDATE_SNAPSHOTS=1 cargo test -p replink-tests --test state_table
 
+# What connections cost that never authenticate: how many, and how much the flooders yield.
+flood connections="10000" nice="19":
+    cargo run --release -p replink-tests --example flood -- {{connections}} {{nice}}
+
+# Links and failed handshakes that come and go: what the process holds before and after.
+soak cycles="10000":
+    cargo run --release -p replink-tests --example soak -- {{cycles}}
+
 # Micro benches of the codecs and the handshake.
 bench:
     cargo bench -p replink-benches

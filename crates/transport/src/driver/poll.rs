@@ -10,12 +10,19 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use replink_handshake::Fresh;
+use socket2::SockRef;
 
 use super::{Driver, Readiness, Stream, Token, Waker};
 use crate::{EntropyError, Inbound, Link, fresh};
 
 /// The waker's own token; no other is so high.
 const WAKER: mio::Token = mio::Token(usize::MAX);
+
+/// Connections that may wait to be accepted; the system may allow fewer. The standard library asks
+/// for 128, which a flood fills between two turns of a busy shard. Then a replica that connects
+/// waits for a second or more, until its system tries again. With 1024 that still happened while a
+/// busy machine did not let the shard run; all of these are accepted within half a second.
+const BACKLOG: i32 = 4096;
 
 /// What is taken from the system at once.
 const EVENTS_MAX: usize = 1024;
@@ -95,6 +102,8 @@ impl Driver for PollDriver {
 
     fn watch_listener(&mut self, token: Token, listener: &TcpListener) -> io::Result<()> {
         listener.set_nonblocking(true)?;
+        // Again on a socket that listens already: only the length of the queue changes.
+        SockRef::from(listener).listen(BACKLOG)?;
         self.register(token, listener.as_raw_fd(), Interest::READABLE)
     }
 

@@ -12,13 +12,13 @@ use replink_frame::{Command, GenericHeader, ReplicaId, Status};
 
 use super::addresses::Addresses;
 use super::event::RejectedBy;
-use super::inbox::{Message, Post};
+use super::inbox::{Message, Post, Report};
 use super::link::SharedLink;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::stats::{Counted, EndedStats};
 use crate::driver::Stream;
-use crate::mesh::CommandPolicy;
+use crate::mesh::{CommandPolicy, Ending};
 use crate::{SendCause, SendError, Sent};
 
 pub(super) struct Shared<S> {
@@ -158,16 +158,39 @@ impl<S: Stream> Shared<S> {
 
     fn send_on(&self, link: &SharedLink<S>, header: &GenericHeader, body: Bytes) -> Result<Sent, SendError> {
         let sent = link.outbound.send(header, body);
-        if let Err(error) = &sent {
-            if matches!(error.cause(), SendCause::Backpressure { .. }) {
+        match &sent {
+            Err(error) if matches!(error.cause(), SendCause::Backpressure { .. }) => {
                 // The queue may have become empty before the owner could know that it matters.
                 link.wants_room.store(true, Ordering::Release);
-                if link.place.want_attention() {
-                    self.post.send(link.place.owner(), Message::Attend(Arc::clone(&link.place)));
-                }
+                self.attend(link);
             }
+            Ok(Sent::Written) => self.wrote(link),
+            _ => {}
         }
         sent
+    }
+
+    /// To be called when this thread may have written on `link`. The owner may have come meanwhile
+    /// to see whether there is room, and have found this thread at it: then it has to come again.
+    pub(super) fn wrote(&self, link: &SharedLink<S>) {
+        if link.wants_room.load(Ordering::Acquire) {
+            self.attend(link);
+        }
+    }
+
+    /// Ends a link that no shard has any more.
+    pub(super) fn end(&self, link: &SharedLink<S>) {
+        link.outbound.close();
+        link.stream().shutdown();
+        self.routes.remove(link);
+        let report = Report::Ended(Ending::Stream);
+        self.post.send(0, Message::Report { link: link.id(), report });
+    }
+
+    fn attend(&self, link: &SharedLink<S>) {
+        if link.place.want_attention() {
+            self.post.send(link.place.owner(), Message::Attend(Arc::clone(&link.place)));
+        }
     }
 }
 

@@ -15,8 +15,9 @@ impl<D: Driver> Control<D> {
             match action {
                 Action::Dial { peer, lane } => self.dial(peer, lane, turn),
                 Action::Ping { link } => {
-                    let counter = self.links.get(&link).and_then(|known| known.shared.outbound.ping());
-                    if let Some(counter) = counter {
+                    let Some(known) = self.links.get(&link) else { continue };
+                    if let Some(counter) = known.shared.outbound.ping() {
+                        self.shared.wrote(&known.shared);
                         self.mesh.pinged(link, counter, turn.driver.now());
                     }
                 }

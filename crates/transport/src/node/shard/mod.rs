@@ -262,11 +262,7 @@ impl<D: Driver> Drop for Shard<D> {
         links.sort_unstable_by_key(|link| link.id());
         for link in links {
             self.driver.unwatch(link.stream());
-            link.outbound.close();
-            link.stream().shutdown();
-            self.shared.routes.remove(&link);
-            let report = Report::Ended(Ending::Stream);
-            self.shared.post.send(0, Message::Report { link: link.id(), report });
+            self.shared.end(&link);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Whole nodes on loopback: what an embedder and an operator see.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+//! A cluster, as it is meant to be.
 
 use bytes::Bytes;
 use replink_frame::ReplicaId;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,6 +102,8 @@ impl Driver for PollDriver {
 
     fn watch_listener(&mut self, token: Token, listener: &TcpListener) -> io::Result<()> {
         listener.set_nonblocking(true)?;
+        // What is accepted inherits it, and needs no call of its own.
+        SockRef::from(listener).set_tcp_nodelay(true)?;
         // Again on a socket that listens already: only the length of the queue changes.
         SockRef::from(listener).listen(BACKLOG)?;
         self.register(token, listener.as_raw_fd(), Interest::READABLE)
@@ -113,14 +115,31 @@ impl Driver for PollDriver {
     }
 
     fn accept(&mut self, listener: &TcpListener) -> io::Result<(Link, SocketAddr)> {
-        let (stream, address) = listener.accept()?;
-        stream.set_nonblocking(true)?;
-        Ok((Link::accepted(stream, address)?, address))
+        let (stream, address) = accept(listener)?;
+        Ok((Link::accepted(stream, address), address))
     }
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<Link> {
         Link::begin_connect(address)
     }
+}
+
+/// Accepts with one system call: in a flood most connections are closed right behind it.
+#[cfg(target_os = "linux")]
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let (socket, address) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    // A peer that is gone already may have no address.
+    let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
+    let address = address.and_then(|address| SocketAddr::try_from(address).ok()).ok_or_else(gone)?;
+    Ok((TcpStream::from(socket), address))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, address) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, address))
 }
 
 /// Readable when there is something to report.
@@ -173,5 +192,24 @@ impl Stream for Link {
 impl fmt::Debug for PollDriver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PollDriver").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_does_not_block_and_does_not_wait_for_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut driver = PollDriver::new().unwrap();
+        driver.watch_listener(Token(0), &listener).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        driver.wait(None, &mut Vec::new()).unwrap();
+        let (link, address) = driver.accept(&listener).unwrap();
+        assert_eq!(address, peer.local_addr().unwrap());
+        assert!(link.stream().nodelay().unwrap());
+        assert_eq!(link.read(&mut [0; 1]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(driver.accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -44,7 +44,7 @@ fn a_link_moves_once_the_embedder_has_taken_what_was_said_of_it() {
         let shards = &mut replicas[0].shards;
         // It is told to let the link go; its embedder takes no event.
         for _ in 0..5 {
-            drop(shards[from].poll(Some(Duration::ZERO)).unwrap());
+            let _untaken = shards[from].poll(Some(Duration::ZERO)).unwrap();
             let mut events = shards[to].poll(Some(Duration::ZERO)).unwrap();
             while let Some(event) = events.next() {
                 assert!(!matches!(event, Event::Adopted { .. }), "nobody has heard that it was released");

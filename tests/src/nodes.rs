@@ -27,7 +27,6 @@ pub struct Ground {
 }
 
 /// What happened on one replica, in order.
-#[expect(clippy::large_enum_variant, reason = "nearly all are frames")]
 #[derive(Clone, Debug)]
 pub enum Seen {
     /// A link is up.

@@ -11,6 +11,7 @@ use replink_handshake::Authentication;
 
 use super::addresses::Addresses;
 use super::inbox::Message;
+use super::link::SharedLink;
 use super::settings::{Reload, ReloadError};
 use super::shared::Shared;
 use super::stats::{KeyStats, LinkStats, NodeStats};
@@ -90,22 +91,18 @@ impl<S: Stream> Handle<S> {
     pub fn stats(&self) -> NodeStats {
         let now = Instant::now();
         let counters = &self.shared.counters;
-        let links: Vec<LinkStats> = self
-            .shared
-            .routes
-            .all()
-            .iter()
-            .map(|link| LinkStats {
-                link: link.id(),
-                peer: *link.peer(),
-                address: link.address,
-                shard: link.place.owner(),
-                up_for: now.saturating_duration_since(link.since),
-                received: link.received.stats(),
-                sent: link.outbound.stats(),
-                round_trip: link.round_trip(),
-            })
-            .collect();
+        let look = |link: &Arc<SharedLink<S>>| LinkStats {
+            link: link.id(),
+            peer: *link.peer(),
+            address: link.address,
+            shard: link.place.owner(),
+            up_for: now.saturating_duration_since(link.since),
+            received: link.received.stats(),
+            sent: link.outbound.stats(),
+            round_trip: link.round_trip(),
+        };
+        let (ended, links) =
+            counters.ended_and(|| self.shared.routes.all().iter().map(look).collect::<Vec<_>>());
         NodeStats {
             keys: self.keys(&links),
             links,
@@ -115,7 +112,7 @@ impl<S: Stream> Handle<S> {
             broken: counters.broken.load(Ordering::Relaxed),
             handshakes: counters.handshakes(),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
-            ended: counters.ended(),
+            ended,
         }
     }
 
@@ -151,7 +148,7 @@ impl<S: Stream> Handle<S> {
     /// frames and queues hold for links that are made from now on. [`Event::Reloaded`] says when it
     /// is in force.
     ///
-    /// Looks up the names of replicas, and waits for that.
+    /// Looks up the names of replicas, and waits for that; also for a look-up that is under way.
     ///
     /// # Errors
     ///
@@ -162,6 +159,7 @@ impl<S: Stream> Handle<S> {
         if self.is_stopped() {
             return Err(ReloadError::Stopping);
         }
+        let _changing = self.shared.begin_change();
         let settings = Arc::new(self.shared.settings().reloaded(config)?);
         let before = self.shared.addresses();
         let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
@@ -173,6 +171,7 @@ impl<S: Stream> Handle<S> {
     /// Looks up the names of replicas again, and waits for that. To be called now and then, from a
     /// thread that may wait, where names may come to stand for other addresses.
     pub fn refresh_addresses(&self) {
+        let _changing = self.shared.begin_change();
         let settings = self.shared.settings();
         let before = self.shared.addresses();
         let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);

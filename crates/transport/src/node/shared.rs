@@ -16,7 +16,7 @@ use super::inbox::{Message, Post};
 use super::link::SharedLink;
 use super::routes::Routes;
 use super::settings::Settings;
-use super::stats::EndedStats;
+use super::stats::{Counted, EndedStats};
 use crate::driver::Stream;
 use crate::mesh::CommandPolicy;
 use crate::{SendCause, SendError, Sent};
@@ -37,6 +37,8 @@ pub(super) struct Shared<S> {
     listener: Mutex<Option<TcpListener>>,
     settings: Mutex<Arc<Settings>>,
     addresses: Mutex<Addresses>,
+    /// Held by whoever changes them, from looking names up until shard 0 is told.
+    changing: Mutex<()>,
 }
 
 /// When a shard was last at work.
@@ -74,6 +76,7 @@ impl<S: Stream> Shared<S> {
             listener: Mutex::new(None),
             settings: Mutex::new(Arc::new(settings)),
             addresses: Mutex::new(addresses),
+            changing: Mutex::new(()),
             post,
         }
     }
@@ -93,6 +96,12 @@ impl<S: Stream> Shared<S> {
 
     pub(super) fn set_settings(&self, settings: Arc<Settings>) {
         *lock(&self.settings) = settings;
+    }
+
+    /// From here on until this is dropped, nobody else changes settings or addresses: else a look-up
+    /// that took its time could undo a reload that was made meanwhile.
+    pub(super) fn begin_change(&self) -> MutexGuard<'_, ()> {
+        lock(&self.changing)
     }
 
     pub(super) fn addresses(&self) -> Addresses {
@@ -171,20 +180,25 @@ impl Counters {
         lock(&self.handshakes).iter().map(|(&(status, by), &count)| (status, by, count)).collect()
     }
 
-    pub(super) fn count_ended<S: Stream>(&self, link: &SharedLink<S>) {
-        let (received, sent) = (link.received.stats(), link.outbound.stats());
-        let mut ended = lock(&self.ended);
-        ended.links += 1;
-        ended.received.bytes += received.bytes;
-        ended.received.frames += received.frames;
-        ended.received.reads += received.reads;
-        ended.sent.written_bytes += sent.written_bytes;
-        ended.sent.written_frames += sent.written_frames;
-        ended.sent.writes += sent.writes;
+    /// Counts what a link has done that is no longer up, as far as that was not `counted` before.
+    pub(super) fn count_ended<S: Stream>(&self, link: &SharedLink<S>, counted: &mut Counted) {
+        lock(&self.ended).count(link.received.stats(), link.outbound.stats(), counted);
     }
 
-    pub(super) fn ended(&self) -> EndedStats {
-        *lock(&self.ended)
+    /// A link is no longer up: it goes out of `routes` and into the counts at once, so that nobody
+    /// sees it twice, or not at all.
+    pub(super) fn retire<S: Stream>(&self, link: &SharedLink<S>, routes: &Routes<S>, counted: &mut Counted) {
+        let mut ended = lock(&self.ended);
+        routes.remove(link);
+        ended.links += u64::from(counted.begin());
+        ended.count(link.received.stats(), link.outbound.stats(), counted);
+    }
+
+    /// What has ended, and what `look` sees of the links that have not.
+    pub(super) fn ended_and<T>(&self, look: impl FnOnce() -> T) -> (EndedStats, T) {
+        let ended = lock(&self.ended);
+        let seen = look();
+        (*ended, seen)
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Control, Known, Message, Turn, Warning};
 use crate::driver::{Driver, Stream};
 use crate::mesh::{Action, DownReason, LinkId};
 use crate::node::link::{OwnedLink, Place};
+use crate::node::stats::Counted;
 
 impl<D: Driver> Control<D> {
     /// Does all that the mesh wants done.
@@ -61,7 +62,12 @@ impl<D: Driver> Control<D> {
             shard = owner,
             "link up"
         );
-        let known = Known { shared: Arc::clone(&opened.shared), down: false, over: false };
+        let known = Known {
+            shared: Arc::clone(&opened.shared),
+            down: false,
+            over: false,
+            counted: Counted::default(),
+        };
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
         self.shared.routes.insert(&opened.shared);
@@ -99,12 +105,12 @@ impl<D: Driver> Control<D> {
     /// A link goes to another process.
     fn surrender(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
         let Some(collector) = &self.handing_over else { return };
-        let Some(known) = self.links.get(&link).filter(|known| !known.over) else {
+        let Some(known) = self.links.get_mut(&link).filter(|known| !known.over) else {
             collector.put(None);
             return;
         };
         let (shared, collector) = (Arc::clone(&known.shared), Arc::clone(collector));
-        self.shared.routes.remove(&shared);
+        self.shared.counters.retire(&shared, &self.shared.routes, &mut known.counted);
         let owner = shared.place.owner();
         self.tell(owner, Message::Surrender { link: shared, collector }, turn);
         self.over(link);
@@ -115,10 +121,10 @@ impl<D: Driver> Control<D> {
         let Some(known) = self.links.get_mut(&link) else { return };
         known.down = true;
         let (shared, over) = (Arc::clone(&known.shared), known.over);
+        self.shared.counters.retire(&shared, &self.shared.routes, &mut known.counted);
         if over {
             self.links.remove(&link);
         }
-        self.shared.routes.remove(&shared);
         tracing::info!(
             replica = %self.shared.replica,
             peer = %shared.peer().replica,
@@ -134,8 +140,9 @@ impl<D: Driver> Control<D> {
     pub(super) fn over(&mut self, link: LinkId) {
         let Some(known) = self.links.get_mut(&link).filter(|known| !known.over) else { return };
         known.over = true;
-        self.shared.counters.count_ended(&known.shared);
         if known.down {
+            // What it sent and received while it was leaving.
+            self.shared.counters.count_ended(&known.shared, &mut known.counted);
             self.links.remove(&link);
         }
     }

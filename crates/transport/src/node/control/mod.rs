@@ -27,6 +27,7 @@ use super::inbox::{Message, Report};
 use super::link::{OpenLink, SharedLink};
 use super::settings::{Reload, Settings};
 use super::shared::Shared;
+use super::stats::Counted;
 use crate::driver::{Driver, Stream, Token};
 use crate::gate::{AcceptErrors, Gate, SlotId, Terms};
 use crate::mesh::{Ending, LinkId, Mesh};
@@ -76,6 +77,8 @@ struct Known<S> {
     down: bool,
     /// Whether its connection has ended.
     over: bool,
+    /// What of it is in the counts of links that are no longer up.
+    counted: Counted,
 }
 
 struct Arrived<S> {
@@ -165,7 +168,7 @@ impl<D: Driver> Control<D> {
                 // The link's owner has refused the frame, and reads no more. This ends the link.
                 if self.mesh.frame(link, command, now, random).is_ok() {
                     // It was refused under another configuration than the one that is in force now.
-                    self.mesh.closed(link, Ending::Violation, now, random);
+                    self.mesh.closed(link, Ending::Stream, now, random);
                     self.close(link, turn);
                 }
             }

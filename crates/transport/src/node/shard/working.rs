@@ -122,7 +122,7 @@ impl<D: Driver> Shard<D> {
                     address = %link.shared.address,
                     "link ended: {error}"
                 );
-                self.end(id, Ending::Violation);
+                self.end(id, Ending::Violation(error));
                 return Step::Done;
             }
         }

@@ -7,7 +7,7 @@ use super::attacker::Attacker;
 use super::faults::Cure;
 use super::ledger::{Broken, Ledger};
 use super::network::{HostId, MILLISECOND, Network, ProcessId, SECOND};
-use super::plan::{CONNECTED_WITHIN, Plan, REPLICAS, Settings, secret};
+use super::plan::{CONNECTED_WITHIN, Plan, REPLICAS, SETTLING, Settings, secret};
 use super::process::{Process, Seen};
 use super::rotation::Rotation;
 use super::traffic::Traffic;
@@ -94,6 +94,7 @@ impl Cluster {
         self.next_fault = u64::MAX;
         self.make_peace()?;
         let bound = self.now() + CONNECTED_WITHIN;
+        self.run_until(self.now() + SETTLING, |_| false)?;
         if !self.run_until(bound, Self::is_connected)? {
             let live = self.replicas.iter().flat_map(|replica| &replica.process);
             let live: Vec<_> = live.map(|process| self.ledger.live(process.id)).collect();

@@ -28,6 +28,10 @@ pub(super) const SILENCE_MAX: u64 = HEARTBEAT_TIMEOUT + ALIVE_WINDOW + SECOND;
 /// `reconnect_min` and `reconnect_max`.
 const RECONNECT: (u64, u64) = (50 * MILLISECOND, SECOND);
 
+/// For so long after the last fault a link may still die of it: both ends have it, and the time of
+/// silence is over before the next ping, or what was under way, gets through.
+pub(super) const SETTLING: u64 = 2 * SECOND;
+
 /// After the last fault, every pair is connected on every lane within this. One after the other:
 ///
 /// - a link whose peer is gone is noticed after `heartbeat_timeout`, and two intervals if its shard was

@@ -26,10 +26,10 @@ impl<D: Driver> Control<D> {
                         known.shared.outbound.goodbye(reason);
                     }
                 }
-                Action::HandOver { link } => self.surrender(link, turn),
-                Action::Close { link } => self.close(link, turn),
+                Action::HandOver { link } => self.surrender(link),
+                Action::Close { link } => self.close(link),
                 Action::Up { link, .. } => self.bring_up(link, turn),
-                Action::Down { link, reason, .. } => self.take_down(link, reason, turn),
+                Action::Down { link, reason, .. } => self.take_down(link, reason),
                 Action::Warn(warning) => self.warn(Warning::Mesh(warning), turn),
             }
         }
@@ -72,24 +72,19 @@ impl<D: Driver> Control<D> {
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
         self.shared.routes.insert(&opened.shared);
-        self.give(owner, opened, turn);
+        self.give(owner, opened);
     }
 
     /// Gives a link to its first owner: `shard`, or this one if that is gone.
-    pub(super) fn give(&self, shard: usize, link: OwnedLink<D::Stream>, turn: &mut Turn<'_, D>) {
-        let mut link = Box::new(link);
-        if shard != 0 {
-            match self.shared.post.give(shard, link, None) {
-                Ok(()) => return,
-                Err(back) => link = back,
-            }
+    pub(super) fn give(&self, shard: usize, link: OwnedLink<D::Stream>) {
+        if let Err(link) = self.shared.post.give(shard, Box::new(link), None) {
+            // This one is there: it is at work.
+            let _given = self.shared.post.give(0, link, None);
         }
-        link.shared.place.set_owner(0);
-        turn.local.push_back(Message::Adopt { link, from: None });
     }
 
     /// Ends a link at once.
-    pub(super) fn close(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
+    pub(super) fn close(&mut self, link: LinkId) {
         if self.arrived.as_ref().is_some_and(|arrived| arrived.link == link) {
             self.arrived = None; // its connection closes
             return;
@@ -99,12 +94,12 @@ impl<D: Driver> Control<D> {
         shared.outbound.close();
         shared.stream().shutdown();
         let owner = shared.place.owner();
-        self.tell(owner, Message::Close(shared), turn);
+        self.tell(owner, Message::Close(shared));
         self.over(link);
     }
 
     /// A link goes to another process.
-    fn surrender(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
+    fn surrender(&mut self, link: LinkId) {
         let Some(collector) = &self.handing_over else { return };
         let Some(known) = self.links.get_mut(&link).filter(|known| !known.over) else {
             collector.put(None);
@@ -113,12 +108,12 @@ impl<D: Driver> Control<D> {
         let (shared, collector) = (Arc::clone(&known.shared), Arc::clone(collector));
         self.shared.counters.retire(&shared, &self.shared.routes, &mut known.counted);
         let owner = shared.place.owner();
-        self.tell(owner, Message::Surrender { link: shared, collector }, turn);
+        self.tell(owner, Message::Surrender { link: shared, collector });
         self.over(link);
     }
 
     /// A link is no longer up.
-    fn take_down(&mut self, link: LinkId, reason: DownReason, turn: &mut Turn<'_, D>) {
+    fn take_down(&mut self, link: LinkId, reason: DownReason) {
         let Some(known) = self.links.get_mut(&link) else { return };
         known.down = true;
         let (shared, over) = (Arc::clone(&known.shared), known.over);
@@ -134,7 +129,7 @@ impl<D: Driver> Control<D> {
             "link down: {reason}"
         );
         let owner = shared.place.owner();
-        self.tell(owner, Message::Down { link: shared, reason }, turn);
+        self.tell(owner, Message::Down { link: shared, reason });
     }
 
     /// A link's connection has ended. If the mesh has yet to say that it is down, it does.

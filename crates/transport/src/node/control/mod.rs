@@ -91,8 +91,6 @@ pub(in crate::node) struct Turn<'a, D: Driver> {
     pub(super) driver: &'a mut D,
     /// What shard 0 tells its embedder.
     pub(super) events: &'a mut VecDeque<Event<'static>>,
-    /// What shard 0 tells itself.
-    pub(super) local: &'a mut VecDeque<Message<D::Stream>>,
 }
 
 impl<D: Driver> Control<D> {
@@ -169,7 +167,7 @@ impl<D: Driver> Control<D> {
                 if self.mesh.frame(link, command, now, random).is_ok() {
                     // It was refused under another configuration than the one that is in force now.
                     self.mesh.closed(link, Ending::Stream, now, random);
-                    self.close(link, turn);
+                    self.close(link);
                 }
             }
             Report::Ended(ending) => {
@@ -192,7 +190,7 @@ impl<D: Driver> Control<D> {
         self.accept(turn);
         let now = turn.driver.now();
         self.expire(now, turn);
-        self.expire_visitors(now, turn);
+        self.expire_visitors(now);
         if self.mesh.next_timeout().is_some_and(|due| due <= now) {
             self.hear_all();
             self.excuse_busy_shards(now);
@@ -350,7 +348,7 @@ impl<D: Driver> Control<D> {
         self.break_off_handshakes();
         self.shared.set_stopped();
         for shard in 0..self.shared.post.shards() {
-            self.tell(shard, Message::Stop, turn);
+            self.tell(shard, Message::Stop);
         }
         tracing::info!(replica = %self.shared.replica, "stopped");
     }
@@ -374,13 +372,10 @@ impl<D: Driver> Control<D> {
         self.shared.counters.pending.store(0, Ordering::Relaxed);
     }
 
-    /// Tells a shard something, in the order in which it is told.
-    fn tell(&self, shard: usize, message: Message<D::Stream>, turn: &mut Turn<'_, D>) {
-        if shard == 0 {
-            turn.local.push_back(message);
-        } else {
-            self.shared.post.send(shard, message);
-        }
+    /// Tells a shard something, behind all that it was told before: this one too, through its inbox,
+    /// for a link that another shard gives it comes through there as well.
+    fn tell(&self, shard: usize, message: Message<D::Stream>) {
+        self.shared.post.send(shard, message);
     }
 
     fn warn(&self, warning: Warning, turn: &mut Turn<'_, D>) {

@@ -127,11 +127,10 @@ impl<D: Driver> Shard<D> {
         waited?;
         self.take_messages();
         if let Some(control) = &mut self.control {
-            let mut turn =
-                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            let mut turn = Turn { driver: &mut self.driver, events: &mut self.events };
             control.turn(&mut turn);
             // What control told this shard.
-            self.take_local();
+            self.take_messages();
         }
         self.reads_left = READS_PER_POLL;
         Ok(Events { shard: self })
@@ -203,16 +202,14 @@ impl<D: Driver> Shard<D> {
 
     fn control_ready(&mut self, token: Token) {
         if let Some(control) = &mut self.control {
-            let mut turn =
-                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            let mut turn = Turn { driver: &mut self.driver, events: &mut self.events };
             control.ready(token, &mut turn);
         }
     }
 
     fn with_control(&mut self, work: impl FnOnce(&mut Control<D>, &mut Turn<'_, D>)) {
         if let Some(control) = &mut self.control {
-            let mut turn =
-                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            let mut turn = Turn { driver: &mut self.driver, events: &mut self.events };
             work(control, &mut turn);
         }
     }

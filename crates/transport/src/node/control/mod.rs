@@ -20,8 +20,8 @@ use replink_handshake::Authenticated;
 
 use super::Placement;
 use super::addresses::Addresses;
+use super::collector::Collector;
 use super::event::{Event, Refusal, RejectedBy, Warning};
-use super::hand_over::Collector;
 use super::handshaking::{Accepting, DialAttempt};
 use super::inbox::{Message, Report};
 use super::link::{OpenLink, SharedLink};

@@ -17,6 +17,10 @@ doc:
 loom:
     RUSTFLAGS="--cfg loom" cargo test -p replink-tests --test loom --target-dir target/loom
 
+# Whole clusters on a virtual network, seed after seed: just simulate 20000, or just simulate 500..700
+simulate seeds="5000":
+    REPLINK_SEEDS={{seeds}} cargo test --release -p replink-tests --test simulation -- every_seed
+
 # Licences, sources and advisories of all dependencies.
 deny:
     cargo deny check
@@ -32,6 +36,14 @@ fuzz-smoke seconds="10":
 # The known states of the handshake, written anew after a deliberate change.
 snapshots:
     UPDATE_SNAPSHOTS=1 cargo test -p replink-tests --test state_table
+
+# What connections cost that never authenticate: how many, and how much the flooders yield.
+flood connections="10000" nice="19":
+    cargo run --release -p replink-tests --example flood -- {{connections}} {{nice}}
+
+# Links and failed handshakes that come and go: what the process holds before and after.
+soak cycles="10000":
+    cargo run --release -p replink-tests --example soak -- {{cycles}}
 
 # Micro benches of the codecs and the handshake.
 bench:

@@ -1,17 +1,22 @@
 //! Whole nodes on loopback, polled by the test itself: no thread, no sleep.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use replink_frame::{Command, GenericHeader, ReplicaId};
-use replink_transport::OwnedFrame;
+use replink_handshake::DialTarget;
+use replink_transport::blocking::{self, DialFailure};
 use replink_transport::config::Config;
 use replink_transport::mesh::LinkId;
 use replink_transport::node::{Event, Handle, LinkDown, LinkUp, Node, NodeOptions, Refusal, Shard, Warning};
+use replink_transport::{Endpoint, Link, OwnedFrame};
 
 use crate::links::{AUTH, NoSources};
-use crate::watchdog::TEST_TIME_MAX;
+use crate::raw_peer::RawLink;
+use crate::watchdog::{TEST_TIME_MAX, soon};
 
 /// How long one round of polling waits at most, for each shard.
 const POLL: Duration = Duration::from_millis(1);
@@ -23,12 +28,12 @@ pub const QUICK: &str = "reconnect_min = \"5ms\"\nreconnect_max = \"50ms\"\n";
 #[derive(Debug)]
 pub struct Ground {
     listeners: Vec<TcpListener>,
-    nodes: String,
+    extra: String,
 }
 
 /// What happened on one replica, in order.
-#[expect(clippy::large_enum_variant, reason = "nearly all are frames")]
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a test has few of them")]
 pub enum Seen {
     /// A link is up.
     Up(LinkUp),
@@ -55,19 +60,61 @@ impl Ground {
     pub fn new(replicas: u8, extra: &str) -> Self {
         let listeners: Vec<_> =
             (0..replicas).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
-        let nodes = listeners.iter().enumerate().map(|(id, listener)| {
-            let address = listener.local_addr().unwrap();
-            format!("[[cluster.nodes]]\nid = {id}\naddress = \"{address}\"\n{extra}\n")
-        });
-        Self { nodes: nodes.collect(), listeners }
+        Self { listeners, extra: extra.to_owned() }
     }
 
     /// A configuration of these replicas, with settings of `[cluster.auth]` and `[cluster.link]`.
     pub fn config(&self, auth: &str, link: &str) -> Config {
-        let nodes = &self.nodes;
+        self.roster(auth, link, |_| Some(&self.extra))
+    }
+
+    /// The same, where `extra` says what each replica's table has besides, and `None` of one that is
+    /// not on the roster.
+    pub fn roster<'a>(&self, auth: &str, link: &str, extra: impl Fn(u8) -> Option<&'a str>) -> Config {
+        let nodes = (0..self.replicas()).filter_map(|id| {
+            let (address, extra) = (self.address(id), extra(id)?);
+            Some(format!("[[cluster.nodes]]\nid = {id}\naddress = \"{address}\"\n{extra}\n"))
+        });
+        let nodes: String = nodes.collect();
         let text =
             format!("[cluster]\nname = \"orders\"\n[cluster.auth]\n{auth}\n[cluster.link]\n{link}\n{nodes}");
         Config::parse(&text, Path::new("/cluster.toml"), &NoSources).unwrap()
+    }
+
+    /// How many ports there are.
+    pub fn replicas(&self) -> u8 {
+        u8::try_from(self.listeners.len()).unwrap()
+    }
+
+    /// Where `replica` listens.
+    pub fn address(&self, replica: u8) -> SocketAddr {
+        self.listeners[usize::from(replica)].local_addr().unwrap()
+    }
+
+    /// The process `incarnation` of `replica`, for the blocking driver.
+    pub fn endpoint(&self, replica: u8, incarnation: u64) -> Endpoint {
+        Endpoint::new(&self.config(AUTH, ""), ReplicaId(replica), 7, incarnation).unwrap()
+    }
+
+    /// A connection to `replica` in rough hands, from the loopback address 127.0.0.`from`.
+    pub fn raw(&self, replica: u8, from: u8) -> RawLink {
+        RawLink(connect_from(from, self.address(replica)))
+    }
+
+    /// Dials `replica` with the blocking driver, from the loopback address 127.0.0.`from`.
+    ///
+    /// # Errors
+    ///
+    /// [`DialFailure`].
+    pub fn dial(
+        &self,
+        endpoint: &Endpoint,
+        replica: u8,
+        from: u8,
+    ) -> Result<(blocking::Sender, blocking::Receiver), DialFailure> {
+        let link = Link::new(connect_from(from, self.address(replica))).unwrap();
+        let dialed = blocking::dial(link, endpoint, DialTarget::new(ReplicaId(replica)), soon())?;
+        Ok(blocking::open(dialed, endpoint.outbound_limits()).unwrap())
     }
 
     /// A second handle to the port of `replica`.
@@ -107,24 +154,27 @@ impl Replica {
 
     /// Polls every shard once.
     pub fn poll(&mut self, timeout: Duration) {
-        for shard in &mut self.shards {
-            let mut events = shard.poll(Some(timeout)).unwrap();
-            while let Some(event) = events.next() {
-                self.seen.push(match event {
-                    Event::Up(up) => Seen::Up(up),
-                    Event::Frame { link, peer, lane, frame } => {
-                        Seen::Frame(link, peer, lane, frame.into_owned())
-                    }
-                    Event::Down(down) => Seen::Down(down),
-                    Event::Rejected(refusal) => Seen::Rejected(refusal),
-                    Event::Warning(warning) => Seen::Warning(warning),
-                    Event::Drained { link, .. } => Seen::Drained(link),
-                    Event::Adopted { link, .. } => Seen::Moved(link),
-                    Event::Reloaded => Seen::Reloaded,
-                    Event::Stopped => Seen::Stopped,
-                    _ => continue,
-                });
-            }
+        for shard in 0..self.shards.len() {
+            self.poll_shard(shard, timeout);
+        }
+    }
+
+    /// Polls one shard once.
+    pub fn poll_shard(&mut self, shard: usize, timeout: Duration) {
+        let mut events = self.shards[shard].poll(Some(timeout)).unwrap();
+        while let Some(event) = events.next() {
+            self.seen.push(match event {
+                Event::Up(up) => Seen::Up(up),
+                Event::Frame { link, peer, lane, frame } => Seen::Frame(link, peer, lane, frame.into_owned()),
+                Event::Down(down) => Seen::Down(down),
+                Event::Rejected(refusal) => Seen::Rejected(refusal),
+                Event::Warning(warning) => Seen::Warning(warning),
+                Event::Drained { link, .. } => Seen::Drained(link),
+                Event::Adopted { link, .. } => Seen::Moved(link),
+                Event::Reloaded => Seen::Reloaded,
+                Event::Stopped => Seen::Stopped,
+                _ => continue,
+            });
         }
     }
 
@@ -157,6 +207,19 @@ impl Replica {
         })
     }
 
+    /// What there was to look at.
+    pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
+        self.seen.iter().filter_map(|seen| match seen {
+            Seen::Warning(warning) => Some(warning),
+            _ => None,
+        })
+    }
+
+    /// How many things happened that `is` says yes to.
+    pub fn count(&self, is: impl Fn(&Seen) -> bool) -> usize {
+        self.seen.iter().filter(|seen| is(seen)).count()
+    }
+
     /// Those who were turned away.
     pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
         self.seen.iter().filter_map(|seen| match seen {
@@ -172,7 +235,7 @@ pub fn start_all(ground: &Ground, auth: &str, link: &str, shards: usize) -> Vec<
         let options = NodeOptions::new(ReplicaId(id)).release(7);
         Replica::start(ground, ground.config(auth, link), options, shards)
     };
-    (0..u8::try_from(ground.listeners.len()).unwrap()).map(start).collect()
+    (0..ground.replicas()).map(start).collect()
 }
 
 /// Three replicas with `shards` shards each, all connected.
@@ -199,6 +262,25 @@ pub fn poll_until(replicas: &mut [Replica], what: &str, mut done: impl FnMut(&mu
             replica.poll(POLL);
         }
     }
+}
+
+/// Polls all while `work` is done by a thread of its own, and returns what comes of it.
+pub fn poll_while<T: Send>(replicas: &mut [Replica], work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let thread = scope.spawn(work);
+        poll_until(replicas, "the other end is done", |_| thread.is_finished());
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// A connection from the loopback address 127.0.0.`from`, which fails rather than hang.
+pub fn connect_from(from: u8, to: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, from), 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.set_read_timeout(Some(TEST_TIME_MAX / 2)).unwrap();
+    socket.set_write_timeout(Some(TEST_TIME_MAX / 2)).unwrap();
+    socket.into()
 }
 
 /// A Prepare with this view and body.

@@ -8,7 +8,11 @@ use std::cell::Cell;
 use std::io::IoSlice;
 
 use bytes::Bytes;
+use replink_frame::ReplicaId;
 use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, plain, wire};
+use replink_tests::links::AUTH;
+use replink_tests::nodes::{Ground, QUICK, poll_until, prepare, start_all};
+use replink_transport::node::Event;
 use replink_transport::{Inbound, Outbound, Received};
 
 struct Counting;
@@ -213,4 +217,61 @@ fn large_bodies_are_sent_from_where_they_are() {
     (0..3).for_each(|_| round());
     let counted = counted(|| (0..1000).for_each(|_| round()));
     assert_eq!(counted, Counted::default());
+}
+
+#[test]
+fn nodes_that_send_and_receive_small_frames_allocate_nothing() {
+    for shards in [1, 2] {
+        let ground = Ground::new(2, "");
+        // A ping or two are no frames; here is nothing but frames.
+        let link = format!("{QUICK}heartbeat_interval = \"0s\"\n");
+        let mut replicas = start_all(&ground, AUTH, &link, shards);
+        poll_until(&mut replicas, "they are connected", |all| all.iter().all(|one| one.ups().count() == 1));
+        let handles: Vec<_> = replicas.iter().map(replink_tests::nodes::Replica::handle).collect();
+        let (header, body) = (prepare(1, 700), Bytes::from(vec![1; 700]));
+        // Frames go both ways, `burst` at a time, until all have arrived.
+        let mut round = |burst: usize| {
+            for (from, handle) in handles.iter().enumerate() {
+                let to = ReplicaId(u8::from(from == 0));
+                for _ in 0..burst {
+                    handle.send(to, &header, body.clone()).unwrap();
+                }
+            }
+            let mut arrived = 0;
+            while arrived < 2 * burst {
+                for shard in replicas.iter_mut().flat_map(|replica| &mut replica.shards) {
+                    let mut events = shard.poll(Some(std::time::Duration::ZERO)).unwrap();
+                    while let Some(event) = events.next() {
+                        if let Event::Frame { frame, .. } = event {
+                            assert_eq!(frame.body().len(), 700);
+                            arrived += 1;
+                        }
+                    }
+                }
+            }
+        };
+        (0..20).for_each(|_| round(50)); // queues find their sizes
+        let before: Vec<_> = handles.iter().map(|handle| handle.stats().links[0]).collect();
+        let counted = counted(|| (0..200).for_each(|_| round(50)));
+        assert_eq!(counted, Counted::default(), "{shards} shards");
+        for (before, handle) in before.iter().zip(&handles) {
+            let after = handle.stats().links[0];
+            let (sent, writes) = (
+                after.sent.written_frames - before.sent.written_frames,
+                after.sent.writes - before.sent.writes,
+            );
+            let reads = after.received.reads - before.received.reads;
+            assert_eq!((sent, after.received.frames - before.received.frames), (10_000, 10_000));
+            // A thread that finds nobody writing writes its frame at once, and one read takes many.
+            assert!(writes <= sent && reads <= sent, "{writes} writes and {reads} reads");
+            if std::env::var_os("REPLINK_TEST_FIGURES").is_some() {
+                print(&format!("{shards} shards: {sent} frames each way, {writes} writes, {reads} reads"));
+            }
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "figures are asked for")]
+fn print(text: &str) {
+    println!("{text}");
 }

@@ -35,7 +35,7 @@ impl Counted {
 
 /// Small ones, and now and then one that does not fit the read-ahead.
 fn body(view: u32) -> Bytes {
-    let len = if view % 64 == 0 { 300_000 } else { (view as usize * 37) % 3000 };
+    let len = if view.is_multiple_of(64) { 300_000 } else { (view as usize * 37) % 3000 };
     vec![u8::try_from(view % 251).unwrap(); len].into()
 }
 

@@ -13,7 +13,7 @@ use replink_tests::random::{Random, for_each_seed};
 use replink_transport::{Inbound, Outbound, OutboundLimits, Received, SendCause};
 
 /// All that waits, by way of [`Outbound::slices`].
-fn waiting(outbound: &Outbound) -> Vec<u8> {
+fn waiting(outbound: &mut Outbound) -> Vec<u8> {
     let mut slices = vec![IoSlice::new(&[]); 10_000];
     let count = outbound.slices(&mut slices);
     assert!(count < slices.len());
@@ -120,12 +120,12 @@ fn the_bytes_are_those_of_the_frames_however_they_are_written() {
                         Err(refused) => {
                             assert!(full);
                             assert_eq!(refused.cause(), SendCause::Backpressure { frames, bytes });
-                            assert!(refused.into_frame() == (header, body), "the very frame comes back");
+                            assert!(refused.into_frame() == (header, body.into()), "the very frame comes back");
                         }
                     }
                 }
                 4 => queue_control(&mut outbound, &mut model, random, limits.queue_frames as usize + 64),
-                5 => assert!(waiting(&outbound) == model.bytes),
+                5 => assert!(waiting(&mut outbound) == model.bytes),
                 _ => {
                     let slots = random.pick(&[1, 2, 3, 64]);
                     let most = random.pick(&[0, 1, 255, 256, 257, 4096, 70_000, usize::MAX]);
@@ -210,7 +210,7 @@ fn the_queue_has_a_limit_of_frames() {
     let refused = outbound.push(&header, body.clone()).unwrap_err();
     assert_eq!(refused.cause(), SendCause::Backpressure { frames: 3, bytes: 798 });
     assert!(refused.to_string().contains("backpressure: 3 frames and 798 bytes wait"), "{refused}");
-    assert_eq!(refused.into_frame(), (header, body.clone()));
+    assert_eq!(refused.into_frame(), (header, body.clone().into()));
     // A frame that is partly written still waits.
     outbound.advance(265);
     assert!(outbound.push(&header, body.clone()).is_err());
@@ -245,8 +245,8 @@ fn headers_that_no_link_carries_are_given_back() {
     let mut refuse = |header: GenericHeader, body: Bytes, expected: SendCause| {
         let refused = outbound.push(&header, body.clone()).unwrap_err();
         assert_eq!(refused.cause(), expected);
-        assert_eq!(refused.into_frame(), (header, body));
-        assert!(outbound.is_empty() && waiting(&outbound).is_empty());
+        assert_eq!(refused.into_frame(), (header, body.into()));
+        assert!(outbound.is_empty() && waiting(&mut outbound).is_empty());
     };
     let changed = |change: &dyn Fn(&mut GenericHeader)| {
         let (mut header, body) = plain(10, 1);
@@ -297,7 +297,7 @@ fn control_frames_go_past_the_queues_limits_but_not_without_end() {
     outbound.goodbye(GoodbyeReason::KEY_RETIRED);
 
     let mut inbound = Inbound::new(receiving, 1000);
-    inbound.push(&waiting(&outbound));
+    inbound.push(&waiting(&mut outbound));
     let mut control = Vec::new();
     while let Some(received) = inbound.next().unwrap() {
         if let Received::Control(received) = received {

@@ -125,7 +125,7 @@ fn batches_are_as_large_as_they_may_be() {
     assert_eq!(received(&mut inbound, &wire, || 70_000).0.len(), 2 * per_batch + 1);
 
     // Four frames of a quarter fit, headers included; then one that is too large for any company.
-    let quarter = usize::try_from(SEAL_BATCH_BYTES_MAX).unwrap() / 4 - 256;
+    let quarter = SEAL_BATCH_BYTES_MAX / 4 - 256;
     for len in [quarter, quarter, quarter, quarter, 0, 4 * quarter + 2000, 0] {
         let (header, body) = plain(len, 7);
         outbound.push(&header, body).unwrap();

@@ -39,15 +39,15 @@ pub(crate) struct DemoOptions {
     /// How many replicas, the first of which sends
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=32))]
     pub(crate) replicas: u8,
-    /// Shards per replica (only 1 in this version)
-    #[arg(long, default_value_t = 1, value_parser = only_one_shard)]
+    /// Shards per replica, each a thread
+    #[arg(long, value_name = "K", default_value_t = 2, value_parser = shards())]
     pub(crate) shards: u16,
     /// Size of a Prepare frame, header included
     #[arg(long, default_value = "64KiB", value_parser = frame_size)]
     pub(crate) frame_size: u32,
-    /// The driver (only "auto", which is threads, in this version)
-    #[arg(long, default_value = "auto", value_parser = only_auto_driver)]
-    pub(crate) driver: String,
+    /// What moves the bytes
+    #[arg(long, value_enum, default_value_t = Driver::Auto)]
+    pub(crate) driver: Driver,
 }
 
 /// One process of the demo.
@@ -65,6 +65,26 @@ pub(crate) struct DemoReplicaOptions {
     pub(crate) output: Option<PathBuf>,
     #[arg(long, default_value = "64KiB", value_parser = frame_size)]
     pub(crate) frame_size: u32,
+    #[arg(long, value_parser = shards())]
+    pub(crate) shards: u16,
+}
+
+/// What moves a replica's bytes, by the name that `cluster.link.driver` has for it.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Driver {
+    /// The best that is available
+    Auto,
+    /// Readiness: epoll and its kin
+    Poll,
+}
+
+impl Driver {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Poll => "poll",
+        }
+    }
 }
 
 #[derive(Args)]
@@ -75,8 +95,8 @@ pub(crate) struct ServeOptions {
     /// Which replica to be [default: `cluster.replica_id`]
     #[arg(long, value_name = "N")]
     pub(crate) replica_id: Option<u8>,
-    /// Shards (only 1 in this version)
-    #[arg(long, default_value_t = 1, value_parser = only_one_shard)]
+    /// Shards, each a thread
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = shards())]
     pub(crate) shards: u16,
     /// How to write events to stdout
     #[arg(long, value_enum, default_value_t = EventFormat::Text)]
@@ -84,7 +104,7 @@ pub(crate) struct ServeOptions {
     /// Also write an event for every frame
     #[arg(long)]
     pub(crate) print_frames: bool,
-    /// Serve Prometheus metrics there (not available in this version)
+    /// Serve Prometheus metrics there, at /metrics
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
 }
@@ -149,22 +169,9 @@ pub(crate) struct BenchOptions {
     seconds: Option<u64>,
 }
 
-fn only_one_shard(text: &str) -> Result<u16, String> {
-    match text.parse() {
-        Ok(1) => Ok(1),
-        Ok(_) => Err("more than one shard is not available in this version".to_owned()),
-        Err(error) => Err(format!("{error}")),
-    }
-}
-
-fn only_auto_driver(text: &str) -> Result<String, String> {
-    match text {
-        "auto" => Ok(text.to_owned()),
-        "poll" | "io_uring" => {
-            Err(format!("the {text} driver is not available in this version; use \"auto\""))
-        }
-        _ => Err("must be \"auto\"".to_owned()),
-    }
+/// At least one, and no more threads than anyone has cores for.
+fn shards() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=1024)
 }
 
 /// Room for the header and at least one byte, and within the default frame limit.

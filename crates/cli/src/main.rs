@@ -1,14 +1,17 @@
 //! The `replink` command: see what authenticated replica links do, and operate them.
 
+mod acknowledgements;
 mod arguments;
 mod check;
+mod command_policy;
 mod demo;
 mod hex;
 mod keygen;
 mod logging;
-mod node;
+mod metrics;
 mod probe;
 mod serve;
+mod shard_threads;
 
 use std::process::ExitCode;
 
@@ -16,6 +19,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use arguments::{Arguments, Command};
+
+/// The software release of this embedder, as the handshake tells it.
+const RELEASE: u32 = 1;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

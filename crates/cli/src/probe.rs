@@ -8,13 +8,13 @@ use replink_transport::blocking::{self, DialFailure, LinkEnd, Receiver, Sender};
 use replink_transport::config::Config;
 use replink_transport::frame::{GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, Control, DialError, DialTarget, Peer};
+use replink_transport::mesh::PROBE_LANE;
 use replink_transport::{Endpoint, InboundError, Received, incarnation};
 use serde_json::{Value, json};
 
 use crate::arguments::ProbeOptions;
-use crate::fail;
-use crate::node::status_name;
-use crate::serve::{RELEASE, print_line};
+use crate::serve::{print_line, status_name};
+use crate::{RELEASE, fail};
 
 /// Exit codes beyond 0 (up) and 1 (bad configuration).
 const REJECTED: u8 = 2;
@@ -73,10 +73,7 @@ pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
     }
 }
 
-/// The lane that a probe dials: one that no replica uses, so that a probe in the name of a running
-/// replica does not take its link over. Version 1 has no lanes.
-const PROBE_LANE: u16 = u16::MAX;
-
+/// Version 1 has no lanes: there a probe takes the place of the link.
 fn probe(endpoint: &Endpoint, peer: ReplicaId, addresses: &[SocketAddr], deadline: Instant) -> Outcome {
     let began = Instant::now();
     let lane = if endpoint.version() == Version::V2 { PROBE_LANE } else { 0 };

@@ -62,7 +62,7 @@ fn check_shows_the_effective_configuration_and_never_a_secret() {
 fn check_names_file_line_key_and_cure_of_every_mistake() {
     let cluster = Cluster::new("", "");
     let auth = format!("shared_secret = \"{MARKER}\"\nmin_version = 3\nsared = 1");
-    cluster.write_config(&auth, "lanes = 2\nsealed = \"required\"");
+    cluster.write_config(&auth, "lanes = 0\nsealed = \"required\"");
     let text = check(&cluster, &[]);
     assert_eq!(text.status.code(), Some(1));
     for expected in [
@@ -89,6 +89,31 @@ fn check_names_file_line_key_and_cure_of_every_mistake() {
     assert!(shown.stderr.contains("chmod 600"), "{}", shown.stderr);
 }
 
+#[test]
+fn check_lists_what_is_worth_a_second_look() {
+    let cluster = Cluster::new("", "");
+    let mut toml = std::fs::read_to_string(cluster.config()).unwrap();
+    toml = toml
+        .replace(&cluster.addresses[1].to_string(), "8.8.8.8:7400")
+        .replace("[cluster.auth]", "[cluster.auth]\nmin_version = 1");
+    std::fs::write(cluster.config(), toml).unwrap();
+    for (replica, expected) in
+        [("1", vec!["version 1 peers", "8.8.8.8:7400 is a public address"]), ("0", vec!["version 1 peers"])]
+    {
+        let shown = check(&cluster, &["--json", "--replica-id", replica]);
+        let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+        let warnings: Vec<_> =
+            report["warnings"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+        assert!(
+            warnings.iter().zip(&expected).all(|(warning, expected)| warning.contains(expected)),
+            "{warnings:?}"
+        );
+        let text = check(&cluster, &["--replica-id", replica]).stdout;
+        assert!(expected.iter().all(|expected| text.contains(expected)), "{text}");
+    }
+}
+
 fn probe(cluster: &Cluster, arguments: &[&str]) -> (Option<i32>, Value) {
     let probe = finish(replink().args(["probe", "--json", "--config"]).arg(cluster.config()).args(arguments));
     (probe.status.code(), serde_json::from_str(&probe.stdout).unwrap_or(Value::String(probe.stderr)))
@@ -110,17 +135,27 @@ fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
         report["round_trip_ms"].as_f64().unwrap() > 0.0 && report["handshake_ms"].as_f64().unwrap() > 0.0
     );
     assert_eq!(report["incarnation"].as_str().unwrap().len(), 16);
-    serve.event_where("down", |down| down["peer"] == 0);
 
     // A probe in the name of a replica that is connected leaves its link alone.
     let mut peer = peer::dial(cluster.addresses[1], 0, 2);
-    assert_eq!(probe(&cluster, &as_zero).0, Some(0));
+    serve.event("up");
+    let (code, report) = probe(&cluster, &as_zero);
+    assert_eq!((code, &report["result"]), (Some(0), &"up".into()));
+    assert!(report["round_trip_ms"].as_f64().unwrap() > 0.0, "{report}");
     peer.exchange_prepare(5, b"undisturbed");
 
     cluster.write_secret("cluster.key", OTHER_SECRET);
     let (code, report) = probe(&cluster, &as_zero);
     assert_eq!((code, &report["status"]), (Some(2), &"unknown_key".into()));
     assert_eq!((&report["authenticated"], &report["by"]), (&false.into(), &"peer".into()));
+
+    // Of all these probes none was a link.
+    drop(peer);
+    serve.event("down");
+    serve.signal("TERM");
+    let finished = serve.finish();
+    assert_eq!(finished.stdout.matches("\"up\"").count(), 1, "{}", finished.stdout);
+    assert_eq!(finished.stdout.matches("\"down\"").count(), 1, "{}", finished.stdout);
 
     for arguments in [["--replica-id", "1", "--peer", "0"], ["--replica-id", "0", "--peer", "7"]] {
         assert_eq!(probe(&cluster, &arguments).0, Some(1));

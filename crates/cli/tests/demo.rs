@@ -31,10 +31,23 @@ fn replicates_its_own_executable_and_turns_impostors_away() {
 fn replicates_any_file_in_frames_of_any_size() {
     let directory = tempfile::tempdir().unwrap();
     let input = directory.path().join("input");
-    for (size, frame_size) in [(0, "64KiB"), (1, "257B"), (100_001, "4KiB"), (3 << 20, "1MiB")] {
+    for (size, frame_size, shards) in
+        [(0, "64KiB", "1"), (1, "257B", "2"), (100_001, "4KiB", "3"), (3 << 20, "1MiB", "2")]
+    {
         fs::write(&input, vec![0x5a; size]).unwrap();
         let demo = replink()
-            .args(["demo", "--replicas", "2", "--frame-size", frame_size, "--input"])
+            .args([
+                "demo",
+                "--replicas",
+                "2",
+                "--frame-size",
+                frame_size,
+                "--shards",
+                shards,
+                "--driver",
+                "poll",
+                "--input",
+            ])
             .arg(&input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -42,6 +55,17 @@ fn replicates_any_file_in_frames_of_any_size() {
         let demo = Running::new(demo.unwrap()).finish();
         assert!(demo.status.success(), "{size} in {frame_size}: {}", demo.stderr);
         assert!(demo.stdout.contains(&format!("acknowledged {size} bytes")), "{}", demo.stdout);
+    }
+}
+
+#[test]
+fn refuses_what_it_can_not_do() {
+    for arguments in
+        [["--driver", "io_uring"], ["--shards", "0"], ["--replicas", "1"], ["--frame-size", "256B"]]
+    {
+        let demo = finish(replink().arg("demo").args(arguments));
+        assert_eq!(demo.status.code(), Some(1), "{arguments:?}");
+        assert!(demo.stderr.contains(arguments[0]), "{}", demo.stderr);
     }
 }
 

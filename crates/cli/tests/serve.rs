@@ -278,14 +278,24 @@ fn sighup_rotates_keys_and_closes_links_of_a_dropped_one() {
     cluster.write_config(both, "");
     serve.signal("HUP");
     serve.event("reloaded");
+    let warning = serve.event("warning");
+    assert!(warning["message"].as_str().unwrap().contains("accepted but not offered"), "{warning}");
     peer.exchange_prepare(1, b"still up");
 
     // A configuration that is wrong changes nothing.
     cluster.write_config("shared_secret = \"short\"", "");
     serve.signal("HUP");
     let warning = serve.event("warning");
-    assert!(warning["message"].as_str().unwrap().contains("32"), "{warning}");
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.starts_with("not reloaded") && message.contains("32"), "{message}");
     peer.exchange_prepare(2, b"still up");
+
+    // Nor does one that can't be taken over while running.
+    cluster.write_config(both, "lanes = 2");
+    serve.signal("HUP");
+    let warning = serve.event("warning");
+    assert!(warning["message"].as_str().unwrap().contains("cluster.link.lanes can't change"), "{warning}");
+    peer.exchange_prepare(3, b"still up");
 
     // The old key goes, and its link with it.
     cluster.write_config("shared_secret_file = \"new.key\"", "");
@@ -312,9 +322,12 @@ fn two_serves_find_each_other() {
 #[test]
 fn refuses_to_start_where_it_could_not_do_what_it_is_asked() {
     let cluster = Cluster::new("", "");
+    let other = peer::listen(([127, 0, 0, 1], 0).into());
+    let taken = other.local_addr().unwrap();
     for (arguments, expected) in [
-        (vec!["--metrics", "127.0.0.1:0", "--replica-id", "1"], "not available in this version"),
-        (vec!["--shards", "2", "--replica-id", "1"], "not available in this version"),
+        (vec!["--metrics", &taken.to_string(), "--replica-id", "1"], "can't serve metrics on"),
+        (vec!["--metrics", "here", "--replica-id", "1"], "invalid socket address"),
+        (vec!["--shards", "0", "--replica-id", "1"], "--shards"),
         (vec!["--replica-id", "9"], "not in cluster.nodes"),
         (vec![], "which replica to be"),
     ] {

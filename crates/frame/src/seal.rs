@@ -18,6 +18,14 @@ pub struct SealFields {
     pub tag: [u8; 16],
 }
 
+/// The transport's reserved bytes of a header.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct ReservedFrame {
+    seal: SealFields,
+    unused: [u8; 48],
+}
+
 const _: () = assert!(size_of::<SealFields>() == SEAL_SIZE);
 const _: () = assert!(RESERVED_FRAME_OFFSET == 62);
 
@@ -30,15 +38,14 @@ impl SealFields {
 
     /// Those of `header`.
     pub fn view(header: &GenericHeader) -> &Self {
-        // A header has more reserved bytes than a seal needs.
-        let (fields, _) = Self::ref_from_prefix(&header.reserved_frame).expect("66 bytes hold 18");
-        fields
+        let reserved: &ReservedFrame = zerocopy::transmute_ref!(&header.reserved_frame);
+        &reserved.seal
     }
 
     /// Those of `header`, to fill in.
     pub fn view_mut(header: &mut GenericHeader) -> &mut Self {
-        let (fields, _) = Self::mut_from_prefix(&mut header.reserved_frame).expect("66 bytes hold 18");
-        fields
+        let reserved: &mut ReservedFrame = zerocopy::transmute_mut!(&mut header.reserved_frame);
+        &mut reserved.seal
     }
 
     /// Whether they are possible: a mark of 0 or 1, and a tag in a closing frame only (S-3).

@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub const SEAL_BATCH_FRAMES_MAX: u32 = 1024;
 
 /// Most bytes of frames in one batch, unless it is a single frame (S-1).
-pub const SEAL_BATCH_BYTES_MAX: u64 = 1024 * 1024;
+pub const SEAL_BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bodies below this many bytes go into the tag as they are, larger ones as their hash.
 pub const SEAL_BODY_HASHED_MIN: usize = 1024;

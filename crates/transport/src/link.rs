@@ -28,10 +28,9 @@ impl Link {
         Ok(Self { stream, peer_address })
     }
 
-    /// Takes a connection over that was accepted from `peer_address`.
-    pub(crate) fn accepted(stream: TcpStream, peer_address: SocketAddr) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, peer_address })
+    /// Takes a connection over that was accepted from `peer_address`, and is set up already.
+    pub(crate) fn accepted(stream: TcpStream, peer_address: SocketAddr) -> Self {
+        Self { stream, peer_address }
     }
 
     /// Begins to connect, without blocking then or later.

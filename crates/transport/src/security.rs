@@ -130,11 +130,14 @@ impl fmt::Display for SecurityWarning {
                 "{address} is a public address, and frames are not sealed: whoever is on the path can change \
                  them after the handshake; put the links inside a tunnel"
             ),
-            Self::RetiredKeyInUse { key, links } => write!(
-                f,
-                "{links} links were made with key {key}, which is accepted but not offered; it can't be dropped \
-                 without ending them"
-            ),
+            Self::RetiredKeyInUse { key, links } => {
+                let were = if *links == 1 { "link was" } else { "links were" };
+                write!(
+                    f,
+                    "{links} {were} made with key {key}, which is accepted but not offered: dropping it makes \
+                     what is up with it anew"
+                )
+            }
         }
     }
 }

@@ -564,19 +564,12 @@ fn what_is_not_available_yet() {
         ("sealed = \"required\"", "sealed", "must be \"off\" or \"optional\", or be left out"),
         ("encryption = \"optional\"", "encryption", "must be \"off\", or be left out"),
         ("encryption = \"required\"", "encryption", "must be \"off\", or be left out"),
-        ("lanes = 2", "lanes", "must be 1, or be left out"),
         ("busy_poll = \"50us\"", "busy_poll", "must be \"0us\", or be left out"),
         ("renew_after = \"1TiB\"", "renew_after", "must be \"0B\", or be left out"),
-        ("driver = \"io_uring\"", "driver", "must be \"auto\", or be left out"),
-        ("driver = \"poll\"", "driver", "must be \"auto\", or be left out"),
+        ("driver = \"io_uring\"", "driver", "must be \"auto\" or \"poll\", or be left out"),
     ] {
         assert_link(line, &format!("{key}: is not available in this version; {cure}"));
     }
-    let standby = text("", "", "", "role = \"standby\"");
-    let expected =
-        "11: cluster.nodes[0].role: is not available in this version; must be \"voter\", or be left out";
-    assert_mistakes(&with_secret(), &standby, &[expected]);
-
     let pairwise = text("", "pairwise = \"replica-0.keys\"", "", "");
     let expected =
         "5: cluster.auth.pairwise: is not available in this version; use shared_secret_file instead";
@@ -585,6 +578,18 @@ fn what_is_not_available_yet() {
     let expected = "5: cluster.auth.pairwise: is an empty string; \
                     must be a string with the path of this replica's file of pair secrets";
     assert_mistakes(&Fake::default(), &pairwise, &[expected]);
+}
+
+#[test]
+fn lanes_drivers_and_roles() -> TestResult {
+    let link = "lanes = 2\ndriver = \"poll\"";
+    let config = with_secret().parse(&text("", "", link, "role = \"standby\""))?;
+    assert_eq!((config.link.lanes, config.link.driver), (2, Driver::Poll));
+    assert!(config.nodes.iter().any(|node| node.role == Role::Standby));
+    let config = with_secret().parse(&text("", "", "", ""))?;
+    assert_eq!((config.link.lanes, config.link.driver), (1, Driver::Auto));
+    assert!(config.nodes.iter().all(|node| node.role == Role::Voter));
+    Ok(())
 }
 
 #[test]

@@ -1,8 +1,7 @@
 use replink_transport::config::{Config, Policy, duration_text, size_text};
 use replink_transport::frame::ReplicaId;
+use replink_transport::security::SecurityStatus;
 use serde_json::{Value, json};
-
-use crate::node::warnings;
 
 /// The effective configuration, secrets as their key ids only, and the security status.
 pub(super) fn report(config: &Config, replica: Option<ReplicaId>) -> Value {
@@ -14,7 +13,7 @@ pub(super) fn report(config: &Config, replica: Option<ReplicaId>) -> Value {
         "link": link(config),
         "nodes": nodes(config, replica),
         "security": security(config, replica),
-        "warnings": warnings(config),
+        "warnings": warnings(config, replica),
     })
 }
 
@@ -111,6 +110,11 @@ fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
         "forward_secret": forward_secret,
         "reachable": reachable,
     })
+}
+
+/// What an operator should look at, worst first.
+fn warnings(config: &Config, replica: Option<ReplicaId>) -> Vec<String> {
+    SecurityStatus::of(config, replica).warnings().iter().map(ToString::to_string).collect()
 }
 
 /// The report for a person.

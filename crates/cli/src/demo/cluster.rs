@@ -16,6 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{DemoError, copy_path};
+use crate::arguments::{DemoOptions, Driver};
 use crate::keygen;
 
 /// The name of the demo's cluster.
@@ -28,6 +29,8 @@ pub(super) struct Cluster {
     executable: PathBuf,
     directory: TempDir,
     addresses: Vec<SocketAddr>,
+    shards: u16,
+    driver: Driver,
     children: BTreeMap<u8, Child>,
     reports: Receiver<(u8, Report)>,
     reporter: Sender<(u8, Report)>,
@@ -43,9 +46,9 @@ pub(super) enum Report {
 
 impl Cluster {
     /// Chooses addresses and writes key and configuration; nothing runs yet.
-    pub(super) fn prepare(executable: &Path, replicas: u8) -> Result<Self, DemoError> {
+    pub(super) fn prepare(executable: &Path, options: &DemoOptions) -> Result<Self, DemoError> {
         let directory = TempDir::new().map_err(DemoError::io("can't make a temporary folder"))?;
-        let addresses = free_addresses(replicas).map_err(DemoError::io("can't find free ports"))?;
+        let addresses = free_addresses(options.replicas).map_err(DemoError::io("can't find free ports"))?;
         let secret = keygen::generate()?;
         OpenOptions::new()
             .write(true)
@@ -56,7 +59,9 @@ impl Cluster {
             .map_err(DemoError::io("can't write the key"))?;
         let (reporter, reports) = channel();
         let executable = executable.to_owned();
-        let cluster = Self { executable, directory, addresses, children: BTreeMap::new(), reports, reporter };
+        let children = BTreeMap::new();
+        let (shards, driver) = (options.shards, options.driver);
+        let cluster = Self { executable, directory, addresses, shards, driver, children, reports, reporter };
         let toml = cluster.toml(NAME, "shared_secret_file = \"cluster.key\"");
         std::fs::write(cluster.config_path(), toml).map_err(DemoError::io("can't write cluster.toml"))?;
         Ok(cluster)
@@ -64,7 +69,10 @@ impl Cluster {
 
     /// A configuration of these replicas.
     pub(super) fn toml(&self, name: &str, auth: &str) -> String {
-        let mut toml = format!("[cluster]\nname = \"{name}\"\n[cluster.auth]\n{auth}\n");
+        let driver = self.driver.as_str();
+        let mut toml = format!(
+            "[cluster]\nname = \"{name}\"\n[cluster.auth]\n{auth}\n[cluster.link]\ndriver = \"{driver}\"\n"
+        );
         for (id, address) in self.addresses.iter().enumerate() {
             let _ = write!(toml, "[[cluster.nodes]]\nid = {id}\naddress = \"{address}\"\n");
         }
@@ -98,6 +106,7 @@ impl Cluster {
         let mut child = Command::new(&self.executable)
             .args(["demo-replica", "--replica-id", &replica.to_string(), "--config"])
             .arg(self.config_path())
+            .args(["--shards", &self.shards.to_string()])
             .args(arguments)
             .env("REPLINK_LOG", std::env::var("REPLINK_LOG").unwrap_or_else(|_| "error".to_owned()))
             .env_remove(replink_transport::config::SECRET_VARIABLE)

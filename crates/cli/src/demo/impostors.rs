@@ -13,8 +13,7 @@ use replink_transport::{Endpoint, incarnation};
 
 use super::DemoError;
 use super::cluster::{Cluster, NAME};
-use crate::keygen;
-use crate::serve::RELEASE;
+use crate::{RELEASE, keygen};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 

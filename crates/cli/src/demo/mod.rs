@@ -2,8 +2,10 @@
 
 mod cluster;
 mod impostors;
+mod place;
 mod progress;
 pub(crate) mod replica;
+mod replication;
 
 use std::fs::File;
 use std::io;
@@ -60,7 +62,7 @@ fn demonstrate(options: &DemoOptions) -> Result<(), DemoError> {
     let size = std::fs::metadata(&input).map_err(DemoError::io(format!("{}", input.display())))?.len();
     let original = hash_file(&input)?;
 
-    let mut cluster = Cluster::prepare(&executable, options.replicas)?;
+    let mut cluster = Cluster::prepare(&executable, options)?;
     print_line(&format!(
         "replicating {} ({size} bytes) from replica 0 to {} others, each a process of its own",
         input.display(),

@@ -9,8 +9,8 @@ use super::DemoError;
 use super::cluster::{Cluster, Report};
 use crate::serve::print_line;
 
-/// The longest time without any news.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest time without any progress. The last frame is acknowledged when all is on the disk.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Follows the replication until the last backup has acknowledged the last byte.
 pub(super) fn watch(cluster: &mut Cluster, size: u64) -> Result<(), DemoError> {
@@ -34,8 +34,11 @@ pub(super) fn watch(cluster: &mut Cluster, size: u64) -> Result<(), DemoError> {
         match event.get("event").and_then(Value::as_str) {
             // Backups print no progress, so that only the sender's news count as such.
             Some("progress") => {
-                bar.set_position(number("acknowledged"));
-                last_news = Instant::now();
+                let acknowledged = number("acknowledged");
+                if acknowledged > bar.position() {
+                    bar.set_position(acknowledged);
+                    last_news = Instant::now();
+                }
             }
             Some("replicated") => {
                 bar.finish_and_clear();

@@ -1,31 +1,30 @@
 //! `replink serve`: one replica that acknowledges every Prepare.
 
+mod event;
+mod names;
+mod printer;
+mod serving;
 pub(crate) mod signals;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use replink_transport::Admitted;
 use replink_transport::config::Config;
-use replink_transport::frame::{Command, GenericHeader, ReplicaId};
+use replink_transport::frame::ReplicaId;
+use replink_transport::node::{Handle, Node, NodeOptions, Shard};
 
-use crate::arguments::{EventFormat, ServeOptions};
-use crate::fail;
-use crate::node::{Event, Handler, Node, RunningLink};
-
-/// How long peers get to read our goodbye.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
-
-/// The software release of this embedder, as the handshake tells it.
-pub(crate) const RELEASE: u32 = 1;
+use crate::arguments::ServeOptions;
+use crate::command_policy::command_policy;
+use crate::metrics::MetricsServer;
+use crate::shard_threads::ShardThreads;
+use crate::{RELEASE, fail};
+use event::Line;
+pub(crate) use event::status_name;
+use names::Names;
+use printer::Printer;
+pub(crate) use printer::print_line;
+use serving::Serving;
 
 pub(crate) fn run(options: &ServeOptions) -> ExitCode {
-    if options.metrics.is_some() {
-        return fail("--metrics is not available in this version");
-    }
     let config = match Config::load(&options.config) {
         Ok(config) => config,
         Err(errors) => return fail(errors),
@@ -38,65 +37,57 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(format_args!("can't listen for signals: {error}")),
     };
-    let server = Server { replica, format: options.events, print_frames: options.print_frames };
-    let node = match Node::start(config, replica, RELEASE, Arc::new(server)) {
+    let metrics = match options.metrics.map(|address| (address, MetricsServer::bind(address))) {
+        Some((_, Ok(server))) => Some(server),
+        Some((address, Err(error))) => {
+            return fail(format_args!("can't serve metrics on {address}: {error}"));
+        }
+        None => None,
+    };
+    let has_names = names::has_names(&config);
+    let node = NodeOptions::new(replica).release(RELEASE).commands(command_policy());
+    let node = match Node::bind(config, node) {
         Ok(node) => node,
         Err(error) => return fail(error),
     };
-    signals.until_stopped(|| {
-        if let Err(error) = node.reload() {
-            node.warn(error.to_string());
-        }
+    let printer = Printer::new(options.events);
+    let address = node.local_address();
+    let shards = match node.into_shards(options.shards.into()) {
+        Ok(shards) => shards,
+        Err(error) => return fail(format_args!("can't start: {error}")),
+    };
+    let Some(handle) = shards.first().map(Shard::handle) else {
+        return fail("a replica needs a shard");
+    };
+    printer.print(&Line::Listening { address });
+    printer.warn_of_security(&handle);
+    let mut names = Names::new(handle.clone());
+    let started = ShardThreads::start(handle, shards, |shard| {
+        Serving::new(shard.index(), shard.handle(), printer, options.print_frames)
     });
-    node.drain(DRAIN_PATIENCE);
+    let threads = match started {
+        Ok(threads) => threads,
+        Err(error) => return fail(format_args!("can't start a thread: {error}")),
+    };
+    if let Some(metrics) = metrics {
+        if let Err(error) = metrics.start(threads.handle().clone()) {
+            return fail(format_args!("can't start a thread: {error}"));
+        }
+    }
+    names.keep_up(has_names);
+    signals.until_stopped(|| match reload(threads.handle(), options) {
+        Ok(has_names) => names.keep_up(has_names),
+        Err(problem) => printer.warn(&problem),
+    });
+    threads.stop();
     ExitCode::SUCCESS
 }
 
-struct Server {
-    replica: ReplicaId,
-    format: EventFormat,
-    print_frames: bool,
-}
-
-impl Handler for Server {
-    fn event(&self, event: &Event) {
-        let line = match self.format {
-            EventFormat::Json => event.json().to_string(),
-            EventFormat::Text => event.text(),
-        };
-        print_line(&line);
-    }
-
-    fn frame(&self, link: &Arc<RunningLink>, frame: Admitted<'_>) {
-        let header = frame.header();
-        if self.print_frames {
-            self.event(&Event::Frame {
-                peer: link.peer().replica,
-                command: header.command,
-                size: header.size.get(),
-            });
-        }
-        if header.command == Command::PREPARE {
-            let ok = prepare_ok(header, frame.body(), self.replica);
-            // A link that is over has no one to answer to.
-            let _ = link.send(ok, Bytes::new());
-        }
-    }
-}
-
-/// The acknowledgement of a Prepare: same view, no body, and the hash of the Prepare's body.
-pub(crate) fn prepare_ok(prepare: &GenericHeader, body: &[u8], replica: ReplicaId) -> GenericHeader {
-    let mut ok = GenericHeader::new(prepare.cluster, Command::PREPARE_OK, 0);
-    ok.view = prepare.view;
-    ok.release = RELEASE.into();
-    ok.replica = replica;
-    ok.reserved_command[..32].copy_from_slice(blake3::hash(body).as_bytes());
-    ok
-}
-
-/// Writes one whole line, so that those who read the pipe see each event at once. A reader that
-/// went away does not stop a replica.
-pub(crate) fn print_line(line: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+/// Reads the configuration file again; says whether it has host names.
+fn reload(handle: &Handle, options: &ServeOptions) -> Result<bool, String> {
+    let config = Config::load(&options.config)
+        .map_err(|errors| format!("not reloaded, the old configuration stays in force:\n{errors}"))?;
+    let has_names = names::has_names(&config);
+    handle.reload(config).map_err(|error| error.to_string())?;
+    Ok(has_names)
 }

@@ -38,6 +38,13 @@ impl Cluster {
         fs::write(self.config(), self.toml("orders", auth, link)).unwrap();
     }
 
+    /// A configuration of its own for one replica.
+    pub fn write_config_of(&self, replica: u8, auth: &str, link: &str) -> PathBuf {
+        let path = self.path(&format!("replica-{replica}.toml"));
+        fs::write(&path, self.toml("orders", auth, link)).unwrap();
+        path
+    }
+
     pub fn toml(&self, name: &str, auth: &str, link: &str) -> String {
         let node =
             |id: usize| format!("[[cluster.nodes]]\nid = {id}\naddress = \"{}\"\n", self.addresses[id]);

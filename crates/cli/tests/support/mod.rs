@@ -3,5 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod cluster;
+pub mod load;
 pub mod peer;
 pub mod process;
+pub mod scrape;

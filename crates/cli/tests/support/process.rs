@@ -100,6 +100,13 @@ impl Running {
         }
     }
 
+    /// How many events of this kind, that `wanted` says yes to, have come so far.
+    pub fn count(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> usize {
+        self.seen.extend(self.stdout.try_iter());
+        let events = self.seen.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter(|event| event["event"] == kind && wanted(event)).count()
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
         assert!(status.unwrap().success());

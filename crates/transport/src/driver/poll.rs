@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +10,19 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use replink_handshake::Fresh;
+use socket2::SockRef;
 
 use super::{Driver, Readiness, Stream, Token, Waker};
 use crate::{EntropyError, Inbound, Link, fresh};
 
 /// The waker's own token; no other is so high.
 const WAKER: mio::Token = mio::Token(usize::MAX);
+
+/// Connections that may wait to be accepted; the system may allow fewer. The standard library asks
+/// for 128, which a flood fills between two turns of a busy shard. Then a replica that connects
+/// waits for a second or more, until its system tries again. With 1024 that still happened while a
+/// busy machine did not let the shard run; all of these are accepted within half a second.
+const BACKLOG: i32 = 4096;
 
 /// What is taken from the system at once.
 const EVENTS_MAX: usize = 1024;
@@ -95,6 +102,10 @@ impl Driver for PollDriver {
 
     fn watch_listener(&mut self, token: Token, listener: &TcpListener) -> io::Result<()> {
         listener.set_nonblocking(true)?;
+        // What is accepted inherits it, and needs no call of its own.
+        SockRef::from(listener).set_tcp_nodelay(true)?;
+        // Again on a socket that listens already: only the length of the queue changes.
+        SockRef::from(listener).listen(BACKLOG)?;
         self.register(token, listener.as_raw_fd(), Interest::READABLE)
     }
 
@@ -104,14 +115,31 @@ impl Driver for PollDriver {
     }
 
     fn accept(&mut self, listener: &TcpListener) -> io::Result<(Link, SocketAddr)> {
-        let (stream, address) = listener.accept()?;
-        stream.set_nonblocking(true)?;
-        Ok((Link::accepted(stream, address)?, address))
+        let (stream, address) = accept(listener)?;
+        Ok((Link::accepted(stream, address), address))
     }
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<Link> {
         Link::begin_connect(address)
     }
+}
+
+/// Accepts with one system call: in a flood most connections are closed right behind it.
+#[cfg(target_os = "linux")]
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let (socket, address) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    // A peer that is gone already may have no address.
+    let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
+    let address = address.and_then(|address| SocketAddr::try_from(address).ok()).ok_or_else(gone)?;
+    Ok((TcpStream::from(socket), address))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, address) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, address))
 }
 
 /// Readable when there is something to report.
@@ -164,5 +192,24 @@ impl Stream for Link {
 impl fmt::Debug for PollDriver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PollDriver").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_does_not_block_and_does_not_wait_for_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut driver = PollDriver::new().unwrap();
+        driver.watch_listener(Token(0), &listener).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        driver.wait(None, &mut Vec::new()).unwrap();
+        let (link, address) = driver.accept(&listener).unwrap();
+        assert_eq!(address, peer.local_addr().unwrap());
+        assert!(link.stream().nodelay().unwrap());
+        assert_eq!(link.read(&mut [0; 1]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(driver.accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -41,9 +41,10 @@ impl StateHead {
             control: inbound.control,
             direct,
             unread_len: len(inbound.unread.len())?,
-            proved_len: match inbound.receiving.peer().flags.contains(Flags::SEALED) {
-                true => Some(len(inbound.proved_len)?),
-                false => None,
+            proved_len: if inbound.receiving.peer().flags.contains(Flags::SEALED) {
+                Some(len(inbound.proved_len)?)
+            } else {
+                None
             },
             frame_count: len(outbound.frame_sizes.len())?,
             unwritten_len: outbound.frame_sizes.iter().map(|&size| u64::from(size)).sum(),

@@ -43,7 +43,7 @@ pub(super) struct HeldFrames {
     hashed: usize,
     batch: Option<SealBatch>,
     batch_frames: u32,
-    batch_bytes: u64,
+    batch_bytes: usize,
     /// Bytes of the read-ahead that belong to the body under way.
     direct_skipped: usize,
 }
@@ -104,7 +104,7 @@ impl HeldFrames {
         if !fields.are_possible() {
             return Err(SealError::Fields); // S-3
         }
-        let bytes = self.batch_bytes + size as u64;
+        let bytes = self.batch_bytes + size;
         let single = self.batch_frames == 0 && fields.mark == SealFields::CLOSING;
         let fits = self.batch_frames < SEAL_BATCH_FRAMES_MAX && (single || bytes <= SEAL_BATCH_BYTES_MAX);
         if fits { Ok(()) } else { Err(SealError::Batch) }
@@ -177,7 +177,7 @@ impl HeldFrames {
 
     fn count(&mut self, size: usize) {
         self.batch_frames += 1;
-        self.batch_bytes += size as u64;
+        self.batch_bytes += size;
     }
 
     /// S-2: only now is anything of the batch proved.

@@ -11,7 +11,7 @@ const ROOM_MIN: usize = READ_AHEAD_SIZE / 4;
 const _: () = assert!(HEADER_SIZE + DIRECT_BODY_MIN <= ROOM_MIN);
 
 /// Size of the read-ahead of a sealed link on which large batches come.
-pub(crate) const HELD_SIZE: usize = READ_AHEAD_SIZE + SEAL_BATCH_BYTES_MAX as usize;
+pub(crate) const HELD_SIZE: usize = READ_AHEAD_SIZE + SEAL_BATCH_BYTES_MAX;
 
 /// Bytes received and not yet handed up: `buffer[start..]`.
 ///

@@ -6,6 +6,9 @@ use replink_frame::{CommandClass, FrameError, GenericHeader, HEADER_SIZE, Replic
 use super::held::{Held, HeldFrames};
 use super::{DIRECT_BODY_MIN, DirectBody, Inbound, InboundError, Ready};
 
+/// Control frames have no body (section 4).
+const CONTROL_SIZE: u32 = 256;
+
 impl Inbound {
     /// As [`Inbound::step`], for a link whose frames are sealed.
     pub(super) fn step_sealed(&mut self, held: &mut HeldFrames) -> Result<Option<Ready>, InboundError> {
@@ -35,9 +38,9 @@ impl Inbound {
         let body_len = match header.command.class() {
             CommandClass::Handshake => return Err(self.handshake_frame(header, first)),
             CommandClass::Control => {
-                let (found, limit) = (header.size.get(), HEADER_SIZE as u32);
-                if found != limit {
-                    return Err(FrameError::Size { found, limit }.into());
+                let found = header.size.get();
+                if found as usize != HEADER_SIZE {
+                    return Err(FrameError::Size { found, limit: CONTROL_SIZE }.into());
                 }
                 0
             }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use replink_frame::{Command, GoodbyeReason};
 use replink_handshake::PeerReject;
 
+use crate::InboundError;
+
 /// Why a link is no longer up (section 4: a peer has *left*, or it was *lost*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -33,7 +35,7 @@ pub enum Loss {
     /// The connection ended.
     Closed,
     /// The peer broke the protocol.
-    Violation,
+    Violation(InboundError),
     /// Nothing was heard for this long, which is `heartbeat_timeout` or more.
     Silent(Duration),
 }
@@ -45,7 +47,7 @@ pub enum Ending {
     /// The stream ended or failed.
     Stream,
     /// The peer broke the protocol.
-    Violation,
+    Violation(InboundError),
     /// The first frame was a late reject (H-9).
     Rejected(PeerReject),
 }
@@ -54,7 +56,7 @@ impl From<Ending> for DownReason {
     fn from(ending: Ending) -> Self {
         match ending {
             Ending::Stream => Self::Lost(Loss::Closed),
-            Ending::Violation => Self::Lost(Loss::Violation),
+            Ending::Violation(error) => Self::Lost(Loss::Violation(error)),
             Ending::Rejected(reject) => Self::Rejected(reject),
         }
     }
@@ -66,7 +68,7 @@ impl fmt::Display for DownReason {
             Self::Left(reason) => write!(f, "the peer left: {reason}"),
             Self::Ended(reason) => write!(f, "we left: {reason}"),
             Self::Lost(Loss::Closed) => f.write_str("lost: the connection ended without a goodbye"),
-            Self::Lost(Loss::Violation) => f.write_str("lost: the peer broke the protocol"),
+            Self::Lost(Loss::Violation(error)) => write!(f, "lost: {error}"),
             Self::Lost(Loss::Silent(silence)) => write!(f, "lost: nothing was heard for {silence:?}"),
             Self::Superseded => f.write_str("a newer link took over"),
             Self::Rejected(reject) => write!(f, "{reject}"),

@@ -88,7 +88,7 @@ impl MeshSettings {
     }
 
     /// Whether the roster has a place for such a link.
-    pub(super) fn has_place(&self, peer: ReplicaId, lane: u16) -> bool {
+    pub(crate) fn has_place(&self, peer: ReplicaId, lane: u16) -> bool {
         self.members.contains_key(&peer) && lane < self.lanes
     }
 

@@ -1,21 +1,20 @@
-//! All links of a node, from one process to the next (`docs/hand-off.md`).
+//! All links of a node, from one process to the next (`docs/hand-off.md`). Linux only.
 
-use std::fmt;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use thiserror::Error;
 
+use super::collector::{Collector, Surrendered, TakenLinks};
 use super::inbox::Message;
-use super::link::{OpenLink, SharedLink};
+use super::link::OpenLink;
 use super::settings::Settings;
 use super::{BindError, Handle, Node, NodeOptions};
+use crate::EndpointError;
 use crate::config::Config;
-use crate::driver::Stream;
 use crate::hand_off::{HandOffError, Predecessor, RefusedLink, Successor, Taken};
-use crate::{EndpointError, Inbound, Link, Outbound};
 
 /// What became of a node's links.
 #[derive(Debug, Default)]
@@ -67,82 +66,6 @@ pub enum TakeOverError {
     /// What came can't be used.
     #[error(transparent)]
     Bind(#[from] BindError),
-}
-
-/// A link out of its shard's hands.
-pub(super) struct Surrendered<S> {
-    pub(super) shared: Arc<SharedLink<S>>,
-    pub(super) inbound: Inbound,
-    pub(super) outbound: Outbound,
-}
-
-/// Links that came from another process. Those that nobody takes out end.
-#[derive(Default)]
-pub(super) struct TakenLinks(pub(super) Vec<OpenLink<Link>>);
-
-/// Where shards put the links that they surrender, until all are there.
-pub(super) struct Collector<S> {
-    state: Mutex<Collected<S>>,
-    changed: Condvar,
-}
-
-struct Collected<S> {
-    links: Vec<Surrendered<S>>,
-    /// Links that are still to come; `None` until shard 0 has said how many there are.
-    missing: Option<usize>,
-    /// Whether they were fetched: what comes after that is too late.
-    fetched: bool,
-}
-
-impl<S: Stream> Collector<S> {
-    fn new() -> Self {
-        Self {
-            state: Mutex::new(Collected { links: Vec::new(), missing: None, fetched: false }),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// So many links are to come.
-    pub(super) fn expect(&self, links: usize) {
-        self.lock().missing = Some(links);
-        self.changed.notify_all();
-    }
-
-    /// Here is one, or it has ended meanwhile. Whether it was the last.
-    pub(super) fn put(&self, link: Option<Surrendered<S>>) -> bool {
-        let mut state = self.lock();
-        match link {
-            Some(late) if state.fetched => late.shared.stream().shutdown(),
-            link => state.links.extend(link),
-        }
-        let missing = state.missing.map_or(0, |missing| missing.saturating_sub(1));
-        state.missing = Some(missing);
-        self.changed.notify_all();
-        missing == 0
-    }
-
-    /// Whether all are there.
-    pub(super) fn is_complete(&self) -> bool {
-        self.lock().missing == Some(0)
-    }
-
-    /// All, once they are there; those that are there, when the time is up.
-    fn wait(&self, deadline: Instant) -> Vec<Surrendered<S>> {
-        let mut state = self.lock();
-        while state.missing != Some(0) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.fetched = true;
-        std::mem::take(&mut state.links)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Collected<S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Handle {
@@ -248,18 +171,4 @@ impl Node {
 
 fn warn_refused(refused: &RefusedLink) {
     tracing::warn!("a link of the predecessor was not taken over, and is made anew: {refused}");
-}
-
-impl<S> fmt::Debug for Surrendered<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Surrendered").field("peer", self.inbound.peer()).finish_non_exhaustive()
-    }
-}
-
-impl Drop for TakenLinks {
-    fn drop(&mut self) {
-        for link in &self.0 {
-            link.stream.shutdown();
-        }
-    }
 }

@@ -10,6 +10,7 @@ use replink_handshake::Authentication;
 
 use super::addresses::Addresses;
 use super::inbox::Message;
+use super::link::SharedLink;
 use super::settings::{Reload, ReloadError};
 use super::shared::Shared;
 use super::stats::{KeyStats, LinkStats, NodeStats};
@@ -94,22 +95,18 @@ impl<S: Stream> Handle<S> {
     pub fn stats(&self) -> NodeStats {
         let now = Instant::now();
         let counters = &self.shared.counters;
-        let links: Vec<LinkStats> = self
-            .shared
-            .routes
-            .all()
-            .iter()
-            .map(|link| LinkStats {
-                link: link.id(),
-                peer: *link.peer(),
-                address: link.address,
-                shard: link.place.owner(),
-                up_for: now.saturating_duration_since(link.since),
-                received: link.received.stats(),
-                sent: link.outbound.stats(),
-                round_trip: link.round_trip(),
-            })
-            .collect();
+        let look = |link: &Arc<SharedLink<S>>| LinkStats {
+            link: link.id(),
+            peer: *link.peer(),
+            address: link.address,
+            shard: link.place.owner(),
+            up_for: now.saturating_duration_since(link.since),
+            received: link.received.stats(),
+            sent: link.outbound.stats(),
+            round_trip: link.round_trip(),
+        };
+        let (ended, links) =
+            counters.ended_and(|| self.shared.routes.all().iter().map(look).collect::<Vec<_>>());
         NodeStats {
             keys: self.keys(&links),
             links,
@@ -119,7 +116,7 @@ impl<S: Stream> Handle<S> {
             broken: counters.broken.load(Ordering::Relaxed),
             handshakes: counters.handshakes(),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
-            ended: counters.ended(),
+            ended,
         }
     }
 
@@ -155,7 +152,7 @@ impl<S: Stream> Handle<S> {
     /// frames and queues hold for links that are made from now on. [`Event::Reloaded`] says when it
     /// is in force.
     ///
-    /// Looks up the names of replicas, and waits for that.
+    /// Looks up the names of replicas, and waits for that; also for a look-up that is under way.
     ///
     /// # Errors
     ///
@@ -166,6 +163,7 @@ impl<S: Stream> Handle<S> {
         if self.is_stopped() {
             return Err(ReloadError::Stopping);
         }
+        let _changing = self.shared.begin_change();
         let settings = Arc::new(self.shared.settings().reloaded(config)?);
         let before = self.shared.addresses();
         let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
@@ -177,6 +175,7 @@ impl<S: Stream> Handle<S> {
     /// Looks up the names of replicas again, and waits for that. To be called now and then, from a
     /// thread that may wait, where names may come to stand for other addresses.
     pub fn refresh_addresses(&self) {
+        let _changing = self.shared.begin_change();
         let settings = self.shared.settings();
         let before = self.shared.addresses();
         let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::addresses::Addresses;
-use super::hand_over::Collector;
+use super::collector::Collector;
 use super::link::{OwnedLink, Place, SharedLink};
 use super::settings::Reload;
 use crate::driver::Waker;

@@ -34,8 +34,10 @@
 //! say so.
 
 mod addresses;
+mod collector;
 mod control;
 mod event;
+#[cfg(target_os = "linux")]
 mod hand_over;
 mod handle;
 mod handshaking;
@@ -57,6 +59,7 @@ use replink_frame::ReplicaId;
 use thiserror::Error;
 
 pub use event::{Event, LinkDown, LinkUp, Refusal, RejectedBy, Warning};
+#[cfg(target_os = "linux")]
 pub use hand_over::{HandOverError, HandedOver, TakeOverError};
 pub use handle::Handle;
 pub use placement::Placement;
@@ -70,8 +73,8 @@ use crate::driver::poll::PollDriver;
 use crate::mesh::CommandPolicy;
 use crate::{EndpointError, EntropyError, incarnation};
 use addresses::Addresses;
+use collector::TakenLinks;
 use control::Control;
-use hand_over::TakenLinks;
 use inbox::Post;
 use link::OpenLink;
 use settings::Settings;

@@ -11,13 +11,13 @@ use replink_frame::{Command, GenericHeader, ReplicaId, Status};
 
 use super::addresses::Addresses;
 use super::event::RejectedBy;
-use super::inbox::{Message, Post};
+use super::inbox::{Message, Post, Report};
 use super::link::SharedLink;
 use super::routes::Routes;
 use super::settings::Settings;
-use super::stats::EndedStats;
+use super::stats::{Counted, EndedStats};
 use crate::driver::Stream;
-use crate::mesh::CommandPolicy;
+use crate::mesh::{CommandPolicy, Ending};
 use crate::{Body, SendCause, SendError, Sent};
 
 pub(super) struct Shared<S> {
@@ -36,6 +36,8 @@ pub(super) struct Shared<S> {
     listener: Mutex<Option<TcpListener>>,
     settings: Mutex<Arc<Settings>>,
     addresses: Mutex<Addresses>,
+    /// Held by whoever changes them, from looking names up until shard 0 is told.
+    changing: Mutex<()>,
 }
 
 /// When a shard was last at work.
@@ -73,6 +75,7 @@ impl<S: Stream> Shared<S> {
             listener: Mutex::new(None),
             settings: Mutex::new(Arc::new(settings)),
             addresses: Mutex::new(addresses),
+            changing: Mutex::new(()),
             post,
         }
     }
@@ -92,6 +95,12 @@ impl<S: Stream> Shared<S> {
 
     pub(super) fn set_settings(&self, settings: Arc<Settings>) {
         *lock(&self.settings) = settings;
+    }
+
+    /// From here on until this is dropped, nobody else changes settings or addresses: else a look-up
+    /// that took its time could undo a reload that was made meanwhile.
+    pub(super) fn begin_change(&self) -> MutexGuard<'_, ()> {
+        lock(&self.changing)
     }
 
     pub(super) fn addresses(&self) -> Addresses {
@@ -148,16 +157,39 @@ impl<S: Stream> Shared<S> {
 
     fn send_on(&self, link: &SharedLink<S>, header: &GenericHeader, body: Body) -> Result<Sent, SendError> {
         let sent = link.outbound.send(header, body);
-        if let Err(error) = &sent {
-            if matches!(error.cause(), SendCause::Backpressure { .. }) {
+        match &sent {
+            Err(error) if matches!(error.cause(), SendCause::Backpressure { .. }) => {
                 // The queue may have become empty before the owner could know that it matters.
                 link.wants_room.store(true, Ordering::Release);
-                if link.place.want_attention() {
-                    self.post.send(link.place.owner(), Message::Attend(Arc::clone(&link.place)));
-                }
+                self.attend(link);
             }
+            Ok(Sent::Written) => self.wrote(link),
+            _ => {}
         }
         sent
+    }
+
+    /// To be called when this thread may have written on `link`. The owner may have come meanwhile
+    /// to see whether there is room, and have found this thread at it: then it has to come again.
+    pub(super) fn wrote(&self, link: &SharedLink<S>) {
+        if link.wants_room.load(Ordering::Acquire) {
+            self.attend(link);
+        }
+    }
+
+    /// Ends a link that no shard has any more.
+    pub(super) fn end(&self, link: &SharedLink<S>) {
+        link.outbound.close();
+        link.stream().shutdown();
+        self.routes.remove(link);
+        let report = Report::Ended(Ending::Stream);
+        self.post.send(0, Message::Report { link: link.id(), report });
+    }
+
+    fn attend(&self, link: &SharedLink<S>) {
+        if link.place.want_attention() {
+            self.post.send(link.place.owner(), Message::Attend(Arc::clone(&link.place)));
+        }
     }
 }
 
@@ -170,20 +202,25 @@ impl Counters {
         lock(&self.handshakes).iter().map(|(&(status, by), &count)| (status, by, count)).collect()
     }
 
-    pub(super) fn count_ended<S: Stream>(&self, link: &SharedLink<S>) {
-        let (received, sent) = (link.received.stats(), link.outbound.stats());
-        let mut ended = lock(&self.ended);
-        ended.links += 1;
-        ended.received.bytes += received.bytes;
-        ended.received.frames += received.frames;
-        ended.received.reads += received.reads;
-        ended.sent.written_bytes += sent.written_bytes;
-        ended.sent.written_frames += sent.written_frames;
-        ended.sent.writes += sent.writes;
+    /// Counts what a link has done that is no longer up, as far as that was not `counted` before.
+    pub(super) fn count_ended<S: Stream>(&self, link: &SharedLink<S>, counted: &mut Counted) {
+        lock(&self.ended).count(link.received.stats(), link.outbound.stats(), counted);
     }
 
-    pub(super) fn ended(&self) -> EndedStats {
-        *lock(&self.ended)
+    /// A link is no longer up: it goes out of `routes` and into the counts at once, so that nobody
+    /// sees it twice, or not at all.
+    pub(super) fn retire<S: Stream>(&self, link: &SharedLink<S>, routes: &Routes<S>, counted: &mut Counted) {
+        let mut ended = lock(&self.ended);
+        routes.remove(link);
+        ended.links += u64::from(counted.begin());
+        ended.count(link.received.stats(), link.outbound.stats(), counted);
+    }
+
+    /// What has ended, and what `look` sees of the links that have not.
+    pub(super) fn ended_and<T>(&self, look: impl FnOnce() -> T) -> (EndedStats, T) {
+        let ended = lock(&self.ended);
+        let seen = look();
+        (*ended, seen)
     }
 }
 

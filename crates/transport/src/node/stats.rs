@@ -35,6 +35,27 @@ pub struct NodeStats {
     pub ended: EndedStats,
 }
 
+impl NodeStats {
+    /// What all links have received, those that are up and those that are not any more.
+    pub fn received(&self) -> InboundStats {
+        let mut sum = self.ended.received;
+        self.links.iter().for_each(|link| sum.add(&link.received));
+        sum
+    }
+
+    /// What all links have sent, those that are up and those that are not any more; what waits is
+    /// that of the links that are up.
+    pub fn sent(&self) -> OutboundStats {
+        let mut sum = self.ended.sent;
+        for link in &self.links {
+            sum.queued_frames += link.sent.queued_frames;
+            sum.queued_bytes += link.sent.queued_bytes;
+            add_written(&mut sum, &link.sent);
+        }
+        sum
+    }
+}
+
 /// What links did that are no longer up.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
@@ -69,6 +90,22 @@ pub struct LinkStats {
     pub round_trip: Option<RoundTrip>,
 }
 
+impl LinkStats {
+    /// A link that has just come up: to try out what is made of these.
+    pub fn new(link: LinkId, peer: Peer, address: SocketAddr, shard: usize) -> Self {
+        Self {
+            link,
+            peer,
+            address,
+            shard,
+            up_for: Duration::ZERO,
+            received: InboundStats::default(),
+            sent: OutboundStats::default(),
+            round_trip: None,
+        }
+    }
+}
+
 /// What a link has received.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct InboundStats {
@@ -78,6 +115,61 @@ pub struct InboundStats {
     pub frames: u64,
     /// Reads of the stream that gave something.
     pub reads: u64,
+}
+
+impl InboundStats {
+    fn add(&mut self, other: &Self) {
+        self.bytes += other.bytes;
+        self.frames += other.frames;
+        self.reads += other.reads;
+    }
+
+    /// What has come since `before`.
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            bytes: self.bytes - before.bytes,
+            frames: self.frames - before.frames,
+            reads: self.reads - before.reads,
+        }
+    }
+}
+
+fn add_written(sum: &mut OutboundStats, other: &OutboundStats) {
+    sum.written_frames += other.written_frames;
+    sum.written_bytes += other.written_bytes;
+    sum.writes += other.writes;
+}
+
+/// What of a link that is no longer up is in [`EndedStats`] already.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counted {
+    /// Whether it is one of the links that have ended.
+    ended: bool,
+    received: InboundStats,
+    sent: OutboundStats,
+}
+
+impl Counted {
+    /// It has ended. Whether that is news.
+    pub(super) fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.ended, true)
+    }
+}
+
+impl EndedStats {
+    /// Adds what a link has done since it was `counted` last.
+    pub(super) fn count(&mut self, received: InboundStats, sent: OutboundStats, counted: &mut Counted) {
+        self.received.add(&received.since(&counted.received));
+        let before = counted.sent;
+        let news = OutboundStats {
+            written_frames: sent.written_frames - before.written_frames,
+            written_bytes: sent.written_bytes - before.written_bytes,
+            writes: sent.writes - before.writes,
+            ..OutboundStats::default()
+        };
+        add_written(&mut self.sent, &news);
+        (counted.received, counted.sent) = (received, sent);
+    }
 }
 
 /// How much a key is in use.
@@ -91,4 +183,11 @@ pub struct KeyStats {
     pub offered: bool,
     /// The links that were made with it.
     pub links: usize,
+}
+
+impl KeyStats {
+    /// A key that `links` links were made with.
+    pub fn new(key: KeyId, offered: bool, links: usize) -> Self {
+        Self { key, offered, links }
+    }
 }

@@ -63,7 +63,7 @@ impl Unsealed {
 fn next_batch(frames: &VecDeque<usize>) -> usize {
     let (mut count, mut bytes) = (0, 0);
     for &body_len in frames {
-        bytes += (HEADER_SIZE + body_len) as u64;
+        bytes += HEADER_SIZE + body_len;
         let full = count == SEAL_BATCH_FRAMES_MAX as usize || bytes > SEAL_BATCH_BYTES_MAX;
         if full && count > 0 {
             break;

@@ -14,8 +14,10 @@ use crate::driver::{Driver, Token};
 use crate::mesh::Verdict;
 use crate::node::handshaking::{Accepted, Accepting};
 
-/// Connections that are accepted in one turn; then links have theirs.
-const ACCEPTS_MAX: usize = 64;
+/// Connections that are accepted in one turn; then links have theirs. A turn of links may read many
+/// megabytes, and the queue of the listener must not overflow meanwhile: whoever finds it full
+/// tries again after a second. To accept this many and to close them takes a few milliseconds.
+const ACCEPTS_MAX: usize = 256;
 
 impl<D: Driver> Control<D> {
     /// Takes connections from the listener, as many as one turn allows.

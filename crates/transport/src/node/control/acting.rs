@@ -6,6 +6,7 @@ use super::{Control, Known, Message, Turn, Warning};
 use crate::driver::{Driver, Stream};
 use crate::mesh::{Action, DownReason, LinkId};
 use crate::node::link::{OwnedLink, Place};
+use crate::node::stats::Counted;
 
 impl<D: Driver> Control<D> {
     /// Does all that the mesh wants done.
@@ -14,8 +15,9 @@ impl<D: Driver> Control<D> {
             match action {
                 Action::Dial { peer, lane } => self.dial(peer, lane, turn),
                 Action::Ping { link } => {
-                    let counter = self.links.get(&link).and_then(|known| known.shared.outbound.ping());
-                    if let Some(counter) = counter {
+                    let Some(known) = self.links.get(&link) else { continue };
+                    if let Some(counter) = known.shared.outbound.ping() {
+                        self.shared.wrote(&known.shared);
                         self.mesh.pinged(link, counter, turn.driver.now());
                     }
                 }
@@ -24,10 +26,10 @@ impl<D: Driver> Control<D> {
                         known.shared.outbound.goodbye(reason);
                     }
                 }
-                Action::HandOver { link } => self.surrender(link, turn),
-                Action::Close { link } => self.close(link, turn),
+                Action::HandOver { link } => self.surrender(link),
+                Action::Close { link } => self.close(link),
                 Action::Up { link, .. } => self.bring_up(link, turn),
-                Action::Down { link, reason, .. } => self.take_down(link, reason, turn),
+                Action::Down { link, reason, .. } => self.take_down(link, reason),
                 Action::Warn(warning) => self.warn(Warning::Mesh(warning), turn),
             }
         }
@@ -61,28 +63,28 @@ impl<D: Driver> Control<D> {
             shard = owner,
             "link up"
         );
-        let known = Known { shared: Arc::clone(&opened.shared), down: false, over: false };
+        let known = Known {
+            shared: Arc::clone(&opened.shared),
+            down: false,
+            over: false,
+            counted: Counted::default(),
+        };
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
         self.shared.routes.insert(&opened.shared);
-        self.give(owner, opened, turn);
+        self.give(owner, opened);
     }
 
     /// Gives a link to its first owner: `shard`, or this one if that is gone.
-    pub(super) fn give(&self, shard: usize, link: OwnedLink<D::Stream>, turn: &mut Turn<'_, D>) {
-        let mut link = Box::new(link);
-        if shard != 0 {
-            match self.shared.post.give(shard, link, None) {
-                Ok(()) => return,
-                Err(back) => link = back,
-            }
+    pub(super) fn give(&self, shard: usize, link: OwnedLink<D::Stream>) {
+        if let Err(link) = self.shared.post.give(shard, Box::new(link), None) {
+            // This one is there: it is at work.
+            let _given = self.shared.post.give(0, link, None);
         }
-        link.shared.place.set_owner(0);
-        turn.local.push_back(Message::Adopt { link, from: None });
     }
 
     /// Ends a link at once.
-    pub(super) fn close(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
+    pub(super) fn close(&mut self, link: LinkId) {
         if self.arrived.as_ref().is_some_and(|arrived| arrived.link == link) {
             self.arrived = None; // its connection closes
             return;
@@ -92,33 +94,33 @@ impl<D: Driver> Control<D> {
         shared.outbound.close();
         shared.stream().shutdown();
         let owner = shared.place.owner();
-        self.tell(owner, Message::Close(shared), turn);
+        self.tell(owner, Message::Close(shared));
         self.over(link);
     }
 
     /// A link goes to another process.
-    fn surrender(&mut self, link: LinkId, turn: &mut Turn<'_, D>) {
+    fn surrender(&mut self, link: LinkId) {
         let Some(collector) = &self.handing_over else { return };
-        let Some(known) = self.links.get(&link).filter(|known| !known.over) else {
+        let Some(known) = self.links.get_mut(&link).filter(|known| !known.over) else {
             collector.put(None);
             return;
         };
         let (shared, collector) = (Arc::clone(&known.shared), Arc::clone(collector));
-        self.shared.routes.remove(&shared);
+        self.shared.counters.retire(&shared, &self.shared.routes, &mut known.counted);
         let owner = shared.place.owner();
-        self.tell(owner, Message::Surrender { link: shared, collector }, turn);
+        self.tell(owner, Message::Surrender { link: shared, collector });
         self.over(link);
     }
 
     /// A link is no longer up.
-    fn take_down(&mut self, link: LinkId, reason: DownReason, turn: &mut Turn<'_, D>) {
+    fn take_down(&mut self, link: LinkId, reason: DownReason) {
         let Some(known) = self.links.get_mut(&link) else { return };
         known.down = true;
         let (shared, over) = (Arc::clone(&known.shared), known.over);
+        self.shared.counters.retire(&shared, &self.shared.routes, &mut known.counted);
         if over {
             self.links.remove(&link);
         }
-        self.shared.routes.remove(&shared);
         tracing::info!(
             replica = %self.shared.replica,
             peer = %shared.peer().replica,
@@ -127,15 +129,16 @@ impl<D: Driver> Control<D> {
             "link down: {reason}"
         );
         let owner = shared.place.owner();
-        self.tell(owner, Message::Down { link: shared, reason }, turn);
+        self.tell(owner, Message::Down { link: shared, reason });
     }
 
     /// A link's connection has ended. If the mesh has yet to say that it is down, it does.
     pub(super) fn over(&mut self, link: LinkId) {
         let Some(known) = self.links.get_mut(&link).filter(|known| !known.over) else { return };
         known.over = true;
-        self.shared.counters.count_ended(&known.shared);
         if known.down {
+            // What it sent and received while it was leaving.
+            self.shared.counters.count_ended(&known.shared, &mut known.counted);
             self.links.remove(&link);
         }
     }

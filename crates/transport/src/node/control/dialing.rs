@@ -8,6 +8,7 @@ use replink_handshake::DialError;
 use super::{Control, Refusal, RejectedBy, Turn};
 use crate::blocking::DialFailure;
 use crate::driver::{Driver, Token};
+use crate::mesh::Mesh;
 use crate::node::handshaking::{DialAttempt, Dialed};
 
 impl<D: Driver> Control<D> {
@@ -83,6 +84,24 @@ impl<D: Driver> Control<D> {
                 self.dial_failed(peer, lane, address, &failure, turn);
             }
         }
+    }
+
+    /// Drops the attempts that the mesh knows nothing of any more. If one went on, and the peer came
+    /// back meanwhile, there would be two at once, and the link of one would take over from the
+    /// other's.
+    pub(super) fn drop_dials(
+        &mut self,
+        turn: &mut Turn<'_, D>,
+        stays: impl Fn(&Mesh, ReplicaId, u16) -> bool,
+    ) {
+        let mesh = &self.mesh;
+        self.dialing.retain(|_, attempt| {
+            let stays = stays(mesh, attempt.peer(), attempt.lane());
+            if let Some(stream) = attempt.stream().filter(|_| !stays) {
+                turn.driver.unwatch(stream);
+            }
+            stays
+        });
     }
 
     fn dial_failed(

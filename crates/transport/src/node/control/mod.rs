@@ -20,13 +20,14 @@ use replink_handshake::Authenticated;
 
 use super::Placement;
 use super::addresses::Addresses;
+use super::collector::Collector;
 use super::event::{Event, Refusal, RejectedBy, Warning};
-use super::hand_over::Collector;
 use super::handshaking::{Accepting, DialAttempt};
 use super::inbox::{Message, Report};
 use super::link::{OpenLink, SharedLink};
 use super::settings::{Reload, Settings};
 use super::shared::Shared;
+use super::stats::Counted;
 use crate::driver::{Driver, Stream, Token};
 use crate::gate::{AcceptErrors, Gate, SlotId, Terms};
 use crate::mesh::{Ending, LinkId, Mesh};
@@ -76,6 +77,8 @@ struct Known<S> {
     down: bool,
     /// Whether its connection has ended.
     over: bool,
+    /// What of it is in the counts of links that are no longer up.
+    counted: Counted,
 }
 
 struct Arrived<S> {
@@ -88,8 +91,6 @@ pub(in crate::node) struct Turn<'a, D: Driver> {
     pub(super) driver: &'a mut D,
     /// What shard 0 tells its embedder.
     pub(super) events: &'a mut VecDeque<Event<'static>>,
-    /// What shard 0 tells itself.
-    pub(super) local: &'a mut VecDeque<Message<D::Stream>>,
 }
 
 impl<D: Driver> Control<D> {
@@ -165,8 +166,8 @@ impl<D: Driver> Control<D> {
                 // The link's owner has refused the frame, and reads no more. This ends the link.
                 if self.mesh.frame(link, command, now, random).is_ok() {
                     // It was refused under another configuration than the one that is in force now.
-                    self.mesh.closed(link, Ending::Violation, now, random);
-                    self.close(link, turn);
+                    self.mesh.closed(link, Ending::Stream, now, random);
+                    self.close(link);
                 }
             }
             Report::Ended(ending) => {
@@ -189,7 +190,7 @@ impl<D: Driver> Control<D> {
         self.accept(turn);
         let now = turn.driver.now();
         self.expire(now, turn);
-        self.expire_visitors(now, turn);
+        self.expire_visitors(now);
         if self.mesh.next_timeout().is_some_and(|due| due <= now) {
             self.hear_all();
             self.excuse_busy_shards(now);
@@ -228,14 +229,21 @@ impl<D: Driver> Control<D> {
         }
     }
 
-    /// What a shard has not looked at, because its embedder is at work, is not silence.
+    /// What a shard has not looked at, because its embedder is at work, is not silence. It is woken:
+    /// one that had nothing to do, and whose embedder waits elsewhere, looks then, and has no excuse
+    /// any more after the time that this puts it off.
     fn excuse_busy_shards(&mut self, now: Instant) {
-        let window = self.mesh.settings().alive_window();
+        let settings = self.mesh.settings();
+        let window = settings.alive_window();
+        let put_off = settings.heartbeat_timeout.saturating_sub(window);
+        let heard = now.checked_sub(put_off).unwrap_or(now);
         for (&id, known) in &self.links {
-            let clock = &self.shared.clocks[known.shared.place.owner()];
+            let owner = known.shared.place.owner();
+            let clock = &self.shared.clocks[owner];
             let looked = self.shared.instant(clock.looked.load(Ordering::Relaxed));
             if !clock.waits.load(Ordering::Relaxed) && now.saturating_duration_since(looked) > window {
-                self.mesh.heard(id, now);
+                self.mesh.heard(id, heard);
+                self.shared.post.wake(owner);
             }
         }
     }
@@ -291,6 +299,7 @@ impl<D: Driver> Control<D> {
         }
         self.set_addresses(addresses);
         self.mesh.reconfigure(settings.mesh(), turn.driver.now(), turn.driver.random());
+        self.drop_dials(turn, |mesh, peer, lane| mesh.settings().has_place(peer, lane));
         self.shared.set_settings(Arc::clone(&settings));
         self.settings = settings;
         turn.events.push_back(Event::Reloaded);
@@ -339,7 +348,7 @@ impl<D: Driver> Control<D> {
         self.break_off_handshakes();
         self.shared.set_stopped();
         for shard in 0..self.shared.post.shards() {
-            self.tell(shard, Message::Stop, turn);
+            self.tell(shard, Message::Stop);
         }
         tracing::info!(replica = %self.shared.replica, "stopped");
     }
@@ -351,11 +360,7 @@ impl<D: Driver> Control<D> {
     }
 
     fn break_off_dials(&mut self, turn: &mut Turn<'_, D>) {
-        for (_, mut attempt) in std::mem::take(&mut self.dialing) {
-            if let Some(stream) = attempt.stream() {
-                turn.driver.unwatch(stream);
-            }
-        }
+        self.drop_dials(turn, |_, _, _| false);
     }
 
     fn break_off_handshakes(&mut self) {
@@ -367,13 +372,10 @@ impl<D: Driver> Control<D> {
         self.shared.counters.pending.store(0, Ordering::Relaxed);
     }
 
-    /// Tells a shard something, in the order in which it is told.
-    fn tell(&self, shard: usize, message: Message<D::Stream>, turn: &mut Turn<'_, D>) {
-        if shard == 0 {
-            turn.local.push_back(message);
-        } else {
-            self.shared.post.send(shard, message);
-        }
+    /// Tells a shard something, behind all that it was told before: this one too, through its inbox,
+    /// for a link that another shard gives it comes through there as well.
+    fn tell(&self, shard: usize, message: Message<D::Stream>) {
+        self.shared.post.send(shard, message);
     }
 
     fn warn(&self, warning: Warning, turn: &mut Turn<'_, D>) {

@@ -49,16 +49,16 @@ impl<D: Driver> Control<D> {
         link.delivers = false;
         let until = now + self.handshake_timeout();
         self.visitors.insert(id, Visitor { until, shared: Arc::clone(&link.shared) });
-        self.give(0, link, turn);
+        self.give(0, link);
     }
 
-    pub(super) fn expire_visitors(&mut self, now: Instant, turn: &mut Turn<'_, D>) {
+    pub(super) fn expire_visitors(&mut self, now: Instant) {
         let expired = self.visitors.iter().filter(|(_, visitor)| visitor.until <= now);
         for id in expired.map(|(&id, _)| id).collect::<Vec<_>>() {
             let Some(Visitor { shared, .. }) = self.visitors.remove(&id) else { continue };
             shared.outbound.close();
             shared.stream().shutdown();
-            self.tell(0, Message::Close(shared), turn);
+            self.tell(0, Message::Close(shared));
         }
     }
 

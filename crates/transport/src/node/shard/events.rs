@@ -21,6 +21,9 @@ impl<D: Driver> Events<'_, D> {
             if let Some(event) = self.shard.events.pop_front() {
                 return Some(event);
             }
+            if self.shard.let_part() {
+                continue;
+            }
             match self.shard.next_frame() {
                 Some(id) => break id,
                 None if self.shard.events.is_empty() => return None,

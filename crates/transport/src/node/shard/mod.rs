@@ -23,7 +23,7 @@ use crate::node::Handle;
 use crate::node::control::{Control, Turn};
 use crate::node::event::Event;
 use crate::node::inbox::{Message, Report};
-use crate::node::link::OwnedLink;
+use crate::node::link::{OwnedLink, SharedLink};
 use crate::node::shared::Shared;
 use crate::{Body, SendError, Sent};
 
@@ -52,6 +52,8 @@ pub struct Shard<D: Driver = PollDriver> {
     reads_of_first: u32,
     reads_left: u32,
     events: VecDeque<Event<'static>>,
+    /// Links that are to go to another shard, behind the events.
+    parting: VecDeque<(Arc<SharedLink<D::Stream>>, usize)>,
     /// What this shard tells itself.
     local: VecDeque<Message<D::Stream>>,
     messages: Vec<Message<D::Stream>>,
@@ -80,6 +82,7 @@ impl<D: Driver> Shard<D> {
             reads_of_first: 0,
             reads_left: 0,
             events: VecDeque::new(),
+            parting: VecDeque::new(),
             local: VecDeque::new(),
             messages: Vec::new(),
             ready: Vec::new(),
@@ -123,11 +126,10 @@ impl<D: Driver> Shard<D> {
         waited?;
         self.take_messages();
         if let Some(control) = &mut self.control {
-            let mut turn =
-                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            let mut turn = Turn { driver: &mut self.driver, events: &mut self.events };
             control.turn(&mut turn);
             // What control told this shard.
-            self.take_local();
+            self.take_messages();
         }
         self.reads_left = READS_PER_POLL;
         Ok(Events { shard: self })
@@ -136,7 +138,10 @@ impl<D: Driver> Shard<D> {
     /// How long there is nothing to do unless something happens: zero when there is something now,
     /// `None` when there is no end.
     pub fn timeout(&self) -> Option<Duration> {
-        let pending = !self.events.is_empty() || !self.reading.is_empty() || !self.local.is_empty();
+        let pending = !self.events.is_empty()
+            || !self.parting.is_empty()
+            || !self.reading.is_empty()
+            || !self.local.is_empty();
         if pending {
             return Some(Duration::ZERO);
         }
@@ -201,16 +206,14 @@ impl<D: Driver> Shard<D> {
 
     fn control_ready(&mut self, token: Token) {
         if let Some(control) = &mut self.control {
-            let mut turn =
-                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            let mut turn = Turn { driver: &mut self.driver, events: &mut self.events };
             control.ready(token, &mut turn);
         }
     }
 
     fn with_control(&mut self, work: impl FnOnce(&mut Control<D>, &mut Turn<'_, D>)) {
         if let Some(control) = &mut self.control {
-            let mut turn =
-                Turn { driver: &mut self.driver, events: &mut self.events, local: &mut self.local };
+            let mut turn = Turn { driver: &mut self.driver, events: &mut self.events };
             work(control, &mut turn);
         }
     }
@@ -256,13 +259,11 @@ impl<D: Driver> Drop for Shard<D> {
                 _ => {}
             }
         }
+        // In one order every time, so that a simulation can repeat itself.
+        links.sort_unstable_by_key(|link| link.id());
         for link in links {
             self.driver.unwatch(link.stream());
-            link.outbound.close();
-            link.stream().shutdown();
-            self.shared.routes.remove(&link);
-            let report = Report::Ended(Ending::Stream);
-            self.shared.post.send(0, Message::Report { link: link.id(), report });
+            self.shared.end(&link);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Shard, queue_reading};
 use crate::driver::{Driver, Stream, Token};
 use crate::mesh::{DownReason, Ending, LinkId};
+use crate::node::collector::{Collector, Surrendered};
 use crate::node::event::{Event, LinkDown, LinkUp};
-use crate::node::hand_over::{Collector, Surrendered};
 use crate::node::inbox::Message;
 use crate::node::link::{OwnedLink, SharedLink};
 use crate::{SendCause, TakeOutboundError};
@@ -44,26 +44,40 @@ impl<D: Driver> Shard<D> {
         self.flush(id);
     }
 
-    pub(super) fn give_away(&mut self, shared: Arc<SharedLink<D::Stream>>, to: usize) {
-        let (id, peer) = (shared.id(), shared.peer().replica);
+    /// Has a link go to shard `to`, once the embedder has taken what was said of it so far: else the
+    /// other shard's could hear of it before.
+    pub(super) fn part_with(&mut self, shared: Arc<SharedLink<D::Stream>>, to: usize) {
         if to == self.index || to >= self.shared.post.shards() {
             return;
         }
-        let Some(link) = self.links.remove(&id) else {
-            // It was given to this shard, and is about to be taken in; or it is over.
-            if self.shared.routes.contains(&shared) && shared.outbound.ended().is_none() {
-                self.local.push_back(Message::Move { link: shared, to });
-            }
+        if self.links.contains_key(&shared.id()) {
+            self.parting.push_back((shared, to));
+        } else if self.shared.routes.contains(&shared) && shared.outbound.ended().is_none() {
+            // It was given to this shard, and is about to be taken in.
+            self.local.push_back(Message::Move { link: shared, to });
+        }
+    }
+
+    /// Lets the next link go that is to, if there is one. Every event was taken.
+    pub(super) fn let_part(&mut self) -> bool {
+        let Some((shared, to)) = self.parting.pop_front() else { return false };
+        match self.elsewhere(&shared) {
+            Some(owner) => self.shared.post.send(owner, Message::Move { link: shared, to }),
+            None => self.give_away(&shared, to),
+        }
+        true
+    }
+
+    fn give_away(&mut self, shared: &Arc<SharedLink<D::Stream>>, to: usize) {
+        let (id, peer) = (shared.id(), shared.peer().replica);
+        // One that is down meanwhile ends here.
+        if self.links.get(&id).is_none_or(|link| !link.delivers) {
             return;
-        };
-        let delivers = link.delivers;
+        }
+        let Some(link) = self.links.remove(&id) else { return };
         self.driver.unwatch(shared.stream());
         match self.shared.post.give(to, Box::new(link), Some(self.index)) {
-            Ok(()) => {
-                if delivers {
-                    self.events.push_back(Event::Released { link: id, peer, to });
-                }
-            }
+            Ok(()) => self.events.push_back(Event::Released { link: id, peer, to }),
             // That shard is gone: the link stays.
             Err(link) => self.take_in(*link),
         }

@@ -48,7 +48,7 @@ impl<D: Driver> Shard<D> {
             },
             Message::Move { link, to } => match self.elsewhere(&link) {
                 Some(owner) => self.shared.post.send(owner, Message::Move { link, to }),
-                None => self.give_away(link, to),
+                None => self.part_with(link, to),
             },
             Message::Surrender { link, collector } => match self.elsewhere(&link) {
                 Some(owner) => self.shared.post.send(owner, Message::Surrender { link, collector }),

@@ -51,12 +51,7 @@ impl<D: Driver> Shard<D> {
                     self.local.push_back(Message::Attend(Arc::clone(&shared.place)));
                 }
             }
-            // Nobody tells when that other thread is done; it does not take long.
-            Ok(Flushed::Elsewhere) if shared.wants_room.load(Ordering::Acquire) => {
-                if shared.place.want_attention() {
-                    self.local.push_back(Message::Attend(Arc::clone(&shared.place)));
-                }
-            }
+            // Whoever writes has the owner look again, if it matters that the queue is empty.
             Ok(Flushed::Blocked | Flushed::Elsewhere) => {}
             // How it failed shows when it is read, behind what the peer has sent.
             Err(_) => queue_reading(&mut self.reading, id, link),
@@ -122,7 +117,7 @@ impl<D: Driver> Shard<D> {
                     address = %link.shared.address,
                     "link ended: {error}"
                 );
-                self.end(id, Ending::Violation);
+                self.end(id, Ending::Violation(error));
                 return Step::Done;
             }
         }
@@ -164,6 +159,7 @@ impl<D: Driver> Shard<D> {
         match control {
             ControlFrame::Ping { counter } => {
                 link.shared.outbound.pong(counter);
+                self.shared.wrote(&link.shared);
                 Step::Again
             }
             ControlFrame::Pong { echo } => {

@@ -1,0 +1,192 @@
+//! The production code's view of the virtual network: one driver for each shard.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use replink_handshake::{EphemeralSecret, Fresh, Nonce};
+use replink_transport::driver::{Driver, Readiness, Stream, Token, Waker};
+use replink_transport::{EntropyError, GatherWrite, Inbound, READ_AHEAD_SIZE};
+
+use super::network::{EndId, HostId, Network, PollerId, ProcessId};
+use crate::random::Random;
+
+/// Moves the bytes of one shard over the virtual network. Never waits: the scheduler polls a shard
+/// when there is something for it.
+#[derive(Debug)]
+pub(super) struct SimDriver {
+    network: Network,
+    host: HostId,
+    process: ProcessId,
+    poller: PollerId,
+    random: Random,
+}
+
+/// One end of a virtual connection, in somebody's hands.
+#[derive(Debug)]
+pub(super) struct SimStream {
+    network: Network,
+    process: ProcessId,
+    end: EndId,
+    peer: SocketAddr,
+}
+
+/// An open port.
+#[derive(Debug)]
+pub(super) struct SimListener {
+    network: Network,
+    host: HostId,
+    number: u64,
+}
+
+impl SimDriver {
+    pub(super) fn new(network: &Network, host: HostId, process: ProcessId) -> Self {
+        let mut state = network.lock();
+        let (poller, random) = (state.add_poller(), Random::new(state.random.number()));
+        drop(state);
+        Self { network: network.clone(), host, process, poller, random }
+    }
+
+    pub(super) fn poller(&self) -> PollerId {
+        self.poller
+    }
+
+    fn stream(&self, end: EndId, peer: SocketAddr) -> SimStream {
+        self.network.lock().take_hold(self.process);
+        SimStream { network: self.network.clone(), process: self.process, end, peer }
+    }
+}
+
+impl SimListener {
+    pub(super) fn new(network: &Network, host: HostId, process: ProcessId) -> Self {
+        let number = network.lock().listen(host, Some(process));
+        Self { network: network.clone(), host, number }
+    }
+}
+
+impl Driver for SimDriver {
+    type Stream = SimStream;
+    type Listener = SimListener;
+
+    fn waker(&self) -> Waker {
+        let (network, poller) = (self.network.clone(), self.poller);
+        Arc::new(move || network.lock().wake(poller))
+    }
+
+    fn now(&self) -> Instant {
+        self.network.lock().instant()
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random.number()
+    }
+
+    fn fresh(&mut self) -> Result<Fresh, EntropyError> {
+        let ephemeral = EphemeralSecret::new(self.random.array());
+        loop {
+            if let Some(nonce) = Nonce::new(self.random.array()) {
+                return Ok(Fresh { nonce, ephemeral });
+            }
+        }
+    }
+
+    fn wait(&mut self, _: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        ready.append(&mut self.network.lock().take_ready(self.poller));
+        Ok(())
+    }
+
+    fn watch(&mut self, token: Token, stream: &SimStream) -> io::Result<()> {
+        self.network.lock().watch(self.poller, self.process, token, stream.end);
+        Ok(())
+    }
+
+    fn unwatch(&mut self, stream: &SimStream) {
+        self.network.lock().unwatch(stream.end);
+    }
+
+    fn watch_listener(&mut self, token: Token, listener: &SimListener) -> io::Result<()> {
+        self.network.lock().watch_listener(listener.host, self.poller, token);
+        Ok(())
+    }
+
+    fn unwatch_listener(&mut self, listener: &SimListener) {
+        self.network.lock().unwatch_listener(listener.host);
+    }
+
+    fn accept(&mut self, listener: &SimListener) -> io::Result<(SimStream, SocketAddr)> {
+        let (end, address) = self.network.lock().accept(listener.host)?;
+        Ok((self.stream(end, address), address))
+    }
+
+    fn connect(&mut self, address: SocketAddr) -> io::Result<SimStream> {
+        let end = self.network.lock().connect(Some(self.process), self.host, address)?;
+        Ok(self.stream(end, address))
+    }
+}
+
+impl GatherWrite for SimStream {
+    fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.network.lock().write(self.end, slices)
+    }
+}
+
+impl Stream for SimStream {
+    fn peer_address(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn connected(&self) -> io::Result<()> {
+        self.network.lock().connected(self.end)
+    }
+
+    fn set_user_timeout(&self, _: Duration) {
+        // A system that can't do that: silence is noticed by the heartbeat.
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.network.lock();
+        let len = state.readable(self.end, buffer.len())?;
+        if len == 0 {
+            return Ok(0);
+        }
+        Ok(state.read(self.end, len, |bytes| {
+            buffer[..len].copy_from_slice(bytes);
+            len
+        }))
+    }
+
+    fn receive(&self, inbound: &mut Inbound) -> io::Result<usize> {
+        let mut state = self.network.lock();
+        let len = state.readable(self.end, READ_AHEAD_SIZE)?;
+        if len == 0 {
+            return Ok(0);
+        }
+        match state.read(self.end, len, |bytes| inbound.push(bytes)) {
+            0 => Err(io::ErrorKind::ResourceBusy.into()),
+            taken => Ok(taken),
+        }
+    }
+
+    fn finish(&self) {
+        self.network.lock().finish(self.end);
+    }
+
+    fn shutdown(&self) {
+        self.network.lock().shutdown(self.end);
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        let mut state = self.network.lock();
+        state.close(self.end);
+        state.let_go(self.process);
+    }
+}
+
+impl Drop for SimListener {
+    fn drop(&mut self) {
+        self.network.lock().close_listener(self.host, self.number);
+    }
+}

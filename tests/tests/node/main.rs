@@ -1,0 +1,14 @@
+//! Whole nodes on loopback: what an embedder and an operator see.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod dialing;
+mod embedding;
+mod first;
+mod gate;
+mod mesh;
+mod moving;
+mod placement;
+mod reload;
+mod sending;
+mod short_of_files;
+mod soak;

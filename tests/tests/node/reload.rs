@@ -1,7 +1,8 @@
 //! Changes while everything runs, and the end.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_frame::{GoodbyeReason, ReplicaId};
@@ -12,8 +13,8 @@ use replink_tests::nodes::{
 };
 use replink_tests::watchdog::watched;
 use replink_transport::SendCause;
-use replink_transport::mesh::{DownReason, Loss};
-use replink_transport::node::{NodeOptions, ReloadError};
+use replink_transport::mesh::{DownReason, LEAVE_MAX, Loss};
+use replink_transport::node::{NodeOptions, Placement, ReloadError};
 
 const BOTH: &str = "shared_secret = \"the new secret, which is long enough\"\n\
                     accept_secrets = [\"a secret for tests, 32 bytes or more\"]";
@@ -317,5 +318,39 @@ fn a_dropped_shard_ends_its_links() {
             handle.send(ReplicaId(0), &prepare(6, 0), Bytes::new()).unwrap();
         }
         poll_until(&mut replicas, "both ways", |all| all[0].frames().count() == 2);
+    });
+}
+
+/// Both ends say goodbye at once: a shard may read the peer's before it was told that its own node has
+/// left.
+#[test]
+fn nodes_that_stop_together_stop_at_once() {
+    watched(|| {
+        let ground = Ground::new(2, "");
+        let on_shard_1 = Placement::Function(Arc::new(|_| 1));
+        let mut replicas: Vec<Replica> = (0..2)
+            .map(|id| {
+                let options = NodeOptions::new(ReplicaId(id)).placement(on_shard_1.clone());
+                Replica::start(&ground, ground.config(AUTH, QUICK), options, 2)
+            })
+            .collect();
+        poll_until(&mut replicas, "they are connected", |replicas| {
+            replicas.iter().all(|replica| replica.ups().count() == 1)
+        });
+        let began = Instant::now();
+        replicas[1].handle().shutdown();
+        for _ in 0..3 {
+            replicas[1].poll(Duration::ZERO); // its goodbye is in the socket
+        }
+        let (first, rest) = replicas[0].shards.split_at_mut(1);
+        first[0].handle().shutdown();
+        let mut events = rest[0].poll(Some(Duration::ZERO)).unwrap();
+        drop(first[0].poll(Some(Duration::ZERO)).unwrap()); // it leaves as well, and tells shard 1
+        while events.next().is_some() {} // which reads the goodbye
+        poll_until(&mut replicas, "all have stopped", |replicas| {
+            replicas.iter().all(|replica| replica.handle().is_stopped())
+        });
+        // Else somebody has waited for as long as a goodbye may take.
+        assert!(began.elapsed() < LEAVE_MAX, "{:?}", began.elapsed());
     });
 }

@@ -161,7 +161,15 @@ impl<D: Driver> Control<D> {
                     known.shared.set_round_trip(round_trip);
                 }
             }
-            Report::Goodbye(reason) => self.mesh.goodbye(link, reason, now, random),
+            Report::Goodbye(reason) => {
+                let both_left = self.links.get(&link).is_some_and(|known| known.down);
+                self.mesh.goodbye(link, reason, now, random);
+                if both_left {
+                    // Its owner reads no more, so nobody would notice the end of the stream.
+                    self.mesh.closed(link, Ending::Stream, now, random);
+                    self.close(link);
+                }
+            }
             Report::Denied(command) => {
                 // The link's owner has refused the frame, and reads no more. This ends the link.
                 if self.mesh.frame(link, command, now, random).is_ok() {

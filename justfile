@@ -52,3 +52,7 @@ bench:
 # The crates and the command with the oldest supported compiler, given as a path.
 msrv rustc="/usr/bin/rustc" cargo="/usr/bin/cargo":
     RUSTC={{rustc}} CARGO_TARGET_DIR=target/msrv {{cargo}} check --locked -p replink-frame -p replink-handshake -p replink-transport -p replink
+
+# What seals cost: sealed links beside unsealed ones in one run.
+bench-sealed:
+    cargo bench -p replink-benches --bench sealed

@@ -67,7 +67,7 @@ pub use rejected::{Rejected, Rejection};
 pub use ring::KeyRing;
 pub use roster::Roster;
 pub use seal::{
-    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBatch, SealTag,
+    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBodyHasher, SealTag,
     seal_body_hash,
 };
 pub use secret::{MIN_SECRET_LEN, Secret, SecretTooShort};

@@ -14,41 +14,51 @@ pub const SEAL_BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Bodies below this many bytes go into the tag as they are, larger ones as their hash.
 pub const SEAL_BODY_HASHED_MIN: usize = 1024;
 
-/// One direction's seal: its key, and how many batches went before. It has exactly one owner, and goes
-/// with the link. Wiped when dropped, silent in `Debug`.
+/// One direction's seal: its key, how many batches went before, and the batch that is under way. It has
+/// exactly one owner, and goes with the link. Wiped when dropped, silent in `Debug`.
 pub struct Seal {
     key: Zeroizing<[u8; 32]>,
+    /// Has the key as well. There is one for all batches: wiping it is dearer than a small batch.
+    hasher: Hasher,
     batches: u64,
 }
 
 impl Seal {
     pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
-        Self { key, batches: 0 }
+        Self::resume(key, 0)
     }
 
     pub(crate) fn resume(key: Zeroizing<[u8; 32]>, batches: u64) -> Self {
-        Self { key, batches }
+        Self { hasher: Hasher::new_keyed(&key), key, batches }
     }
 
     pub(crate) fn key(&self) -> &[u8; 32] {
         &self.key
     }
 
-    /// Batches that were begun so far, whose tags are made or checked.
+    /// Batches that were begun so far.
     pub fn batches(&self) -> u64 {
         self.batches
     }
 
     /// Begins the next batch. Both ends must count the same batches, so whoever begins one finishes it.
-    pub fn begin(&mut self) -> SealBatch {
-        let mut hasher = Hasher::new_keyed(&self.key);
-        hasher.update(&self.batches.to_le_bytes());
+    pub fn begin(&mut self) {
+        self.hasher.reset();
+        self.hasher.update(&self.batches.to_le_bytes());
         self.batches += 1; // at one a nanosecond this lasts for 584 years
-        SealBatch(hasher)
     }
-}
 
-impl Seal {
+    /// The next bytes of the batch's items, as many at once as there are: long inputs are hashed several
+    /// times faster than short ones.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// The tag over all that was added to the batch.
+    pub fn finish(&mut self) -> SealTag {
+        SealTag(self.hasher.finalize())
+    }
+
     /// Takes the last [`Seal::begin`] back: its batch was not finished, and is begun anew by whoever goes
     /// on, over the same bytes.
     pub fn abandon(&mut self) {
@@ -56,37 +66,15 @@ impl Seal {
     }
 }
 
+impl Drop for Seal {
+    fn drop(&mut self) {
+        self.hasher.zeroize();
+    }
+}
+
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seal").field("batches", &self.batches).finish_non_exhaustive()
-    }
-}
-
-/// A batch whose tag is being computed.
-pub struct SealBatch(Hasher);
-
-impl SealBatch {
-    /// The next bytes of its items, as many at once as there are: long inputs are hashed several times
-    /// faster than short ones.
-    pub fn add(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The tag over all that was added.
-    pub fn finish(self) -> SealTag {
-        SealTag(self.0.finalize())
-    }
-}
-
-impl Drop for SealBatch {
-    fn drop(&mut self) {
-        self.0.zeroize(); // it holds the key
-    }
-}
-
-impl fmt::Debug for SealBatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealBatch(redacted)")
     }
 }
 
@@ -122,4 +110,28 @@ impl fmt::Debug for SealTag {
 /// `hash(body)`: what a large body goes into a tag as. The same for every link that it goes to (S-4).
 pub fn seal_body_hash(body: &[u8]) -> [u8; 32] {
     blake3::hash(body).into()
+}
+
+/// [`seal_body_hash`] of a body that comes in pieces; large ones are hashed faster.
+#[derive(Default)]
+pub struct SealBodyHasher(Hasher);
+
+impl SealBodyHasher {
+    /// The next bytes of the body.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all of them; from here on it is of the next body.
+    pub fn finish(&mut self) -> [u8; 32] {
+        let hash = self.0.finalize().into();
+        self.0.reset();
+        hash
+    }
+}
+
+impl fmt::Debug for SealBodyHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealBodyHasher")
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use replink_frame::{GenericHeader, HEADER_SIZE, SealFields};
 use replink_handshake::{
-    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBatch, seal_body_hash,
+    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBodyHasher, seal_body_hash,
 };
 use thiserror::Error;
 
@@ -41,11 +41,15 @@ pub(super) struct HeldFrames {
     scanned: usize,
     /// How many of those have gone into the batch, or into an earlier one.
     hashed: usize,
-    batch: Option<SealBatch>,
+    /// Whether a batch is under way.
+    open: bool,
     batch_frames: u32,
     batch_bytes: usize,
     /// Bytes of the read-ahead that belong to the body under way.
     direct_skipped: usize,
+    direct_hasher: SealBodyHasher,
+    /// How much of the body under way went into it.
+    direct_hashed: usize,
 }
 
 pub(super) enum Held {
@@ -70,10 +74,12 @@ impl HeldFrames {
             proved: 0,
             scanned: 0,
             hashed: 0,
-            batch: None,
+            open: false,
             batch_frames: 0,
             batch_bytes: 0,
             direct_skipped: 0,
+            direct_hasher: SealBodyHasher::default(),
+            direct_hashed: 0,
         }
     }
 
@@ -121,11 +127,10 @@ impl HeldFrames {
         let closing = fields.mark == SealFields::CLOSING;
         if closing || body.len() >= SEAL_BODY_HASHED_MIN {
             self.hash_header(unread, &fields);
-            let batch = self.batch.get_or_insert_with(|| self.seal.begin());
             if body.len() < SEAL_BODY_HASHED_MIN {
-                batch.add(body);
+                self.seal.add(body);
             } else {
-                batch.add(&seal_body_hash(body));
+                self.seal.add(&seal_body_hash(body));
             }
             self.hashed = end;
         }
@@ -135,7 +140,8 @@ impl HeldFrames {
         }
         if self.scanned - self.hashed >= RUN_MAX {
             let run = &unread[self.hashed..self.scanned];
-            self.batch.get_or_insert_with(|| self.seal.begin()).add(run);
+            self.begin();
+            self.seal.add(run);
             self.hashed = self.scanned;
         }
         Ok(())
@@ -155,7 +161,10 @@ impl HeldFrames {
     /// The body is there as a whole.
     pub(super) fn finish_direct(&mut self, header: GenericHeader, body: BytesMut) -> Result<(), SealError> {
         let fields = *SealFields::view(&header);
-        self.batch.get_or_insert_with(|| self.seal.begin()).add(&seal_body_hash(&body));
+        self.hash_direct(&body, true);
+        let hash = self.direct_hasher.finish();
+        self.direct_hashed = 0;
+        self.seal.add(&hash);
         let skipped = std::mem::take(&mut self.direct_skipped);
         self.frames.push_back(Held::Direct(Box::new(HeldDirect { skipped, header, body })));
         if fields.mark == SealFields::CLOSING { self.close(&fields) } else { Ok(()) }
@@ -163,16 +172,31 @@ impl HeldFrames {
 
     /// Everything up to and with the header at `scanned` goes into the batch, its tag as zeros.
     fn hash_header(&mut self, unread: &[u8], fields: &SealFields) {
-        let batch = self.batch.get_or_insert_with(|| self.seal.begin());
+        self.begin();
         let header_end = self.scanned + HEADER_SIZE;
         if fields.mark == SealFields::OPEN {
-            batch.add(&unread[self.hashed..header_end]); // has no tag
+            self.seal.add(&unread[self.hashed..header_end]); // has no tag
             return;
         }
-        batch.add(&unread[self.hashed..self.scanned]);
+        self.seal.add(&unread[self.hashed..self.scanned]);
         let mut header = *header_of(&unread[self.scanned..]);
         SealFields::view_mut(&mut header).tag = [0; 16];
-        batch.add(header.bytes());
+        self.seal.add(header.bytes());
+    }
+
+    /// Takes what has come of the body under way, in pieces that are still in the cache.
+    pub(super) fn hash_direct(&mut self, body: &[u8], to_the_end: bool) {
+        let new = &body[self.direct_hashed..];
+        if to_the_end || new.len() >= RUN_MAX {
+            self.direct_hasher.add(new);
+            self.direct_hashed = body.len();
+        }
+    }
+
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.open, true) {
+            self.seal.begin();
+        }
     }
 
     fn count(&mut self, size: usize) {
@@ -182,8 +206,8 @@ impl HeldFrames {
 
     /// S-2: only now is anything of the batch proved.
     fn close(&mut self, fields: &SealFields) -> Result<(), SealError> {
-        let batch = self.batch.take().unwrap_or_else(|| self.seal.begin());
-        if !batch.finish().matches(&fields.tag) {
+        self.open = false;
+        if !self.seal.finish().matches(&fields.tag) {
             return Err(SealError::Tag); // S-3
         }
         self.proved = self.frames.len();
@@ -217,7 +241,7 @@ mod carried {
             unread: &[u8],
             direct: Option<(&[u8], &[u8])>,
         ) -> (Seal, BytesMut, usize) {
-            if self.batch.is_some() {
+            if self.open {
                 self.seal.abandon(); // whoever goes on begins it again
             }
             let mut bytes = BytesMut::with_capacity(unread.len());

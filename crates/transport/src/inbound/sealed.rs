@@ -19,7 +19,10 @@ impl Inbound {
             if let Some(direct) = self.direct.take_if(|direct| direct.missing == 0) {
                 let header = self.direct_header;
                 held.finish_direct(header, direct.body)?;
-            } else if self.direct.is_some() || !self.scan(held)? {
+            } else if let Some(direct) = &self.direct {
+                held.hash_direct(&direct.body, false);
+                return Ok(None);
+            } else if !self.scan(held)? {
                 self.ahead.grow_for_held();
                 return Ok(None);
             }

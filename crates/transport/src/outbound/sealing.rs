@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use replink_frame::{GenericHeader, HEADER_SIZE, SealFields};
 use replink_handshake::{
-    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBatch, seal_body_hash,
+    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, seal_body_hash,
 };
 
 use super::Body;
@@ -47,14 +47,14 @@ impl Unsealed {
         let mut cursor = Cursor { parts: &mut self.parts, staging, part: 0, offset, hashed: offset };
         while !self.frames.is_empty() {
             let count = next_batch(&self.frames);
-            let mut batch = seal.begin();
+            seal.begin();
             let mut closing_header = (0, 0);
             for (index, body_len) in self.frames.drain(..count).enumerate() {
                 let mark = if index + 1 == count { SealFields::CLOSING } else { SealFields::OPEN };
-                closing_header = cursor.frame(body_len, mark, &mut batch);
+                closing_header = cursor.frame(body_len, mark, seal);
             }
-            cursor.hash_rest(&mut batch);
-            cursor.fields_at(closing_header).tag = batch.finish().bytes();
+            cursor.hash_rest(seal);
+            cursor.fields_at(closing_header).tag = seal.finish().bytes();
         }
     }
 }
@@ -86,9 +86,9 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     /// Takes the next frame into the batch; where its header is.
-    fn frame(&mut self, body_len: usize, mark: u8, batch: &mut SealBatch) -> (usize, usize) {
+    fn frame(&mut self, body_len: usize, mark: u8, seal: &mut Seal) -> (usize, usize) {
         if self.offset == self.chunk(self.part).len() && self.part < self.parts.len() {
-            self.hash_rest(batch);
+            self.hash_rest(seal);
             self.next_part();
         }
         let header = (self.part, self.offset);
@@ -98,25 +98,25 @@ impl Cursor<'_> {
             self.offset += body_len;
             return header;
         }
-        self.hash_rest(batch);
+        self.hash_rest(seal);
         if body_len <= COPY_MAX {
             let (start, end) = (self.offset, self.offset + body_len);
             let hash = seal_body_hash(&self.chunk(self.part)[start..end]);
-            batch.add(&hash);
+            seal.add(&hash);
             (self.offset, self.hashed) = (end, end);
         } else {
             self.next_part();
             if let Some(Part::Body(body)) = self.parts.get(self.part) {
-                batch.add(&body.seal_hash());
+                seal.add(&body.seal_hash());
             }
             self.next_part();
         }
         header
     }
 
-    fn hash_rest(&mut self, batch: &mut SealBatch) {
+    fn hash_rest(&mut self, seal: &mut Seal) {
         let (hashed, offset) = (self.hashed, self.offset);
-        batch.add(&self.chunk(self.part)[hashed..offset]);
+        seal.add(&self.chunk(self.part)[hashed..offset]);
         self.hashed = offset;
     }
 

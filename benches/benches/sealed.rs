@@ -1,0 +1,113 @@
+//! What seals cost: sealed links beside unsealed ones, in one run, on loopback.
+//!
+//! `cargo bench -p replink-benches --bench sealed`; `REPLINK_SECONDS` is how long each window lasts.
+//! Windows of both kinds alternate, and the median of the pairs' ratios counts.
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "figures are what it is for")]
+#![allow(clippy::cast_precision_loss, reason = "figures are for people")]
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use replink_tests::links::{ACCEPTOR, AUTH, endpoint_with, shake_hands};
+use replink_tests::nodes::prepare;
+use replink_transport::blocking::{self, Receiver, Sender};
+use replink_transport::{Endpoint, Received};
+
+const PAIRS: usize = 7;
+
+fn main() {
+    let seconds = std::env::var("REPLINK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0.5);
+    let window = Duration::from_secs_f64(seconds);
+    println!("{:<22} {:>12} {:>12} {:>7}   spread of {PAIRS} pairs", "", "unsealed", "sealed", "ratio");
+    for size in [256, 4096, 64 * 1024, 1024 * 1024] {
+        let name = format!("throughput {size} B");
+        report(&name, "GB/s", |sealed| throughput(sealed, size, window) / 1e9);
+    }
+    report("round trip 256 B p50", "us", |sealed| round_trip(sealed, window).as_nanos() as f64 / 1e3);
+}
+
+fn report(name: &str, unit: &str, measure: impl Fn(bool) -> f64) {
+    measure(true); // warms up
+    let mut pairs: Vec<(f64, f64)> = (0..PAIRS).map(|_| (measure(false), measure(true))).collect();
+    pairs.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
+    let (unsealed, sealed) = pairs[PAIRS / 2];
+    let ratio = |(unsealed, sealed): (f64, f64)| sealed / unsealed;
+    println!(
+        "{name:<22} {unsealed:>7.2} {unit:<4} {sealed:>7.2} {unit:<4} {:>7.2}   {:.2} to {:.2}",
+        sealed / unsealed,
+        ratio(pairs[0]),
+        ratio(pairs[PAIRS - 1])
+    );
+}
+
+type Half = (Sender, Receiver);
+
+fn link(sealed: bool) -> (Half, Half) {
+    let sealed = if sealed { "sealed = \"required\"" } else { "sealed = \"off\"" };
+    let end = |replica| endpoint_with(replica, AUTH, sealed);
+    let (dialer, acceptor): (Endpoint, Endpoint) = (end(0), end(ACCEPTOR));
+    let (dialed, accepted) = shake_hands(&dialer, &acceptor);
+    let limits = dialer.outbound_limits();
+    (blocking::open(dialed.unwrap(), limits).unwrap(), blocking::open(accepted.unwrap(), limits).unwrap())
+}
+
+/// Bytes of frames a second, from one thread to another.
+fn throughput(sealed: bool, size: usize, window: Duration) -> f64 {
+    let ((mut sender, _back), (_, mut receiver)) = link(sealed);
+    let receiving = thread::spawn(move || {
+        let (mut bytes, began) = (0u64, Instant::now());
+        while began.elapsed() < window {
+            // A look at the clock for many frames.
+            for _ in 0..64 {
+                match receiver.receive() {
+                    Ok(Some(Received::Frame(frame))) => bytes += u64::from(frame.header().size.get()),
+                    Ok(_) => {}
+                    Err(_) => return (bytes, began.elapsed()),
+                }
+            }
+        }
+        (bytes, began.elapsed())
+    });
+    let header = prepare(1, size - 256);
+    let body = Bytes::from(vec![7; size - 256]);
+    while !receiving.is_finished() {
+        for _ in 0..16 {
+            // As many as the queue takes go out at once.
+            if sender.queue_or_flush(&header, body.clone()).is_err() {
+                break;
+            }
+        }
+        if sender.flush().is_err() {
+            break;
+        }
+    }
+    let (bytes, took) = receiving.join().unwrap();
+    bytes as f64 / took.as_secs_f64()
+}
+
+/// The median of many round trips of 256 bytes.
+fn round_trip(sealed: bool, window: Duration) -> Duration {
+    let ((mut sender, mut receiver), (mut far_sender, mut far_receiver)) = link(sealed);
+    let header = prepare(1, 0);
+    let echo = thread::spawn(move || {
+        while let Ok(received) = far_receiver.receive() {
+            if matches!(received, Some(Received::Frame(_))) && far_sender.send(&header, Bytes::new()).is_err()
+            {
+                return;
+            }
+        }
+    });
+    let mut times = Vec::new();
+    let began = Instant::now();
+    while began.elapsed() < window {
+        let sent = Instant::now();
+        sender.send(&header, Bytes::new()).unwrap();
+        while !matches!(receiver.receive(), Ok(Some(Received::Frame(_)))) {}
+        times.push(sent.elapsed());
+    }
+    drop((sender, receiver));
+    let _ = echo.join();
+    times.sort_unstable();
+    times[times.len() / 2]
+}

@@ -112,17 +112,27 @@ impl Plan {
         }
     }
 
+    /// Whether links are sealed, as the configuration says it.
+    fn sealed(&self) -> &'static str {
+        match self.placements[0] >> 32 & 3 {
+            0 => "off",
+            1 => "required",
+            _ => "optional",
+        }
+    }
+
     /// The configuration that `settings` stand for.
     pub(super) fn config(&self, settings: &Settings) -> Config {
         let frame = self.body_max + HEADER_SIZE;
         let policy = if self.forward_secrecy { "required" } else { "off" };
+        let sealed = self.sealed();
         let (interval, timeout) = if settings.eager { (300, 1_500) } else { (500, 2_500) };
         let accepts = settings.accepts.map(|number| format!("\"{}\"", secret(number))).unwrap_or_default();
         let mut text = format!(
             "[cluster]\nname = \"orders\"\n\
              [cluster.auth]\nshared_secret = \"{}\"\naccept_secrets = [{accepts}]\n\
              handshake_timeout = \"{}ms\"\nmax_pending = {}\nmax_pending_per_address = {}\n\
-             [cluster.link]\nlanes = {}\nforward_secrecy = \"{policy}\"\n\
+             [cluster.link]\nlanes = {}\nforward_secrecy = \"{policy}\"\nsealed = \"{sealed}\"\n\
              max_frame_size = \"{frame}B\"\nsend_queue_bytes = \"{}B\"\nsend_queue_frames = {}\n\
              heartbeat_interval = \"{interval}ms\"\nheartbeat_timeout = \"{timeout}ms\"\n\
              reconnect_min = \"{}ms\"\nreconnect_max = \"{}ms\"\n",

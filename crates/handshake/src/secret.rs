@@ -66,6 +66,11 @@ impl Secret {
         Self { bytes: Zeroizing::new(secret.to_vec()), pair: Some(pair) }
     }
 
+    /// Its bytes, for whoever writes it where it is kept. What holds a copy has to wipe it.
+    pub fn expose(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -223,11 +223,8 @@ fn a_pair_is_rotated_and_no_other_link_goes_down() {
         assert_eq!(accepted, old_id);
         let (code, report) = probe(&pairs.configs[0], 0, 1);
         assert_eq!((code, &report["key_id"]), (Some(0), &new_id.clone().into()), "{report}");
-        for serve in &mut serves {
-            assert_eq!(
-                serve.count("down", |_| true),
-                if serve.count("up", |_| true) == 2 { 0 } else { rotation }
-            );
+        for (replica, serve) in serves.iter_mut().enumerate() {
+            assert_eq!(serve.count("down", |_| true), if replica == 2 { 0 } else { rotation });
         }
         // Step 2.
         set(second, &[&new]);
@@ -253,6 +250,74 @@ fn a_pair_is_rotated_and_no_other_link_goes_down() {
         let finished = serve.finish();
         assert!(finished.status.success());
         assert_silent(&secrets, &[&finished.stdout, &finished.stderr]);
+    }
+}
+
+/// As the documentation says it is done: without the root, with one fresh secret for each pair.
+#[test]
+fn a_replica_is_added_and_removed() {
+    let cluster = Cluster::new("", "");
+    let write = |replica: u8, nodes: usize| {
+        let auth = format!("pairwise = \"keys/replica-{replica}.keys\"");
+        let path = cluster.write_config_of(replica, &auth, LINK);
+        let toml = fs::read_to_string(&path).unwrap();
+        let tables: Vec<_> = toml.split("[[cluster.nodes]]").take(1 + nodes).collect();
+        fs::write(&path, tables.join("[[cluster.nodes]]")).unwrap();
+        path
+    };
+    let configs = [0, 1].map(|replica| write(replica, 2));
+    assert!(keygen(&configs[0], &cluster.path("keys")).status.success());
+    let mut serves = [0, 1].map(|replica| Running::serve(&configs[usize::from(replica)], replica, &[]));
+    serves.iter_mut().for_each(|serve| drop(serve.event("up")));
+    let hang_up = |serve: &mut Running| {
+        serve.signal("HUP");
+        serve.event("reloaded");
+    };
+
+    let mut own = "pair secrets of replica 2, app replink\n".to_owned();
+    let mut before = Vec::new();
+    for (peer, serve) in serves.iter_mut().enumerate() {
+        let name = format!("keys/replica-{peer}.keys");
+        let keys = fs::read_to_string(cluster.path(&name)).unwrap();
+        // The replica before its line.
+        write(u8::try_from(peer).unwrap(), 3);
+        serve.signal("HUP");
+        serve.event_where("warning", |warning| {
+            warning["message"].as_str().unwrap().contains("without a secret for replica 2")
+        });
+        // The line before its replica.
+        write(u8::try_from(peer).unwrap(), 2);
+        let secret = finish(replink().arg("keygen")).stdout;
+        own.push_str(&format!("{peer} {secret}"));
+        cluster.write_secret(&name, format!("{keys}2 {secret}").as_bytes());
+        before.push((name, keys));
+        hang_up(serve);
+        serve.event_where("warning", |warning| {
+            warning["message"].as_str().unwrap().contains("has a secret for replica 2, which is not in")
+        });
+        write(u8::try_from(peer).unwrap(), 3);
+        hang_up(serve);
+    }
+    cluster.write_secret("keys/replica-2.keys", own.as_bytes());
+    let mut added = Running::serve(&write(2, 3), 2, &[]);
+    for serve in &mut serves {
+        added.event("up");
+        serve.event_where("up", |up| up["peer"] == 2);
+    }
+    for (peer, serve) in serves.iter_mut().enumerate() {
+        write(u8::try_from(peer).unwrap(), 2);
+        hang_up(serve);
+        serve.event_where("down", |down| down["peer"] == 2);
+        let (name, keys) = &before[peer];
+        cluster.write_secret(name, keys.as_bytes());
+        hang_up(serve);
+    }
+    for serve in &mut serves {
+        assert_eq!(serve.count("down", |down| down["peer"] != 2), 0);
+    }
+    for serve in serves.into_iter().chain([added]) {
+        serve.signal("TERM");
+        assert!(serve.finish().status.success());
     }
 }
 

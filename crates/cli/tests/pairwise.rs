@@ -208,17 +208,17 @@ fn a_pair_is_rotated_and_no_other_link_goes_down() {
         let old = pairs.secret(0, 1);
         let old_id = key_ids(&pairs.configs[0], 1)[0].clone();
         let new = finish(replink().arg("keygen")).stdout.trim_end().to_owned();
-        let mut set = |replica: u8, with: &[&str]| {
+        let set = |serves: &mut [Running; 3], replica: u8, with: &[&str]| {
             pairs.set(replica, 1 - replica, with);
             let serve = &mut serves[usize::from(replica)];
             serve.signal("HUP");
             serve.event("reloaded");
         };
         // Step 1. In between, the two have keys in another order, and one has only the old one.
-        set(first, &[&new, &old]);
+        set(&mut serves, first, &[&new, &old]);
         let (code, report) = probe(&pairs.configs[0], 0, 1);
         assert_eq!((code, &report["key_id"]), (Some(0), &old_id.clone().into()), "{report}");
-        set(second, &[&new, &old]);
+        set(&mut serves, second, &[&new, &old]);
         let [new_id, accepted] = key_ids(&pairs.configs[0], 1).try_into().unwrap();
         assert_eq!(accepted, old_id);
         let (code, report) = probe(&pairs.configs[0], 0, 1);
@@ -227,15 +227,12 @@ fn a_pair_is_rotated_and_no_other_link_goes_down() {
             assert_eq!(serve.count("down", |_| true), if replica == 2 { 0 } else { rotation });
         }
         // Step 2.
-        set(second, &[&new]);
+        set(&mut serves, second, &[&new]);
         for (replica, peer) in [(0, 1), (1, 0)] {
             let serve: &mut Running = &mut serves[replica];
             serve.event_where("up", |up| up["peer"] == peer && up["key_id"] == new_id.as_str());
         }
-        let serve = &mut serves[usize::from(first)];
-        pairs.set(first, second, &[&new]);
-        serve.signal("HUP");
-        serve.event("reloaded");
+        set(&mut serves, first, &[&new]);
         secrets.push(new);
     }
     for (replica, serve) in serves.iter_mut().enumerate() {
@@ -288,7 +285,7 @@ fn a_replica_is_added_and_removed() {
         // The line before its replica.
         write(u8::try_from(peer).unwrap(), 2);
         let secret = finish(replink().arg("keygen")).stdout;
-        own.push_str(&format!("{peer} {secret}"));
+        own += &format!("{peer} {secret}");
         cluster.write_secret(&name, format!("{keys}2 {secret}").as_bytes());
         before.push((name, keys));
         hang_up(serve);

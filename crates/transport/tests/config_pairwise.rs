@@ -1,5 +1,6 @@
 //! `pairwise`: files of pair secrets, right and wrong (K-3).
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::format_collect, reason = "shorter, and of no weight here")]
 
 mod config_support;
 
@@ -119,7 +120,7 @@ fn derived_secrets_meet() {
         let configs = [0, 1, 2].map(|own| {
             let peers = [0, 1, 2].into_iter().filter(|&peer| peer != own).map(ReplicaId);
             let secrets: Vec<_> =
-                peers.map(|peer| (peer, Secret::for_pair(&app, &root, ReplicaId(own), peer))).collect();
+                peers.map(|peer| (peer, Secret::pair_bytes(&app, &root, ReplicaId(own), peer))).collect();
             let keys = pair_file(&app, ReplicaId(own), &secrets);
             fake(&keys).parse(&three("", &format!("app = \"orders db\"\n{PAIRWISE}\n{version}"))).unwrap()
         });

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use replink_transport::config::{Outline, pair_file};
 use replink_transport::frame::ReplicaId;
-use replink_transport::handshake::{App, Key, Secret};
+use replink_transport::handshake::{Key, Secret};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -61,7 +61,7 @@ fn draw(outline: &Outline, out: &Path) -> Result<String, PairwiseError> {
     for &replica in &replicas {
         let peers = replicas.iter().filter(|&&peer| peer != replica);
         let secrets: Vec<_> =
-            peers.map(|&peer| (peer, Secret::for_pair(&outline.app, &root, replica, peer))).collect();
+            peers.map(|&peer| (peer, Secret::pair_bytes(&outline.app, &root, replica, peer))).collect();
         let path = path(replica);
         if let Err(source) = write_new(&path, &pair_file(&outline.app, replica, &secrets), &mut written) {
             // A part of a set is of no use: nobody has the root any more.
@@ -70,7 +70,12 @@ fn draw(outline: &Outline, out: &Path) -> Result<String, PairwiseError> {
             }
             return Err(PairwiseError::Write { path, source });
         }
-        report.push_str(&describe(&path, &outline.app, &secrets));
+        report.push_str(&format!("{}\n", path.display()));
+        for &peer in replicas.iter().filter(|&&peer| peer != replica) {
+            let secret = Secret::for_pair(&outline.app, &root, replica, peer);
+            let key = Key::derive(&outline.app, &secret).id();
+            report.push_str(&format!("  with replica {peer}: key {key}\n"));
+        }
     }
     Ok(report)
 }
@@ -87,12 +92,4 @@ fn write_new(path: &Path, text: &str, written: &mut Vec<PathBuf>) -> io::Result<
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     written.push(path.to_owned());
     file.write_all(text.as_bytes()).and_then(|()| File::sync_all(&file))
-}
-
-fn describe(path: &Path, app: &App, secrets: &[(ReplicaId, Secret)]) -> String {
-    let key = |(peer, secret): &(ReplicaId, Secret)| {
-        format!("  with replica {peer}: key {}\n", Key::derive(app, secret).id())
-    };
-    let keys: String = secrets.iter().map(key).collect();
-    format!("{}\n{keys}", path.display())
 }

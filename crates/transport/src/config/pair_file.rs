@@ -17,23 +17,30 @@ pub const MAX_PAIR_SECRETS: usize = 8;
 /// Bytes of a pair's secret; the file has two digits for each.
 const SECRET_LEN: usize = 32;
 
+/// Bytes of a line that [`pair_file`] writes, without its end: an id, a space and the digits.
+const LINE_LEN_MAX: usize = 3 + 1 + 2 * SECRET_LEN;
+
 const OWNER: &str = "pair secrets of replica ";
 const APP: &str = ", app ";
 
-/// The text of replica `replica`'s file: for each peer the secret of their pair, which is one of
-/// [`Secret::for_pair`].
+/// The text of replica `replica`'s file: for each peer the secret of their pair, from
+/// [`Secret::pair_bytes`].
 ///
 /// The text is in one buffer, which wipes itself.
-pub fn pair_file(app: &App, replica: ReplicaId, secrets: &[(ReplicaId, Secret)]) -> Zeroizing<String> {
-    let bytes: usize = secrets.iter().map(|(_, secret)| 8 + 2 * secret.expose().len()).sum();
+pub fn pair_file(
+    app: &App,
+    replica: ReplicaId,
+    secrets: &[(ReplicaId, Zeroizing<[u8; 32]>)],
+) -> Zeroizing<String> {
     let header = format!("{OWNER}{replica}{APP}{app}\n");
     // As long as it gets: a text that grows leaves copies behind that nobody wipes.
-    let mut text = Zeroizing::new(String::with_capacity(header.len() + bytes));
+    let capacity = header.len() + secrets.len() * (LINE_LEN_MAX + 1);
+    let mut text = Zeroizing::new(String::with_capacity(capacity));
     text.push_str(&header);
     for (peer, secret) in secrets {
         text.push_str(&peer.to_string());
         text.push(' ');
-        for byte in secret.expose() {
+        for byte in secret.iter() {
             for half in [byte >> 4, byte & 15] {
                 text.extend(char::from_digit(half.into(), 16));
             }
@@ -155,7 +162,7 @@ fn read_secret(digits: &str) -> Option<Zeroizing<Vec<u8>>> {
     let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let mut secret = Zeroizing::new(Vec::with_capacity(SECRET_LEN));
     for pair in digits.as_bytes().chunks_exact(2) {
-        secret.push(value(pair[0])? << 4 | value(pair[1])?);
+        secret.push((value(pair[0])? << 4) | value(pair[1])?);
     }
     Some(secret)
 }
@@ -168,22 +175,21 @@ fn mistake(line: Option<u32>, problem: impl Into<String>, cure: impl Into<String
 mod tests {
     use super::*;
 
-    fn secret(app: &App, peer: u8) -> (ReplicaId, Secret) {
-        let root = Secret::new(vec![7; 32]).unwrap();
-        (ReplicaId(peer), Secret::for_pair(app, &root, ReplicaId(3), ReplicaId(peer)))
-    }
-
     #[test]
     fn what_is_written_is_read() {
         let app = App::new("an app, app 7 # too").unwrap();
-        let secrets = [0, 1, 2, 4, 255].map(|peer| secret(&app, peer));
+        let root = Secret::new(vec![7; 32]).unwrap();
+        let peers = [0, 1, 2, 4, 255].map(ReplicaId);
+        let secrets = peers.map(|peer| (peer, Secret::pair_bytes(&app, &root, ReplicaId(3), peer)));
         let text = pair_file(&app, ReplicaId(3), &secrets);
-        assert!(text.len() <= text.capacity() && text.lines().count() == 6);
+        assert_eq!(text.lines().count(), 6);
+        assert!(text.lines().skip(1).all(|line| line.len() <= LINE_LEN_MAX));
         let read = PairFile::parse(text.as_bytes(), &app).ok().unwrap();
         assert_eq!(read.replica, ReplicaId(3));
-        assert_eq!(read.keys.len(), secrets.len());
-        for (read, (peer, secret)) in read.keys.iter().zip(&secrets) {
-            assert_eq!((read.peer, read.key.id()), (*peer, Key::derive(&app, secret).id()));
+        assert_eq!(read.keys.len(), peers.len());
+        for (read, peer) in read.keys.iter().zip(peers) {
+            let secret = Secret::for_pair(&app, &root, ReplicaId(3), peer);
+            assert_eq!((read.peer, read.key.id()), (peer, Key::derive(&app, &secret).id()));
         }
     }
 }

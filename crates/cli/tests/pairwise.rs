@@ -284,9 +284,9 @@ fn a_replica_is_added_and_removed() {
         });
         // The line before its replica.
         write(u8::try_from(peer).unwrap(), 2);
-        let secret = finish(replink().arg("keygen")).stdout;
-        own += &format!("{peer} {secret}");
-        cluster.write_secret(&name, format!("{keys}2 {secret}").as_bytes());
+        let secret = finish(replink().arg("keygen")).stdout.trim_end().to_owned();
+        own += &format!("{peer} {secret}\n");
+        cluster.write_secret(&name, format!("{keys}2 {secret}\n").as_bytes());
         before.push((name, keys));
         hang_up(serve);
         serve.event_where("warning", |warning| {

@@ -115,7 +115,7 @@ fn a_dialer_tries_its_keys_until_one_is_known() {
         );
         let server = Server::start(endpoint(ACCEPTOR, AUTH), Duration::from_secs(20));
         let dialer = endpoint(0, &ring);
-        assert_eq!(dialer.key_count(), 3);
+        assert_eq!(dialer.key_count(ReplicaId(ACCEPTOR)), 3);
         let target = DialTarget::new(ReplicaId(ACCEPTOR));
         let link = blocking::connect(&dialer, target, &[server.address()], soon()).unwrap();
         for _ in 0..2 {

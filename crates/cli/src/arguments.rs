@@ -21,7 +21,7 @@ pub(crate) enum Command {
     DemoReplica(DemoReplicaOptions),
     /// Run one replica that acknowledges every Prepare
     Serve(ServeOptions),
-    /// Print a fresh secret of 256 bits
+    /// Print a fresh secret of 256 bits, or write pair secrets for every replica
     Keygen(KeygenOptions),
     /// Validate a cluster.toml and show what it means
     Check(CheckOptions),
@@ -119,13 +119,13 @@ pub(crate) enum EventFormat {
 
 #[derive(Args)]
 pub(crate) struct KeygenOptions {
-    /// Make pair keys for every replica (not available in this version)
-    #[arg(long)]
+    /// Write a file of pair secrets for every replica, replica-N.keys
+    #[arg(long, requires_all = ["config", "out"])]
     pub(crate) pairwise: bool,
-    /// The cluster.toml, with --pairwise
+    /// The cluster.toml that names the replicas, with --pairwise; it needs no secret yet
     #[arg(long, value_name = "FILE", requires = "pairwise")]
     pub(crate) config: Option<PathBuf>,
-    /// Where the files go, with --pairwise
+    /// The folder that the files go to, with --pairwise; none of them may be there yet
     #[arg(long, value_name = "DIR", requires = "pairwise")]
     pub(crate) out: Option<PathBuf>,
 }

@@ -42,6 +42,11 @@ impl Key {
         self.pair.is_none_or(|own| own == pair)
     }
 
+    /// Whether it serves wherever `other` does.
+    pub(crate) fn serves_all_of(&self, other: &Self) -> bool {
+        self.pair.is_none() || self.pair == other.pair
+    }
+
     pub(crate) fn v1(&self) -> &[u8; 32] {
         &self.v1
     }

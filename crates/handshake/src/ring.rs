@@ -1,7 +1,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use replink_frame::KeyId;
+use replink_frame::{KeyId, ReplicaId};
 
 use crate::Key;
 use crate::secret::Pair;
@@ -39,6 +39,19 @@ impl KeyRing {
     /// The ids of all keys, the offered one first.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = KeyId> {
         self.keys.iter().map(|key| key.id())
+    }
+
+    /// The ids of the keys that serve between `a` and `b`, in the order in which the lower one
+    /// tries them: all keys, or with pair secrets those of this pair (K-3).
+    pub fn ids_between(&self, a: ReplicaId, b: ReplicaId) -> impl Iterator<Item = KeyId> {
+        self.serving(Pair::new(a, b)).map(|key| key.id())
+    }
+
+    /// Whether somebody is offered this key first. The keys that are not are on their way out, or
+    /// in (K-2).
+    pub fn is_offered(&self, id: KeyId) -> bool {
+        let Some(at) = self.ids().position(|held| held == id) else { return false };
+        !self.keys[..at].iter().any(|before| before.serves_all_of(&self.keys[at]))
     }
 
     /// Whether a link that was made with this key may stay.

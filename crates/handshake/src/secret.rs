@@ -60,10 +60,16 @@ impl Secret {
     /// The secret of the pair of replicas `a` and `b`, in either order, from the root secret
     /// (K-3). A replica that holds only its pairs' secrets can't speak as anyone else.
     pub fn for_pair(app: &App, root: &Self, a: ReplicaId, b: ReplicaId) -> Self {
-        let pair = Pair::new(a, b);
-        let ids = [pair.lower.0, pair.higher.0];
-        let secret = derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids]);
-        Self { bytes: Zeroizing::new(secret.to_vec()), pair: Some(pair) }
+        let bytes = Zeroizing::new(Self::pair_bytes(app, root, a, b).to_vec());
+        Self { bytes, pair: Some(Pair::new(a, b)) }
+    }
+
+    /// The bytes of [`Self::for_pair`], to be written into the files of these two replicas. Of no
+    /// other secret are there any to be had.
+    pub fn pair_bytes(app: &App, root: &Self, a: ReplicaId, b: ReplicaId) -> Zeroizing<[u8; 32]> {
+        let Pair { lower, higher } = Pair::new(a, b);
+        let ids = [lower.0, higher.0];
+        derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids]) // K-3
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -45,8 +45,21 @@ pub enum EndpointError {
     UnknownReplica(ReplicaId),
     /// Authentication is enabled without a key. A configuration that was read from a file never
     /// is so.
-    #[error("authentication is enabled, but there is no key; set cluster.auth.shared_secret_file")]
+    #[error(
+        "authentication is enabled, but there is no key; set cluster.auth.shared_secret_file or pairwise"
+    )]
     NoKey,
+    /// The pair secrets are another replica's (K-3): this one can't speak with them.
+    #[error(
+        "the file of cluster.auth.pairwise has the pair secrets of replica {holder}, not those of replica \
+         {replica}; each replica has a file of its own"
+    )]
+    NotOurPairSecrets {
+        /// Whose they are.
+        holder: ReplicaId,
+        /// This one.
+        replica: ReplicaId,
+    },
     /// A setting is required that no link of this endpoint can have. A configuration that was
     /// read from a file never asks for one.
     #[error("{setting} is \"required\", which no link of this configuration can have")]
@@ -72,6 +85,9 @@ impl Endpoint {
         config.node(replica).ok_or(EndpointError::UnknownReplica(replica))?;
         check_required(config)?;
         let (auth, link) = (&config.auth, &config.link);
+        if let Some(pairwise) = auth.pairwise.as_ref().filter(|pairwise| pairwise.replica != replica) {
+            return Err(EndpointError::NotOurPairSecrets { holder: pairwise.replica, replica });
+        }
         let roster = config.roster();
         let local = Local { app: auth.app.clone(), cluster: config.cluster, replica, release, incarnation };
         let flags = flag_policy(link);
@@ -122,10 +138,13 @@ impl Endpoint {
         }
     }
 
-    /// How many keys there are to dial with; 0 without authentication.
-    pub fn key_count(&self) -> usize {
+    /// How many keys there are to dial `peer` with (K-2, K-3); 0 without authentication.
+    pub fn key_count(&self, peer: ReplicaId) -> usize {
         match &self.dialing {
-            Dialing::Authenticated(dialer) => dialer.config().ring.ids().len(),
+            Dialing::Authenticated(dialer) => {
+                let config = dialer.config();
+                config.ring.ids_between(config.local.replica, peer).count()
+            }
             Dialing::Disabled { .. } => 0,
         }
     }

@@ -29,6 +29,11 @@ pub enum SecurityWarning {
         /// Where it listens, or is dialed.
         address: SocketAddr,
     },
+    /// The file of pair secrets has one that is of no use.
+    UnusedPairSecrets {
+        /// Whose: a replica that is not in `cluster.nodes`.
+        replica: ReplicaId,
+    },
     /// A key that is on its way out still has links.
     RetiredKeyInUse {
         /// Which.
@@ -56,6 +61,8 @@ impl SecurityStatus {
                 warnings.push(SecurityWarning::PublicUnsealed { address });
             }
         }
+        let unused = auth.pairwise.iter().flat_map(|pairwise| &pairwise.unused);
+        warnings.extend(unused.map(|&replica| SecurityWarning::UnusedPairSecrets { replica }));
         Self { warnings }
     }
 
@@ -129,6 +136,11 @@ impl fmt::Display for SecurityWarning {
                 f,
                 "{address} is a public address, and frames are not sealed: whoever is on the path can change \
                  them after the handshake; put the links inside a tunnel"
+            ),
+            Self::UnusedPairSecrets { replica } => write!(
+                f,
+                "the file of cluster.auth.pairwise has a secret for replica {replica}, which is not in \
+                 cluster.nodes: add the replica, or remove the line"
             ),
             Self::RetiredKeyInUse { key, links } => {
                 let were = if *links == 1 { "link was" } else { "links were" };

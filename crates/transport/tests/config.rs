@@ -570,14 +570,6 @@ fn what_is_not_available_yet() {
     ] {
         assert_link(line, &format!("{key}: is not available in this version; {cure}"));
     }
-    let pairwise = text("", "pairwise = \"replica-0.keys\"", "", "");
-    let expected =
-        "5: cluster.auth.pairwise: is not available in this version; use shared_secret_file instead";
-    assert_mistakes(&Fake::default(), &pairwise, &[expected]);
-    let pairwise = text("", "pairwise = \"\"", "", "");
-    let expected = "5: cluster.auth.pairwise: is an empty string; \
-                    must be a string with the path of this replica's file of pair secrets";
-    assert_mistakes(&Fake::default(), &pairwise, &[expected]);
 }
 
 #[test]
@@ -631,20 +623,13 @@ fn two_sources_for_one_secret() {
     let variable =
         format!("is a second source of the secret, beside the environment variable {SECRET_VARIABLE}");
     assert_auth(&inline, &format!("shared_secret: {variable}; {cure}"));
-    let text = text("", "pairwise = \"p\"", "", "");
-    let expected = [
-        format!("5: cluster.auth.pairwise: {variable}; {cure}"),
-        "5: cluster.auth.pairwise: is not available in this version; use shared_secret_file instead"
-            .to_owned(),
-    ];
-    assert_eq!(mistakes(&with_secret(), &text), expected);
 }
 
 #[test]
 fn no_secret_at_all() -> TestResult {
     let expected = format!(
-        "4: cluster.auth: has no secret; set shared_secret_file, or shared_secret, or the environment variable \
-         {SECRET_VARIABLE}; enabled = false would let anyone in"
+        "4: cluster.auth: has no secret; set shared_secret_file, or shared_secret, or pairwise, or the \
+         environment variable {SECRET_VARIABLE}; enabled = false would let anyone in"
     );
     assert_mistakes(&Fake::default(), &text("", "", "", ""), &[&expected]);
     let config = Fake::default().parse(&text("", "enabled = false", "", ""))?;
@@ -697,7 +682,7 @@ fn a_secret_file_that_is_of_no_use() {
     assert_mistakes(&fake, &file, &[expected]);
     fake.files.insert("/etc/orders/k".into(), FakeFile::TooLong);
     let expected = "5: cluster.auth.shared_secret_file: names a file that has more than 65536 bytes; \
-                    must name a file with one secret, of at most 65536 bytes";
+                    must name a file of secrets, of at most 65536 bytes";
     assert_mistakes(&fake, &file, &[expected]);
 
     let cure = "must be a string with the path of a file that holds the secret";

@@ -4,13 +4,14 @@ mod report;
 
 use std::process::ExitCode;
 
+use replink_transport::Endpoint;
 use replink_transport::config::{Config, ConfigError, ConfigErrors};
 use replink_transport::frame::ReplicaId;
 use serde_json::{Value, json};
 
 use crate::arguments::CheckOptions;
-use crate::fail;
 use crate::serve::print_line;
+use crate::{RELEASE, fail};
 
 pub(crate) fn run(options: &CheckOptions) -> ExitCode {
     let config = match Config::load(&options.config) {
@@ -21,10 +22,13 @@ pub(crate) fn run(options: &CheckOptions) -> ExitCode {
         }
         Err(errors) => return fail(errors),
     };
-    let replica = options.replica_id.map(ReplicaId).or(config.replica_id);
+    // Whose pair secrets there are is who this node can be.
+    let holder = config.auth.pairwise.as_ref().map(|pairwise| pairwise.replica);
+    let replica = options.replica_id.map(ReplicaId).or(config.replica_id).or(holder);
     if let Some(replica) = replica {
-        if config.node(replica).is_none() {
-            return fail(format_args!("replica {replica} is not in cluster.nodes"));
+        // As for a replica that starts, whatever its incarnation is.
+        if let Err(error) = Endpoint::new(&config, replica, RELEASE, 0) {
+            return fail(error);
         }
     }
     let report = report::report(&config, replica);

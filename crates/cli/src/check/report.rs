@@ -30,10 +30,12 @@ fn auth(config: &Config) -> Value {
     let auth = &config.auth;
     let ids: Vec<_> = auth.keys.iter().flat_map(|ring| ring.ids()).map(|id| id.to_string()).collect();
     let allow: Vec<_> = auth.allow.iter().map(ToString::to_string).collect();
+    let shared = auth.pairwise.is_none();
     json!({
         "app": auth.app.as_str(),
         "enabled": auth.enabled,
-        "offered_key_id": ids.first(),
+        "pair_secrets_of": auth.pairwise.as_ref().map(|pairwise| pairwise.replica.0),
+        "offered_key_id": ids.first().filter(|_| shared), // with pair secrets one for each node
         "offered_key_from": auth.secret_source.as_ref().map(ToString::to_string),
         "accepted_key_ids": ids,
         "min_version": auth.min_version.number(),
@@ -78,18 +80,28 @@ fn nodes(config: &Config, replica: Option<ReplicaId>) -> Value {
             "address": node.address.to_string(),
             "role": node.role.as_str(),
             "direction": direction,
+            "key_ids": pair_key_ids(config, node.id),
         })
     });
     nodes.collect()
 }
 
+/// With pair secrets, the keys between this replica and `peer`, the offered one first.
+fn pair_key_ids(config: &Config, peer: ReplicaId) -> Option<Vec<String>> {
+    let (ring, pairwise) = (config.auth.keys.as_ref()?, config.auth.pairwise.as_ref()?);
+    let ids = ring.ids_between(pairwise.replica, peer).map(|id| id.to_string());
+    (peer != pairwise.replica).then(|| ids.collect())
+}
+
 /// What is protected by what, in words.
 fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
     let auth = &config.auth;
-    let connection = match (auth.enabled, auth.min_version.number()) {
-        (false, _) => "nothing: authentication is disabled",
-        (true, 1) => "that peers hold the secret; of version 1 peers only ids and nonces",
-        (true, _) => "that peers hold the secret, and every byte of the handshake",
+    let connection = match (auth.enabled, auth.min_version.number(), &auth.pairwise) {
+        (false, _, _) => "nothing: authentication is disabled",
+        (true, 1, None) => "that peers hold the secret; of version 1 peers only ids and nonces",
+        (true, _, None) => "that peers hold the secret, and every byte of the handshake",
+        (true, 1, Some(_)) => "which replica speaks; of version 1 peers only ids and nonces",
+        (true, _, Some(_)) => "which replica speaks, and every byte of the handshake",
     };
     let forward_secret = match config.link.forward_secrecy {
         Policy::Off => "no",

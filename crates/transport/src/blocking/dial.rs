@@ -54,7 +54,8 @@ pub fn connect(
         let link = connect_any(addresses, deadline)?;
         match dial(link, endpoint, target, deadline) {
             Err(DialFailure::Handshake(DialError::Rejected(reject)))
-                if reject.status == Status::UNKNOWN_KEY && target.key_index + 1 < endpoint.key_count() =>
+                if reject.status == Status::UNKNOWN_KEY
+                    && target.key_index + 1 < endpoint.key_count(target.peer) =>
             {
                 target.key_index += 1;
             }

@@ -8,10 +8,12 @@ use replink_frame::Version;
 use replink_handshake::{App, KeyRing};
 
 use super::allow;
+use super::nodes::Members;
+use super::pairwise::Pairwise;
 use super::reader::{Entry, Table};
 use super::secrets::{SecretReader, SecretSource};
 use super::sources::Sources;
-use super::{unavailable, units};
+use super::units;
 
 /// `[cluster.auth]`: how peers prove who they are, and who may try.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct AuthConfig {
     pub keys: Option<Arc<KeyRing>>,
     /// Where the secret of the offered key came from; `None` exactly if `keys` is.
     pub secret_source: Option<SecretSource>,
+    /// What the keys are if they come from a file of pair secrets (K-3); `None` with a shared secret.
+    pub pairwise: Option<Pairwise>,
     /// The lowest handshake version that is accepted (H-6).
     pub min_version: Version,
     /// The handshake version that this node dials with (H-6).
@@ -49,12 +53,19 @@ impl AuthConfig {
 }
 
 /// Always gives something: it counts only if no mistake was reported.
-pub(super) fn read(auth: &Table<'_>, directory: &Path, sources: &dyn Sources) -> AuthConfig {
+pub(super) fn read(
+    auth: &Table<'_>,
+    members: &Members<'_>,
+    directory: &Path,
+    sources: &dyn Sources,
+) -> AuthConfig {
     let app = read_app(auth).unwrap_or_default();
     let enabled = auth.entry("enabled").and_then(|entry| entry.boolean()).unwrap_or(true);
-    let secrets = SecretReader { auth, app: &app, directory, sources };
-    let (keys, secret_source) = secrets.ring(enabled).unzip();
-    unavailable::check_auth(auth);
+    let secrets = SecretReader { auth, app: &app, members, directory, sources };
+    let (keys, secret_source, pairwise) = match secrets.ring(enabled) {
+        Some(held) => (Some(held.ring), Some(held.source), held.pairwise),
+        None => (None, None, None),
+    };
 
     let version = |key| auth.entry(key).and_then(|entry| read_version(&entry)).unwrap_or(Version::V2);
     let count = |key| auth.entry(key).and_then(|entry| entry.integer(1, u32::MAX));
@@ -63,6 +74,7 @@ pub(super) fn read(auth: &Table<'_>, directory: &Path, sources: &dyn Sources) ->
         enabled,
         keys,
         secret_source,
+        pairwise,
         min_version: version("min_version"),
         version: version("version"),
         allow: auth.entry("allow").and_then(|entry| read_allow(&entry)).unwrap_or_default(),
@@ -89,7 +101,7 @@ fn check_conflicts(auth: &Table<'_>, config: &AuthConfig) {
     }
 }
 
-fn read_app(auth: &Table<'_>) -> Option<App> {
+pub(super) fn read_app(auth: &Table<'_>) -> Option<App> {
     let cure = "must be the embedding product's name, of 1 to 64 bytes without control characters";
     auth.entry("app")?.word(cure, |name| App::new(name).ok())
 }

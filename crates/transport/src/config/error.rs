@@ -1,6 +1,6 @@
 use std::error::Error;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::slice;
 
 /// One mistake: where it is, what is wrong, and what would be right.
@@ -9,7 +9,8 @@ use std::slice;
 /// that is long enough to be one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
-    /// The file, as it was named to [`super::Config::load`].
+    /// The file, as it was named to [`super::Config::load`]; or the file of pair secrets that it
+    /// names, with the directory of the configuration put before a relative path.
     pub file: PathBuf,
     /// The line in it, from 1; `None` for a mistake that is not in the text, as in the
     /// environment.
@@ -38,17 +39,18 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// Every mistake of a configuration, in the order of its lines; at least one.
+/// Every mistake of a configuration, in the order of its lines, and then those of its file of pair
+/// secrets; at least one.
 ///
 /// Shown with one mistake per line: `cluster.toml:12: cluster.auth.min_version: is 3; must be 1 or 2`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// `None` if there is no mistake.
-    pub(super) fn new(mut errors: Vec<ConfigError>) -> Option<Self> {
+    /// `None` if there is no mistake. Those in files that `file` names come behind its own.
+    pub(super) fn new(mut errors: Vec<ConfigError>, file: &Path) -> Option<Self> {
         // Stable: of one line, in the order in which they were found.
-        errors.sort_by_key(|error| error.line.unwrap_or(u32::MAX));
+        errors.sort_by_key(|error| (error.file != file, error.line.unwrap_or(u32::MAX)));
         (!errors.is_empty()).then_some(Self(errors))
     }
 

@@ -16,6 +16,9 @@ mod error;
 mod keys;
 mod link;
 mod nodes;
+mod outline;
+mod pair_file;
+mod pairwise;
 mod reader;
 mod secrets;
 mod sources;
@@ -32,6 +35,9 @@ pub use self::auth::AuthConfig;
 pub use self::error::{ConfigError, ConfigErrors};
 pub use self::link::{Driver, LinkConfig, Policy};
 pub use self::nodes::{NodeConfig, Role};
+pub use self::outline::Outline;
+pub use self::pair_file::{MAX_PAIR_SECRETS, pair_file};
+pub use self::pairwise::Pairwise;
 pub use self::secrets::{MAX_ACCEPTED_SECRETS, SECRET_VARIABLE, SecretSource};
 pub use self::sources::{
     MAX_CONFIG_FILE_BYTES, MAX_SECRET_FILE_BYTES, SecretFileError, Sources, SystemSources,
@@ -39,6 +45,7 @@ pub use self::sources::{
 pub use self::units::{MAX_DURATION, duration_text, parse_size, size_text};
 
 use self::document::Document;
+use self::nodes::Members;
 use self::reader::{Reader, Table};
 
 /// A checked `cluster.toml`.
@@ -122,7 +129,8 @@ fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources) -> Option<Config> 
     let replica_id = read_replica_id(&cluster, &nodes, all_read);
     let listen = cluster.entry("listen").and_then(|entry| entry.word(address::CURE, Address::from_text));
     let directory = path.parent().unwrap_or(Path::new(""));
-    let auth = auth::read(&cluster.table("auth", &keys::AUTH), directory, sources);
+    let members = Members { nodes: &nodes, all_read, replica: replica_id };
+    let auth = auth::read(&cluster.table("auth", &keys::AUTH), &members, directory, sources);
     let link_table = cluster.table("link", &keys::LINK);
     let link = link::read(&link_table);
     link::check_required(&link_table, &link, &auth);

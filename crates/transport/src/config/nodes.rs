@@ -41,6 +41,22 @@ impl Role {
     }
 }
 
+/// What the rest of the file has to agree with.
+pub(super) struct Members<'a> {
+    pub(super) nodes: &'a [NodeConfig],
+    /// Whether these are all: one that could not be read may be the one that is missed.
+    pub(super) all_read: bool,
+    /// `cluster.replica_id`.
+    pub(super) replica: Option<ReplicaId>,
+}
+
+impl Members<'_> {
+    /// Whether a replica is known not to be one of them.
+    pub(super) fn lacks(&self, id: ReplicaId) -> bool {
+        self.all_read && !self.nodes.iter().any(|node| node.id == id)
+    }
+}
+
 /// The nodes that could be read, and whether those are all.
 pub(super) fn read(cluster: &Table<'_>) -> (Vec<NodeConfig>, bool) {
     let cure = "must be one [[cluster.nodes]] with id and address for each replica";

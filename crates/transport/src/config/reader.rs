@@ -36,9 +36,15 @@ impl<'a> Reader<'a> {
         self.errors.borrow_mut().push(ConfigError { file, line, key, problem, cure });
     }
 
+    /// Reports a mistake in another file, which has no keys.
+    fn report_in(&self, file: &Path, line: Option<u32>, problem: String, cure: String) {
+        let (file, key) = (file.to_owned(), String::new());
+        self.errors.borrow_mut().push(ConfigError { file, line, key, problem, cure });
+    }
+
     /// What was read, unless a mistake was reported.
     pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, ConfigErrors> {
-        match (ConfigErrors::new(self.errors.into_inner()), read) {
+        match (ConfigErrors::new(self.errors.into_inner(), self.file), read) {
             (None, Some(read)) => Ok(read),
             (Some(errors), _) => Err(errors),
             // Whoever gives nothing reports why; should that ever be forgotten, it is still no
@@ -146,6 +152,11 @@ impl<'a> Entry<'a> {
     /// Reports what is wrong with the value. Never hand it the value of a secret.
     pub(super) fn report(&self, problem: impl Into<String>, cure: impl Into<String>) {
         self.reader.report(Some(self.line), self.key.clone(), problem.into(), cure.into());
+    }
+
+    /// Reports what is wrong in a line of the file that the value names.
+    pub(super) fn report_in(&self, file: &Path, line: Option<u32>, problem: String, cure: String) {
+        self.reader.report_in(file, line, problem, cure);
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use replink_handshake::{App, Key, KeyRing, MIN_SECRET_LEN, Secret};
 use zeroize::Zeroizing;
 
+use super::nodes::Members;
+use super::pairwise::Pairwise;
 use super::reader::{Entry, Table};
 use super::sources::{MAX_SECRET_FILE_BYTES, SecretFileError, Sources};
 
@@ -16,7 +18,7 @@ pub const SECRET_VARIABLE: &str = "REPLINK_CLUSTER_AUTH_SHARED_SECRET";
 /// Most entries of `accept_secrets`, and of `accept_secret_files`.
 pub const MAX_ACCEPTED_SECRETS: usize = 64;
 
-/// Where the secret of the offered key came from. Never the secret.
+/// Where the secret of the offered key came from, or those of the pairs. Never a secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SecretSource {
     /// `shared_secret`, in the configuration itself.
@@ -25,6 +27,8 @@ pub enum SecretSource {
     File(PathBuf),
     /// The environment variable [`SECRET_VARIABLE`].
     Environment,
+    /// `pairwise`, a file with one secret for each pair; with the directory put before it as well.
+    Pairwise(PathBuf),
 }
 
 impl fmt::Display for SecretSource {
@@ -33,6 +37,7 @@ impl fmt::Display for SecretSource {
             Self::Inline => f.write_str("shared_secret"),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Environment => write!(f, "environment variable {SECRET_VARIABLE}"),
+            Self::Pairwise(path) => write!(f, "pair secrets in file {}", path.display()),
         }
     }
 }
@@ -41,9 +46,17 @@ impl fmt::Display for SecretSource {
 pub(super) struct SecretReader<'a> {
     pub(super) auth: &'a Table<'a>,
     pub(super) app: &'a App,
+    pub(super) members: &'a Members<'a>,
     /// Where the configuration is: relative paths begin there.
     pub(super) directory: &'a Path,
     pub(super) sources: &'a dyn Sources,
+}
+
+/// The keys of a node, and where they are from.
+pub(super) struct Held {
+    pub(super) ring: Arc<KeyRing>,
+    pub(super) source: SecretSource,
+    pub(super) pairwise: Option<Pairwise>,
 }
 
 const SECRET_CURE: &str = "must be a string with the secret, of at least 32 bytes";
@@ -51,11 +64,14 @@ const FILE_CURE: &str = "must be a string with the path of a file that holds the
 const PATH_CURE: &str = "must be a path without control characters";
 
 impl SecretReader<'_> {
-    /// The ring (K-2) and where its offered key came from; nothing if there is no secret, which
-    /// is a mistake if one is `required`.
-    pub(super) fn ring(&self, required: bool) -> Option<(Arc<KeyRing>, SecretSource)> {
+    /// The ring (K-2) and where it came from; nothing if there is no secret, which is a mistake if
+    /// one is `required`.
+    pub(super) fn ring(&self, required: bool) -> Option<Held> {
         let variable = self.sources.environment(SECRET_VARIABLE);
         self.check_one_source(variable.is_some(), required);
+        if let Some(entry) = self.auth.entry("pairwise") {
+            return self.pair_ring(&entry); // K-3
+        }
 
         let from_variable = variable.and_then(|secret| self.variable(secret));
         let from_variable = from_variable.map(|key| (key, SecretSource::Environment));
@@ -66,7 +82,7 @@ impl SecretReader<'_> {
 
         let accepted = self.accepted();
         let (offered, source) = inline.or(file).or(from_variable)?;
-        Some((Arc::new(KeyRing::new(offered, accepted)), source))
+        Some(Held { ring: Arc::new(KeyRing::new(offered, accepted)), source, pairwise: None })
     }
 
     /// Which of two secrets is in force must not be a question of precedence.
@@ -87,8 +103,8 @@ impl SecretReader<'_> {
         }
         if first.is_none() && required {
             let cure = format!(
-                "set shared_secret_file, or shared_secret, or the environment variable {SECRET_VARIABLE}; \
-                 enabled = false would let anyone in"
+                "set shared_secret_file, or shared_secret, or pairwise, or the environment variable \
+                 {SECRET_VARIABLE}; enabled = false would let anyone in"
             );
             self.auth.report("has no secret", cure);
         }
@@ -131,13 +147,7 @@ impl SecretReader<'_> {
     }
 
     fn file(&self, entry: &Entry<'_>) -> Option<(Key, PathBuf)> {
-        entry.word(FILE_CURE, |path| (!path.is_empty()).then_some(()))?;
-        // The path is shown, in errors and as the secret's source: it must not reach into the
-        // lines around it, nor into the terminal.
-        let join = |path: &str| (!path.contains(char::is_control)).then(|| self.directory.join(path));
-        let path = entry.word(PATH_CURE, join)?;
-        let read = self.sources.secret_file(&path).map_err(|error| self.report_file(entry, &path, &error));
-        let mut secret = read.ok()?;
+        let (mut secret, path) = self.read_file(entry, FILE_CURE)?;
         // One newline at the end is the editor's, not the secret's.
         if secret.last() == Some(&b'\n') {
             secret.pop();
@@ -147,6 +157,17 @@ impl SecretReader<'_> {
         }
         let key = self.key(entry, secret, "names a file with")?;
         Some((key, path))
+    }
+
+    /// The bytes of the file that the value names, and its path.
+    pub(super) fn read_file(&self, entry: &Entry<'_>, cure: &str) -> Option<(Zeroizing<Vec<u8>>, PathBuf)> {
+        entry.word(cure, |path| (!path.is_empty()).then_some(()))?;
+        // The path is shown, in errors and as the secret's source: it must not reach into the
+        // lines around it, nor into the terminal.
+        let join = |path: &str| (!path.contains(char::is_control)).then(|| self.directory.join(path));
+        let path = entry.word(PATH_CURE, join)?;
+        let read = self.sources.secret_file(&path).map_err(|error| self.report_file(entry, &path, &error));
+        Some((read.ok()?, path))
     }
 
     fn key(&self, entry: &Entry<'_>, secret: Zeroizing<Vec<u8>>, holder: &str) -> Option<Key> {
@@ -173,7 +194,7 @@ impl SecretReader<'_> {
                 )
             }
             SecretFileError::TooLong => {
-                format!("must name a file with one secret, of at most {MAX_SECRET_FILE_BYTES} bytes")
+                format!("must name a file of secrets, of at most {MAX_SECRET_FILE_BYTES} bytes")
             }
             SecretFileError::OpenToAll { .. } => {
                 format!("must be its owner's alone: chmod 600 {}", path.display())

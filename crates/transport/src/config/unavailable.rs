@@ -6,14 +6,6 @@ use super::reader::Table;
 
 const PROBLEM: &str = "is not available in this version";
 
-pub(super) fn check_auth(auth: &Table<'_>) {
-    let Some(entry) = auth.entry("pairwise") else { return };
-    let cure = "must be a string with the path of this replica's file of pair secrets";
-    if entry.word(cure, |path| (!path.is_empty()).then_some(())).is_some() {
-        entry.report(PROBLEM, "use shared_secret_file instead");
-    }
-}
-
 pub(super) fn check_link(link: &Table<'_>, config: &LinkConfig) {
     let refused = [
         ("encryption", config.encryption != Policy::Off, "\"off\""),

@@ -56,7 +56,7 @@ impl Mesh {
         if peer.lane >= self.settings.lanes && !probes {
             return refuse(Status::POLICY_MISMATCH);
         }
-        if !self.settings.accepts_key(peer.authentication) {
+        if !self.settings.accepts_key(peer) {
             return refuse(Status::UNKNOWN_KEY); // K-2
         }
         if probes {

@@ -1,6 +1,6 @@
 //! What a mesh is configured with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use replink_frame::{GoodbyeReason, KeyId, ReplicaId, Version};
@@ -25,6 +25,8 @@ pub struct MeshSettings {
     pub lanes: u16,
     /// The keys that a link may stay up with; `None` where authentication is disabled (H-12).
     pub keys: Option<Vec<KeyId>>,
+    /// The one peer that a key of `keys` is for; none for those of a shared secret (K-3).
+    pub pairs: HashMap<KeyId, ReplicaId>,
     /// Time between two pings; zero for none, and then silence ends no link.
     pub heartbeat_interval: Duration,
     /// How long a silent link is kept.
@@ -48,6 +50,7 @@ impl MeshSettings {
             members: config.nodes.iter().map(|node| (node.id, node.role)).collect(),
             lanes,
             keys: auth.enabled.then(ids),
+            pairs: pairs(config),
             heartbeat_interval: link.heartbeat_interval,
             heartbeat_timeout: link.heartbeat_timeout,
             reconnect_min: link.reconnect_min,
@@ -78,10 +81,12 @@ impl MeshSettings {
         peer.version == Version::V2 && !self.heartbeat_interval.is_zero()
     }
 
-    /// Whether a link may stay that was made with this proof.
-    pub(super) fn accepts_key(&self, authentication: Authentication) -> bool {
-        match (authentication, &self.keys) {
-            (Authentication::PreSharedKey(id), Some(keys)) => keys.contains(&id),
+    /// Whether a link may stay that was made with such a proof by such a peer.
+    pub(super) fn accepts_key(&self, peer: &Peer) -> bool {
+        match (peer.authentication, &self.keys) {
+            (Authentication::PreSharedKey(id), Some(keys)) => {
+                keys.contains(&id) && self.pairs.get(&id).is_none_or(|&only| only == peer.replica)
+            }
             (Authentication::Disabled, None) => true,
             _ => false,
         }
@@ -96,10 +101,17 @@ impl MeshSettings {
     pub(super) fn retires(&self, peer: &Peer) -> Option<GoodbyeReason> {
         if !self.has_place(peer.replica, peer.lane) {
             Some(GoodbyeReason::OPERATOR)
-        } else if !self.accepts_key(peer.authentication) {
+        } else if !self.accepts_key(peer) {
             Some(GoodbyeReason::KEY_RETIRED)
         } else {
             None
         }
     }
+}
+
+fn pairs(config: &Config) -> HashMap<KeyId, ReplicaId> {
+    let auth = &config.auth;
+    let (Some(ring), Some(pairwise)) = (&auth.keys, &auth.pairwise) else { return HashMap::new() };
+    let of = |peer| ring.ids_between(pairwise.replica, peer).map(move |id| (id, peer));
+    config.nodes.iter().flat_map(|node| of(node.id)).collect()
 }

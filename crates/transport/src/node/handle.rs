@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use replink_frame::{ClusterId, GenericHeader, KeyId, ReplicaId};
-use replink_handshake::Authentication;
+use replink_handshake::{Authentication, KeyRing};
 
 use super::addresses::Addresses;
 use super::inbox::Message;
@@ -125,11 +125,13 @@ impl<S: Stream> Handle<S> {
         let uses = |key| {
             links.iter().filter(|link| link.peer.authentication == Authentication::PreSharedKey(key)).count()
         };
-        let mut keys: Vec<KeyStats> = Vec::new();
-        for key in settings.config.auth.keys.iter().flat_map(|ring| ring.ids()) {
-            keys.push(KeyStats { key, offered: keys.is_empty(), links: uses(key) });
-        }
-        keys
+        let ring = settings.config.auth.keys.iter();
+        let look = |(ring, key): (&KeyRing, KeyId)| KeyStats {
+            key,
+            offered: ring.is_offered(key),
+            links: uses(key),
+        };
+        ring.flat_map(|ring| ring.ids().map(move |key| (&**ring, key))).map(look).collect()
     }
 
     /// How many links are up that were made with this key. One that is not offered can be dropped

@@ -16,7 +16,8 @@ use crate::mesh::{LinkId, RoundTrip};
 pub struct NodeStats {
     /// The links that are up.
     pub links: Vec<LinkStats>,
-    /// The keys of the configuration in force, the offered one first.
+    /// The keys of the configuration in force, the offered one first; with pair secrets those of all
+    /// pairs.
     pub keys: Vec<KeyStats>,
     /// Connections that have not authenticated.
     pub pending: u32,
@@ -178,7 +179,7 @@ impl EndedStats {
 pub struct KeyStats {
     /// Which.
     pub key: KeyId,
-    /// Whether it is the one that this node offers. One that is not is retired: it can go when no
+    /// Whether it is the one that this node offers, or with pair secrets offers to one peer. One that is not is retired: it can go when no
     /// link uses it any more.
     pub offered: bool,
     /// The links that were made with it.

@@ -1,5 +1,6 @@
 //! A driver of one mesh, for a test that plays all its peers.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ pub(crate) fn settings(replicas: u8) -> MeshSettings {
         members: (0..replicas).map(|id| (ReplicaId(id), ReplicaRole::Voter)).collect(),
         lanes: 1,
         keys: Some(vec![KEY]),
+        pairs: HashMap::new(),
         heartbeat_interval: Duration::from_secs(1),
         heartbeat_timeout: Duration::from_secs(5),
         reconnect_min: Duration::from_millis(50),

@@ -213,7 +213,7 @@ impl<S: Stream> DialAttempt<S> {
                 driver.unwatch(&failed.link);
                 drop(failed.link);
                 let unknown = matches!(&failed.error, DialError::Rejected(reject) if reject.status == Status::UNKNOWN_KEY);
-                if !unknown || self.target.key_index + 1 >= endpoint.key_count() {
+                if !unknown || self.target.key_index + 1 >= endpoint.key_count(self.target.peer) {
                     return Err(failed.error.into());
                 }
                 // K-2: the next key, over a new connection to the same address.

@@ -1,4 +1,6 @@
-//! `replink keygen`: a fresh secret.
+//! `replink keygen`: a fresh secret, or a cluster's pair secrets.
+
+mod pairwise;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,7 +12,10 @@ use crate::fail;
 
 pub(crate) fn run(options: &KeygenOptions) -> ExitCode {
     if options.pairwise {
-        return fail("pairwise keys are not available in this version");
+        let (Some(config), Some(out)) = (&options.config, &options.out) else {
+            return fail("--pairwise needs --config and --out"); // clap sees to it
+        };
+        return pairwise::run(config, out);
     }
     let secret = match generate() {
         Ok(secret) => secret,

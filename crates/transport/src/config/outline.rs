@@ -1,0 +1,52 @@
+//! What a `cluster.toml` says about a cluster before there are any secrets.
+
+use std::path::Path;
+
+use replink_handshake::App;
+
+use super::document::Document;
+use super::error::ConfigErrors;
+use super::nodes::NodeConfig;
+use super::reader::{Reader, Table};
+use super::{auth, keys, nodes, read_name, sources};
+
+/// A cluster as a `cluster.toml` describes it, without its secrets: their files need not be there
+/// yet. What the file says besides is not checked; [`super::Config::load`] does that.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// The cluster's name; never empty.
+    pub name: String,
+    /// The embedding product, which keeps its keys apart from every other's.
+    pub app: App,
+    /// Every replica of the cluster; at least one, and no id and no address is there twice.
+    pub nodes: Vec<NodeConfig>,
+}
+
+impl Outline {
+    /// Reads `path`, and no other file and no variable of the environment.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake that was found; see [`ConfigErrors`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        let path = path.as_ref();
+        let text = sources::read_config_file(path)?;
+        let text = sources::as_text(path, &text)?;
+        let reader = Reader::new(path, text);
+        let outline =
+            Document::parse(text, &reader).and_then(|document| read(&Table::root(&reader, document.root())));
+        reader.finish(outline)
+    }
+}
+
+fn read(root: &Table<'_>) -> Option<Outline> {
+    let Some(cluster) = root.entry("cluster") else {
+        root.report_missing("cluster", "start with [cluster] and its name");
+        return None;
+    };
+    let cluster = cluster.table(&keys::CLUSTER)?;
+    let name = read_name(&cluster);
+    let (nodes, _) = nodes::read(&cluster);
+    let app = auth::read_app(&cluster.table("auth", &keys::AUTH)).unwrap_or_default();
+    Some(Outline { name: name?, app, nodes })
+}

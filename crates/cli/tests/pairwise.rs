@@ -265,13 +265,15 @@ fn a_replica_is_added_and_removed() {
     let configs = [0, 1].map(|replica| write(replica, 2));
     assert!(keygen(&configs[0], &cluster.path("keys")).status.success());
     let mut serves = [0, 1].map(|replica| Running::serve(&configs[usize::from(replica)], replica, &[]));
-    serves.iter_mut().for_each(|serve| drop(serve.event("up")));
+    for serve in &mut serves {
+        serve.event("up");
+    }
     let hang_up = |serve: &mut Running| {
         serve.signal("HUP");
         serve.event("reloaded");
     };
 
-    let mut own = "pair secrets of replica 2, app replink\n".to_owned();
+    let mut own = vec!["pair secrets of replica 2, app replink".to_owned()];
     let mut before = Vec::new();
     for (peer, serve) in serves.iter_mut().enumerate() {
         let name = format!("keys/replica-{peer}.keys");
@@ -285,7 +287,7 @@ fn a_replica_is_added_and_removed() {
         // The line before its replica.
         write(u8::try_from(peer).unwrap(), 2);
         let secret = finish(replink().arg("keygen")).stdout.trim_end().to_owned();
-        own += &format!("{peer} {secret}\n");
+        own.push(format!("{peer} {secret}"));
         cluster.write_secret(&name, format!("{keys}2 {secret}\n").as_bytes());
         before.push((name, keys));
         hang_up(serve);
@@ -295,7 +297,7 @@ fn a_replica_is_added_and_removed() {
         write(u8::try_from(peer).unwrap(), 3);
         hang_up(serve);
     }
-    cluster.write_secret("keys/replica-2.keys", own.as_bytes());
+    cluster.write_secret("keys/replica-2.keys", own.join("\n").as_bytes());
     let mut added = Running::serve(&write(2, 3), 2, &[]);
     for serve in &mut serves {
         added.event("up");

@@ -35,7 +35,7 @@ pub(super) fn run(config: &Path, out: &Path) -> ExitCode {
         Ok(report) => report,
         Err(error) => return fail(error),
     };
-    match write!(io::stdout(), "{report}") {
+    match writeln!(io::stdout(), "{report}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(format_args!("the files are written; can't tell their key ids: {error}")),
     }
@@ -57,7 +57,7 @@ fn draw(outline: &Outline, out: &Path) -> Result<String, PairwiseError> {
     create.map_err(|source| PairwiseError::Write { path: out.to_owned(), source })?;
 
     let root = draw_root().map_err(PairwiseError::Randomness)?;
-    let (mut report, mut written) = (String::new(), Vec::new());
+    let (mut report, mut written) = (Vec::new(), Vec::new());
     for &replica in &replicas {
         let peers = replicas.iter().filter(|&&peer| peer != replica);
         let secrets: Vec<_> =
@@ -70,14 +70,14 @@ fn draw(outline: &Outline, out: &Path) -> Result<String, PairwiseError> {
             }
             return Err(PairwiseError::Write { path, source });
         }
-        report.push_str(&format!("{}\n", path.display()));
+        report.push(path.display().to_string());
         for &peer in replicas.iter().filter(|&&peer| peer != replica) {
             let secret = Secret::for_pair(&outline.app, &root, replica, peer);
             let key = Key::derive(&outline.app, &secret).id();
-            report.push_str(&format!("  with replica {peer}: key {key}\n"));
+            report.push(format!("  with replica {peer}: key {key}"));
         }
     }
-    Ok(report)
+    Ok(report.join("\n"))
 }
 
 /// 256 bits from the operating system, which live as long as this command.

@@ -449,7 +449,7 @@ fn a_shared_outbound_is_taken_from_its_senders() {
                         }
                         Err(refused) => {
                             assert_eq!(refused.cause(), SendCause::HandedOff);
-                            assert_eq!(refused.into_frame(), (header, body));
+                            assert_eq!(refused.into_frame(), (header, body.into()));
                             return number;
                         }
                     }

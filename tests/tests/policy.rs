@@ -50,15 +50,22 @@ fn link_settings(policies: [usize; 2]) -> String {
 #[test]
 fn every_combination_has_what_both_want_or_is_refused() {
     watched(|| {
-        for (dialer, acceptor) in combinations().flat_map(|one| combinations().map(move |other| (one, other))) {
+        for (dialer, acceptor) in combinations().flat_map(|one| combinations().map(move |other| (one, other)))
+        {
             let what = format!("dialer {dialer:?}, acceptor {acceptor:?}");
             let dialing = endpoint_with(0, AUTH, &link_settings(dialer));
             let answering = endpoint_with(ACCEPTOR, AUTH, &link_settings(acceptor));
             let outcomes = [0, 1].map(|index| TABLE[dialer[index]][acceptor[index]]);
             let (dialed, accepted) = shake_hands(&dialing, &answering);
             if outcomes.contains(&RefusedByAcceptor) {
-                let Err(AcceptFailure::Rejected(rejection)) = accepted else { panic!("{what}: {accepted:?}") };
-                assert_eq!((rejection.status, rejection.authenticated), (Status::POLICY_MISMATCH, true), "{what}");
+                let Err(AcceptFailure::Rejected(rejection)) = accepted else {
+                    panic!("{what}: {accepted:?}")
+                };
+                assert_eq!(
+                    (rejection.status, rejection.authenticated),
+                    (Status::POLICY_MISMATCH, true),
+                    "{what}"
+                );
                 let Err(DialFailure::Handshake(DialError::Rejected(reject))) = dialed else {
                     panic!("{what}: {dialed:?}")
                 };
@@ -130,7 +137,8 @@ fn nodes_tell_of_it_on_both_sides() {
         for (setting, flag) in SETTINGS {
             // Two policies at once would be declined together.
             let others = if flag == Flags::SEALED { "" } else { "sealed = \"off\"\n" };
-            let [required, off] = ["required", "off"].map(|policy| format!("{others}{setting} = \"{policy}\"\n"));
+            let [required, off] =
+                ["required", "off"].map(|policy| format!("{others}{setting} = \"{policy}\"\n"));
 
             // The acceptor requires it: its reject has a MAC.
             let (_ground, mut replicas) = two(&off, &required);

@@ -17,8 +17,8 @@ use replink_tests::fixtures::local;
 use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, plain};
 use replink_tests::random::{Random, for_each_seed};
 use replink_transport::{
-    Attention, Body, Flushed, GatherWrite, Inbound, Link, Outbound, OutboundLimits, Received, SendCause, SendError,
-    Sent, SharedOutbound,
+    Attention, Body, Flushed, GatherWrite, Inbound, Link, Outbound, OutboundLimits, Received, SendCause,
+    SendError, Sent, SharedOutbound,
 };
 
 /// Only a broken build waits so long.

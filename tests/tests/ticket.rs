@@ -27,7 +27,9 @@ fn redeemer() -> TicketRedeemer {
 fn issue(issuer: &mut TicketIssuer, halves: (Receiving, Sending), local: &Local, kind: LinkKind) -> Vec<u8> {
     let ticket = match kind {
         LinkKind::Disabled => disabled::issue(issuer, halves, local, &BINDING),
-        LinkKind::V1 | LinkKind::V2 | LinkKind::Sealed => issuer.issue(halves, local, &ring(&[SECRET]), &BINDING),
+        LinkKind::V1 | LinkKind::V2 | LinkKind::Sealed => {
+            issuer.issue(halves, local, &ring(&[SECRET]), &BINDING)
+        }
     };
     ticket.unwrap().bytes().to_vec()
 }

@@ -149,7 +149,10 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
     scene.serve.signal("TERM");
     let finished = scene.serve.finish();
     let told = |line: &&str| {
-        line.contains("WARN") && line.contains("broken seal") && line.contains("peer=0") && line.contains("address=127.")
+        line.contains("WARN")
+            && line.contains("broken seal")
+            && line.contains("peer=0")
+            && line.contains("address=127.")
     };
     assert_eq!(finished.stderr.lines().filter(told).count(), deeds.len(), "{}", finished.stderr);
 }

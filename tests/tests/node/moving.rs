@@ -11,9 +11,9 @@ use replink_tests::nodes::{Ground, QUICK, start_all};
 use replink_tests::running::{Running, wait_until};
 use replink_tests::streams::{Sink, Source};
 use replink_tests::watchdog::watched;
-use replink_transport::{Body, SendCause};
 use replink_transport::mesh::LinkId;
 use replink_transport::node::{Event, Handle};
+use replink_transport::{Body, SendCause};
 
 const MOVES: u64 = 1000;
 const SENDERS: u32 = 2;

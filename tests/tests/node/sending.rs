@@ -12,8 +12,8 @@ use replink_tests::nodes::{Ground, QUICK, Replica, Seen, connected, poll_until, 
 use replink_tests::running::{Running, wait_until};
 use replink_tests::streams::{Sink, Source};
 use replink_tests::watchdog::watched;
-use replink_transport::{Body, SendCause};
 use replink_transport::node::Event;
+use replink_transport::{Body, SendCause};
 
 #[test]
 fn a_full_queue_gives_the_frame_back_and_says_when_it_is_empty() {
@@ -129,8 +129,7 @@ fn frames_that_no_link_may_carry_come_back() {
         let (_ground, mut replicas) = connected(1, "max_frame_size = \"4KiB\"\n");
         let handle = replicas[0].handle();
         let cause = |to: u8, announced, given: usize| {
-            let error =
-                handle.send(ReplicaId(to), &prepare(1, announced), vec![0; given]).unwrap_err();
+            let error = handle.send(ReplicaId(to), &prepare(1, announced), vec![0; given]).unwrap_err();
             error.cause()
         };
         assert!(matches!(cause(1, 4096, 4096), SendCause::Frame(_)), "above max_frame_size");

@@ -169,8 +169,10 @@ impl Middle {
                 (stream.try_clone().unwrap(), Arc::new(Mutex::new(stream)))
             });
             let [(dialer, to_dialer), (acceptor, to_acceptor)] = ends;
-            let ways =
-                [(dialer, Arc::clone(&to_acceptor), Arc::clone(&to_dialer)), (acceptor, to_dialer, to_acceptor)];
+            let ways = [
+                (dialer, Arc::clone(&to_acceptor), Arc::clone(&to_dialer)),
+                (acceptor, to_dialer, to_acceptor),
+            ];
             for (index, (from, to, back)) in ways.into_iter().enumerate() {
                 let middle = Arc::clone(self);
                 thread::spawn(move || {

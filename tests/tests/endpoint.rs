@@ -26,7 +26,8 @@ fn no_endpoint_without_the_protection_that_is_required() {
         "cluster.link.encryption is \"required\", which no link of this configuration can have"
     );
     // H-13, H-12
-    let settings: [(&str, fn(&mut Config)); 2] = [
+    type Require = fn(&mut Config);
+    let settings: [(&str, Require); 2] = [
         ("cluster.link.sealed", |config| config.link.sealed = Policy::Required),
         ("cluster.link.forward_secrecy", |config| config.link.forward_secrecy = Policy::Required),
     ];

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::net::Ipv4Addr;
+
 use serde_json::Value;
 use support::cluster::Cluster;
 use support::process::{Finished, Running, finish, replink};
@@ -15,7 +17,7 @@ fn sealed(policy: &str) -> String {
 
 /// Replica 0, which dials, and replica 1: what both said, from their start until `wait` was over.
 fn run(dialer: &str, acceptor: &str, wait: impl FnOnce(&mut [Running; 2])) -> [Finished; 2] {
-    let cluster = Cluster::new("", "");
+    let cluster = Cluster::at(Ipv4Addr::new(127, 0, 0, 3), "", "");
     let one = Running::serve(&cluster.write_config_of(1, AUTH, &sealed(acceptor)), 1, &[]);
     let zero = Running::serve(&cluster.write_config_of(0, AUTH, &sealed(dialer)), 0, &[]);
     let mut both = [zero, one];
@@ -55,7 +57,8 @@ fn a_dialer_that_requires_seals_leaves_and_both_log_it() {
         one.event_where("warning", told);
     });
     assert!(logged(&zero, &["policy_mismatch", "we require sealed"]), "{}", zero.stderr);
-    let likely = ["most likely policy_mismatch: replica 0 at 127.0.0.1:", "offered sealed", "has \"off\" here"];
+    let likely =
+        ["most likely policy_mismatch: replica 0 at 127.0.0.1:", "offered sealed", "has \"off\" here"];
     assert!(logged(&one, &likely), "{}", one.stderr);
     for serve in [&zero, &one] {
         assert!(!serve.stdout.contains("\"up\""), "no link without a seal");

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use replink_transport::InboundError;
 use replink_transport::mesh::{DownReason, Loss};
@@ -14,9 +14,12 @@ use support::cluster::Cluster;
 use support::primary::{Primary, body};
 use support::process::Running;
 use support::proxy::{self, Deed, Proxy};
-use support::scrape::{Samples, free_address};
+use support::scrape::{Samples, free_address_at};
 
 const AUTH: &str = "shared_secret_file = \"cluster.key\"";
+
+/// Where replicas listen; what connects has another address.
+const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
 /// Links come back quickly, however short they lived, and nothing is sent that nobody asked for.
 const LINK: &str = "heartbeat_interval = \"0s\"\nreconnect_min = \"5ms\"\nreconnect_max = \"20ms\"\n";
@@ -37,8 +40,8 @@ struct Scene {
 
 impl Scene {
     fn new(link: &str) -> Self {
-        let mut cluster = Cluster::new("", "");
-        let metrics = free_address();
+        let mut cluster = Cluster::at(LOOPBACK, "", "");
+        let metrics = free_address_at(LOOPBACK);
         let config = cluster.write_config_of(1, AUTH, link);
         let arguments = ["--print-frames", "--metrics", &metrics.to_string()];
         let serve = Running::serve(&config, 1, &arguments);

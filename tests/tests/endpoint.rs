@@ -6,6 +6,9 @@ use replink_tests::links::{AUTH, config_with};
 use replink_transport::config::{Config, Policy};
 use replink_transport::{Endpoint, EndpointError};
 
+/// Has a configuration require something.
+type Require = fn(&mut Config);
+
 /// The error of a configuration that was changed after it had been read.
 fn error_of(change: impl FnOnce(&mut Config)) -> Option<EndpointError> {
     let mut config = config_with(AUTH, "");
@@ -26,7 +29,6 @@ fn no_endpoint_without_the_protection_that_is_required() {
         "cluster.link.encryption is \"required\", which no link of this configuration can have"
     );
     // H-13, H-12
-    type Require = fn(&mut Config);
     let settings: [(&str, Require); 2] = [
         ("cluster.link.sealed", |config| config.link.sealed = Policy::Required),
         ("cluster.link.forward_secrecy", |config| config.link.forward_secrecy = Policy::Required),

@@ -71,7 +71,9 @@ fn where_one_has_it_off_and_none_requires_it_the_link_goes_without() {
         [("off", "optional", false), ("optional", "off", false), ("optional", "required", true)]
     {
         run(dialer, acceptor, |both| {
-            both.iter_mut().for_each(|serve| assert_eq!(serve.event("up")["sealed"], expected));
+            for serve in both {
+                assert_eq!(serve.event("up")["sealed"], expected);
+            }
         });
     }
 }

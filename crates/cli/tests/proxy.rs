@@ -106,7 +106,9 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
         expected.push(honest);
         scene.proxy.prepare(deed);
         let affected = [next(), next(), next()];
-        affected.iter().for_each(|&view| primary.send(view));
+        for view in affected {
+            primary.send(view);
+        }
         scene.proxy.wait();
 
         // It ends on both sides, and comes back through whoever is in the middle.

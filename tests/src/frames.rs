@@ -24,6 +24,9 @@ pub enum LinkKind {
 /// Those whose frames go over the wire as they are.
 pub const LINK_KINDS: [LinkKind; 3] = [LinkKind::V2, LinkKind::V1, LinkKind::Disabled];
 
+/// All that there are.
+pub const EVERY_KIND: [LinkKind; 4] = [LinkKind::V2, LinkKind::Sealed, LinkKind::V1, LinkKind::Disabled];
+
 /// The two ends of a link, ready for codecs. Replica 0 dialed replica 2.
 #[derive(Debug)]
 pub struct Ends {

@@ -26,7 +26,7 @@ const DISABLED: &str = "enabled = false";
 #[test]
 fn both_ends_know_each_other_in_both_versions() {
     watched(|| {
-        for (auth, version) in [(AUTH, Version::V2), (V1, Version::V1)] {
+        for (auth, version, flags) in [(AUTH, Version::V2, Flags::SEALED), (V1, Version::V1, Flags::NONE)] {
             let (dialed, accepted) = shake_hands(&endpoint(0, auth), &endpoint(ACCEPTOR, auth));
             let (dialed, accepted) = (dialed.unwrap(), accepted.unwrap());
             let (theirs, ours) = (dialed.peer(), accepted.peer());
@@ -38,7 +38,7 @@ fn both_ends_know_each_other_in_both_versions() {
                 assert_eq!((stream.read_timeout().unwrap(), stream.write_timeout().unwrap()), (None, None));
             }
             for peer in [theirs, ours] {
-                assert_eq!((peer.version, peer.flags, peer.lane), (version, Flags::NONE, 0));
+                assert_eq!((peer.version, peer.flags, peer.lane), (version, flags, 0));
                 assert!(matches!(peer.authentication, Authentication::PreSharedKey(_)));
                 assert_eq!(peer.release, if version == Version::V2 { 7 } else { 0 });
             }
@@ -60,6 +60,7 @@ fn forward_secrecy_is_selected_where_both_want_it() {
         ] {
             let (dialer, acceptor) = (with(0, dialer), with(ACCEPTOR, acceptor));
             let [(mut sender, dialing), (_, mut receiver)] = open_link(&dialer, &acceptor);
+            let selected = selected | Flags::SEALED; // the default of both
             assert_eq!(dialing.peer().flags, selected);
             assert_eq!(receiver.peer().flags, selected);
             // The session keys agree: control frames verify.
@@ -304,7 +305,7 @@ fn frames_that_no_link_carries_leave_the_link_as_it_is() {
             panic!("the socket failed");
         };
         assert!(matches!(refused.cause(), SendCause::Frame(_)));
-        assert_eq!(refused.into_frame(), (header, body.clone()));
+        assert_eq!(refused.into_frame(), (header, body.clone().into()));
         let (header, _) = plain(10, 1);
         sender.send(&header, body).unwrap();
         assert_eq!(receive(&mut receiver).unwrap().frame().header, header);

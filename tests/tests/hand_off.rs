@@ -2,17 +2,18 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and name their seed")]
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command as Process, Stdio};
 use std::thread;
 
 use bytes::Bytes;
-use replink_frame::{Command, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicaId};
-use replink_handshake::Control;
+use replink_frame::{Command, Flags, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicaId};
+use replink_handshake::{Authenticated, Control};
 use replink_tests::links::{AUTH, Got, config_with, endpoint_with, listen, receive, shake_hands};
 use replink_tests::random::Random;
 use replink_tests::watchdog::{soon, watched};
+use replink_transport::config::Policy;
 use replink_transport::hand_off::{
     HandOffError, Predecessor, Refusal, RefusedLink, StateError, Successor, Taken,
 };
@@ -45,6 +46,12 @@ impl World {
 
     /// A link between the two: the node's end, and the peer's.
     fn link(&self) -> (Parts, (blocking::Sender, blocking::Receiver)) {
+        let (node, peer) = self.ends();
+        (parts(node, &self.node), blocking::open(peer, self.peer.outbound_limits()).unwrap())
+    }
+
+    /// The same, both as they are for a driver.
+    fn ends(&self) -> (Authenticated<Link>, Authenticated<Link>) {
         let (node, peer) = if self.node_dials {
             let (dialed, accepted) = shake_hands(&self.node, &self.peer);
             (dialed.unwrap(), accepted.unwrap())
@@ -52,13 +59,7 @@ impl World {
             let (dialed, accepted) = shake_hands(&self.peer, &self.node);
             (accepted.unwrap(), dialed.unwrap())
         };
-        let (link, session) = node.into_parts();
-        link.stream().set_read_timeout(None).unwrap();
-        link.stream().set_write_timeout(None).unwrap();
-        let (receiving, sending) = session.split();
-        let limits = self.node.outbound_limits();
-        let parts = (link, Inbound::new(receiving, limits.frame_size), Outbound::new(sending, limits));
-        (parts, blocking::open(peer, self.peer.outbound_limits()).unwrap())
+        (node, peer)
     }
 
     fn hand_over(&self, parts: Parts) -> Parts {
@@ -70,6 +71,15 @@ impl World {
             taken => panic!("{taken:?} where a link was expected"),
         }
     }
+}
+
+fn parts(end: Authenticated<Link>, endpoint: &Endpoint) -> Parts {
+    let (link, session) = end.into_parts();
+    link.stream().set_read_timeout(None).unwrap();
+    link.stream().set_write_timeout(None).unwrap();
+    let (receiving, sending) = session.split();
+    let limits = endpoint.outbound_limits();
+    (link, Inbound::new(receiving, limits.frame_size), Outbound::new(sending, limits))
 }
 
 /// A whole transfer of these links; what the successor took.
@@ -141,10 +151,13 @@ const FRAMES: u64 = 120;
 const HAND_OVERS: u32 = 10;
 
 /// Both directions under way at once, and the node moves on from process to process.
-fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64) {
+fn moves_on_in_the_middle_of_everything(auth: &str, sealed: Policy, node_dials: bool, seed: u64) {
     println!("seed {seed}");
-    let world = World::new(auth, "max_frame_size = \"1MiB\"\nsend_queue_bytes = \"8MiB\"", node_dials);
+    let link =
+        format!("sealed = \"{}\"\nmax_frame_size = \"1MiB\"\nsend_queue_bytes = \"8MiB\"", sealed.as_str());
+    let world = World::new(auth, &link, node_dials);
     let (mut parts, (mut sender, mut receiver)) = world.link();
+    assert_eq!(parts.1.peer().flags.contains(Flags::SEALED), sealed == Policy::Required);
     SockRef::from(parts.0.stream()).set_send_buffer_size(16 * 1024).unwrap();
     parts.0.stream().set_nonblocking(true).unwrap();
     let has_pings = parts.1.peer().version == replink_frame::Version::V2;
@@ -237,7 +250,9 @@ fn moves_on_in_the_middle_of_everything(auth: &str, node_dials: bool, seed: u64)
 fn nothing_is_lost_or_doubled_on_the_way() {
     for seed in [1, 2] {
         for node_dials in [false, true] {
-            watched(move || moves_on_in_the_middle_of_everything(AUTH, node_dials, seed));
+            for sealed in [Policy::Required, Policy::Off] {
+                watched(move || moves_on_in_the_middle_of_everything(AUTH, sealed, node_dials, seed));
+            }
         }
     }
 }
@@ -245,8 +260,8 @@ fn nothing_is_lost_or_doubled_on_the_way() {
 #[test]
 fn nor_on_version_1_links_and_on_those_that_prove_nothing() {
     for auth in [VERSION_1, DISABLED] {
-        watched(move || moves_on_in_the_middle_of_everything(auth, true, 3));
-        watched(move || moves_on_in_the_middle_of_everything(auth, false, 4));
+        watched(move || moves_on_in_the_middle_of_everything(auth, Policy::Optional, true, 3));
+        watched(move || moves_on_in_the_middle_of_everything(auth, Policy::Optional, false, 4));
     }
 }
 
@@ -268,13 +283,27 @@ fn frame_of(len: usize, number: u32) -> (GenericHeader, Bytes) {
     (header, body.into())
 }
 
+/// What `outbound` makes of these frames, written at once.
+fn written(outbound: &mut Outbound, frames: &[(GenericHeader, Bytes)]) -> Vec<u8> {
+    for (header, body) in frames {
+        outbound.push(header, body.clone()).unwrap();
+    }
+    let mut bytes = Vec::new();
+    while !outbound.is_empty() {
+        let mut slices = [IoSlice::new(&[]); 16];
+        let count = outbound.slices(&mut slices);
+        let before = bytes.len();
+        slices[..count].iter().for_each(|slice| bytes.extend_from_slice(slice));
+        outbound.advance(bytes.len() - before);
+    }
+    bytes
+}
+
 /// Everything that an inbound can hold, at every place where a body can be cut.
 #[test]
 fn what_was_read_ahead_travels() {
     watched(|| {
-        let world = World::new(AUTH, "", false);
         let frames = [frame_of(10, 1), frame_of(0, 2), frame_of(300_000, 3), frame_of(5000, 4)];
-        let bytes: Vec<u8> = frames.iter().flat_map(wire).collect();
         let cuts = [
             0,
             1,
@@ -288,12 +317,18 @@ fn what_was_read_ahead_travels() {
             3 * HEADER_SIZE + 300_009,
             3 * HEADER_SIZE + 300_010,
             4 * HEADER_SIZE + 300_011,
-            bytes.len() - 1,
-            bytes.len(),
+            4 * HEADER_SIZE + 305_009,
+            4 * HEADER_SIZE + 305_010,
         ];
-        for cut in cuts {
-            for is_asked in [false, true] {
-                let ((link, mut inbound, outbound), _peer) = world.link();
+        // A sealed frame is proved by itself, by one that comes later, or with all of them.
+        for (sealed, batch) in [("off", 1), ("required", 1), ("required", 2), ("required", 4)] {
+            let world = World::new(AUTH, &format!("sealed = \"{sealed}\""), false);
+            for (cut, is_asked) in cuts.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
+                let (node, peer) = world.ends();
+                let (link, mut inbound, outbound) = parts(node, &world.node);
+                let (_peer, _, mut sender) = parts(peer, &world.peer);
+                let bytes: Vec<u8> =
+                    frames.chunks(batch).flat_map(|batch| written(&mut sender, batch)).collect();
                 let mut taken = Vec::new();
                 let push = |inbound: &mut Inbound, taken: &mut Vec<OwnedFrame>, mut bytes: &[u8]| {
                     loop {
@@ -310,7 +345,7 @@ fn what_was_read_ahead_travels() {
                 push(&mut inbound, &mut taken, &bytes[..cut]);
                 if is_asked {
                     // Looks for a frame, finds one or begins a body of its own, and takes none.
-                    while taken.len() < 2 && cut >= 3 * HEADER_SIZE + 11 {
+                    while taken.len() < 2 && cut >= 3 * HEADER_SIZE + 11 && batch < 4 {
                         taken.push(next_frame(&mut inbound));
                     }
                     inbound.is_ready().unwrap();
@@ -414,7 +449,7 @@ fn a_shared_outbound_is_taken_from_its_senders() {
                         }
                         Err(refused) => {
                             assert_eq!(refused.cause(), SendCause::HandedOff);
-                            assert_eq!(refused.into_frame(), (header, body));
+                            assert_eq!(refused.into_frame(), (header, body.into()));
                             return number;
                         }
                     }
@@ -531,7 +566,7 @@ fn successor_process() {
 #[test]
 fn a_link_goes_to_another_process() {
     watched(|| {
-        let world = World::new(AUTH, "", false);
+        let world = World::new(AUTH, "sealed = \"off\"", false);
         let ((link, mut inbound, mut outbound), (mut sender, mut receiver)) = world.link();
         let frames = [frame_of(10, 1), frame_of(200_000, 2), frame_of(3000, 3)];
         let bytes: Vec<u8> = frames.iter().flat_map(wire).collect();
@@ -571,7 +606,8 @@ fn a_link_goes_to_another_process() {
 #[test]
 fn a_successor_with_other_settings_refuses_what_does_not_fit() {
     watched(|| {
-        let world = World::new(AUTH, "max_frame_size = \"1MiB\"\nsend_queue_bytes = \"8MiB\"", false);
+        let link = "sealed = \"off\"\nmax_frame_size = \"1MiB\"\nsend_queue_bytes = \"8MiB\"";
+        let world = World::new(AUTH, link, false);
         let small = endpoint_with(
             3,
             AUTH,

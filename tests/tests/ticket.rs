@@ -9,7 +9,7 @@ use replink_handshake::{
     TICKET_LEN, TicketBinding, TicketError, TicketIssuer, TicketRedeemer, TicketTerms, cluster_id, disabled,
 };
 use replink_tests::fixtures::{OTHER_SECRET, SECRET, Sides, key, local, ring};
-use replink_tests::frames::{Ends, LINK_KINDS, LinkKind};
+use replink_tests::frames::{EVERY_KIND, Ends, LinkKind};
 use replink_tests::random::Random;
 
 const NONCE: [u8; 32] = [7; 32];
@@ -27,7 +27,9 @@ fn redeemer() -> TicketRedeemer {
 fn issue(issuer: &mut TicketIssuer, halves: (Receiving, Sending), local: &Local, kind: LinkKind) -> Vec<u8> {
     let ticket = match kind {
         LinkKind::Disabled => disabled::issue(issuer, halves, local, &BINDING),
-        LinkKind::V1 | LinkKind::V2 => issuer.issue(halves, local, &ring(&[SECRET]), &BINDING),
+        LinkKind::V1 | LinkKind::V2 | LinkKind::Sealed => {
+            issuer.issue(halves, local, &ring(&[SECRET]), &BINDING)
+        }
     };
     ticket.unwrap().bytes().to_vec()
 }
@@ -42,7 +44,7 @@ fn redeem(
     let redemption = redeemer.advance();
     match kind {
         LinkKind::Disabled => disabled::redeem(redemption, ticket, &terms.local, &terms.roster, binding),
-        LinkKind::V1 | LinkKind::V2 => redemption.redeem(ticket, terms, binding),
+        LinkKind::V1 | LinkKind::V2 | LinkKind::Sealed => redemption.redeem(ticket, terms, binding),
     }
 }
 
@@ -62,9 +64,9 @@ fn error(ticket: &[u8], terms: &TicketTerms) -> TicketError {
 
 #[test]
 fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
-    for kind in LINK_KINDS {
+    for kind in EVERY_KIND {
         let Ends { mut dialer, mut acceptor } = Ends::new(kind);
-        let is_v2 = kind == LinkKind::V2;
+        let is_v2 = matches!(kind, LinkKind::V2 | LinkKind::Sealed);
         for counter in 1..=3 {
             let Some((sent, ping)) = dialer.1.ping() else { break };
             assert_eq!(sent, counter);
@@ -114,7 +116,7 @@ fn the_format_is_the_documented_one() {
     issue(&mut issuer, Ends::new(LinkKind::V2).dialer, &local(0), LinkKind::V2);
     let ticket = issue(&mut issuer, (receiving, sending), &local(0), LinkKind::V2);
 
-    let (fields, mac) = ticket.split_at(144);
+    let (fields, mac) = ticket.split_at(224);
     assert_eq!(fields[..4], [1, 1, 2, 1]);
     assert_eq!(fields[4..20], cluster_id("orders").0);
     assert_eq!(fields[20..28], [0, 2, 0, 0, 4, 0, 0, 0]);
@@ -126,6 +128,7 @@ fn the_format_is_the_documented_one() {
     assert_eq!(fields[56..64], local(0).incarnation.to_le_bytes());
     assert_eq!(fields[64..80], [0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0]);
     assert_ne!(fields[80..112], fields[112..144]);
+    assert_eq!(fields[144..224], [0; 80], "it is not sealed");
 
     let key = blake3::derive_key("replink replica-auth v2 psk->hand-off-key", SECRET);
     let payload = blake3::hash(b"payload");
@@ -135,7 +138,7 @@ fn the_format_is_the_documented_one() {
         &1u64.to_le_bytes(),
         &6u64.to_le_bytes(),
         b"socket",
-        &144u64.to_le_bytes(),
+        &224u64.to_le_bytes(),
         fields,
         payload.as_bytes(),
     ];
@@ -143,7 +146,7 @@ fn the_format_is_the_documented_one() {
 
     // Without authentication the key is no secret.
     let ticket = self::ticket(LinkKind::Disabled);
-    let (fields, mac) = ticket.split_at(144);
+    let (fields, mac) = ticket.split_at(224);
     assert_eq!(fields[..4], [1, 1, 0, 0]);
     let mut input = input;
     (input[2], input[6]) = (&[0; 8], fields);
@@ -151,9 +154,21 @@ fn the_format_is_the_documented_one() {
     assert_eq!(mac, blake3::keyed_hash(&key, &input.concat()).as_bytes());
 }
 
+/// What the ticket of a sealed link has besides.
+#[test]
+fn a_sealed_links_ticket_has_its_batches_and_keys() {
+    let ticket = ticket(LinkKind::Sealed);
+    assert_eq!(ticket[24..26], [1, 0], "flags");
+    assert_eq!(ticket[144..160], [0; 16], "no batch was received or sent");
+    let keys: Vec<_> = ticket[80..144].chunks(32).chain(ticket[160..224].chunks(32)).collect();
+    for (index, key) in keys.iter().enumerate() {
+        assert!(**key != [0; 32] && !keys[..index].contains(key), "a key of its own for each purpose");
+    }
+}
+
 #[test]
 fn a_ticket_with_any_bit_changed_is_refused() {
-    for kind in LINK_KINDS {
+    for kind in EVERY_KIND {
         let good = ticket(kind);
         for offset in 0..good.len() {
             for bit in 0..8 {
@@ -202,7 +217,7 @@ fn random_bytes_are_refused_without_a_panic() {
 
 #[test]
 fn a_ticket_is_good_for_one_socket_and_one_payload() {
-    for kind in LINK_KINDS {
+    for kind in EVERY_KIND {
         let good = ticket(kind);
         let others: [TicketBinding<'_>; 6] = [
             TicketBinding { socket: b"sockes", ..BINDING },
@@ -223,7 +238,7 @@ fn a_ticket_is_good_for_one_socket_and_one_payload() {
 
 #[test]
 fn a_ticket_is_good_once_at_its_place_of_one_transfer() {
-    for kind in LINK_KINDS {
+    for kind in EVERY_KIND {
         let mut issuer = TicketIssuer::new(NONCE);
         let tickets: Vec<_> =
             (0..3).map(|_| issue(&mut issuer, Ends::new(kind).dialer, &local(0), kind)).collect();
@@ -314,7 +329,7 @@ fn proved_and_unproved_links_are_not_taken_for_each_other() {
     let terms = terms(local(0));
     let wrong = TicketError::Authentication;
     assert_eq!(outcome(&ticket(LinkKind::Disabled), &terms, LinkKind::V2).unwrap_err(), wrong);
-    for kind in [LinkKind::V1, LinkKind::V2] {
+    for kind in [LinkKind::V1, LinkKind::V2, LinkKind::Sealed] {
         assert_eq!(outcome(&ticket(kind), &terms, LinkKind::Disabled).unwrap_err(), wrong);
         let halves = Ends::new(kind).dialer;
         let refused = disabled::issue(&mut TicketIssuer::new(NONCE), halves, &local(0), &BINDING);
@@ -341,7 +356,7 @@ fn a_ticket_that_can_not_be_issued_uses_up_no_place() {
     assert_eq!(refused(mixed, &local(0), &held), IssueError::Halves);
     let mixed = (ends().dialer.0, Ends::new(LinkKind::V1).dialer.1);
     assert_eq!(refused(mixed, &local(0), &held), IssueError::Halves);
-    let run = Sides::with_flags(Flags::SEALED).run();
+    let run = Sides::with_flags(Flags::ENCRYPTED).run();
     let ((), session): ((), Session) = run.dialed.into_parts();
     assert_eq!(refused(session.split(), &local(0), &held), IssueError::Features);
 
@@ -363,12 +378,12 @@ fn a_late_reject_is_not_known_after_the_hand_off() {
 
 #[test]
 fn nothing_shows_what_is_in_a_ticket() {
-    let halves = Ends::new(LinkKind::V2).dialer;
+    let halves = Ends::new(LinkKind::Sealed).dialer;
     let ticket = TicketIssuer::new(NONCE).issue(halves, &local(0), &ring(&[SECRET]), &BINDING).unwrap();
     assert_eq!(format!("{ticket:?}"), "Ticket(redacted)");
     assert_eq!(format!("{ticket:#?}"), "Ticket(redacted)");
     assert!(!format!("{BINDING:?}").contains("112"), "no bytes of the payload");
-    let keys = &ticket.bytes()[80..144];
+    let keys = [&ticket.bytes()[80..144], &ticket.bytes()[160..224]].concat();
     let (receiving, sending) = outcome(ticket.bytes(), &terms(local(0)), LinkKind::V2).unwrap();
     for text in [format!("{receiving:?}"), format!("{sending:?}")] {
         for window in keys.windows(4) {

@@ -59,14 +59,14 @@ fn check_shows_the_effective_configuration_and_never_a_secret() {
 fn check_names_file_line_key_and_cure_of_every_mistake() {
     let cluster = Cluster::new("", "");
     let auth = format!("shared_secret = \"{MARKER}\"\nmin_version = 3\nsared = 1");
-    cluster.write_config(&auth, "lanes = 0\nsealed = \"required\"");
+    cluster.write_config(&auth, "lanes = 0\nencryption = \"required\"");
     let text = check(&cluster, &[]);
     assert_eq!(text.status.code(), Some(1));
     for expected in [
         "cluster.toml:5: cluster.auth.min_version: is 3; must be 1 or 2",
         "cluster.toml:6: cluster.auth.sared",
         "cluster.toml:8: cluster.link.lanes",
-        "cluster.toml:9: cluster.link.sealed",
+        "cluster.toml:9: cluster.link.encryption",
     ] {
         assert!(text.stderr.contains(expected), "{expected} not in {}", text.stderr);
     }
@@ -126,7 +126,7 @@ fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
     let mut serve = Running::serve(&cluster.config(), 1, &[]);
     let (code, report) = probe(&cluster, &as_zero);
     assert_eq!((code, &report["status"]), (Some(0), &"ok".into()), "{report}");
-    assert_eq!((&report["authenticated"], &report["flags"]), (&true.into(), &"ephemeral".into()));
+    assert_eq!((&report["authenticated"], &report["flags"]), (&true.into(), &"sealed+ephemeral".into()));
     assert_eq!((&report["release"], &report["version"]), (&1.into(), &2.into()));
     assert!(
         report["round_trip_ms"].as_f64().unwrap() > 0.0 && report["handshake_ms"].as_f64().unwrap() > 0.0

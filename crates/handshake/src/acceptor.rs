@@ -345,6 +345,14 @@ impl<L> AwaitFinish<L> {
         self.handshake.hello.sender()
     }
 
+    /// What the Hello offers and the challenge does not select. A dialer that requires one of these
+    /// leaves without a word (D-10); nothing of this is proved.
+    pub fn declined(&self) -> Flags {
+        let offered = self.handshake.hello.fields().flags();
+        let selected = self.handshake.challenge.fields().flags();
+        Flags(offered.0 & !selected.0)
+    }
+
     /// The link, to read the Finish from. No frame of it is the embedder's.
     pub fn link_mut(&mut self) -> &mut L {
         &mut self.link

@@ -24,7 +24,8 @@ pub enum SecurityWarning {
     Version1Accepted,
     /// This replica could not talk to another one with the same configuration.
     DialsBelowMinimum,
-    /// Whoever is on the path can change frames, and the path may be the internet.
+    /// Whoever is on the path can change the frames of a link that is not sealed, and the path may be
+    /// the internet.
     PublicUnsealed {
         /// Where it listens, or is dialed.
         address: SocketAddr,
@@ -134,8 +135,9 @@ impl fmt::Display for SecurityWarning {
             ),
             Self::PublicUnsealed { address } => write!(
                 f,
-                "{address} is a public address, and frames are not sealed: whoever is on the path can change \
-                 them after the handshake; put the links inside a tunnel"
+                "{address} is a public address, and a link need not be sealed: where one is not, whoever is on the \
+                 path can change its frames after the handshake; set cluster.link.sealed = \"required\", or put \
+                 the links inside a tunnel"
             ),
             Self::UnusedPairSecrets { replica } => write!(
                 f,

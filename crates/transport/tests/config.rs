@@ -561,7 +561,6 @@ fn link_values_that_contradict_each_other() -> TestResult {
 #[test]
 fn what_is_not_available_yet() {
     for (line, key, cure) in [
-        ("sealed = \"required\"", "sealed", "must be \"off\" or \"optional\", or be left out"),
         ("encryption = \"optional\"", "encryption", "must be \"off\", or be left out"),
         ("encryption = \"required\"", "encryption", "must be \"off\", or be left out"),
         ("busy_poll = \"50us\"", "busy_poll", "must be \"0us\", or be left out"),

@@ -11,9 +11,9 @@ use replink_tests::nodes::{Ground, QUICK, start_all};
 use replink_tests::running::{Running, wait_until};
 use replink_tests::streams::{Sink, Source};
 use replink_tests::watchdog::watched;
-use replink_transport::SendCause;
 use replink_transport::mesh::LinkId;
 use replink_transport::node::{Event, Handle};
+use replink_transport::{Body, SendCause};
 
 const MOVES: u64 = 1000;
 const SENDERS: u32 = 2;
@@ -67,7 +67,8 @@ impl Watch {
 fn send(handle: &Handle, to: ReplicaId, stream: u32, watch: &Watch, done: &AtomicBool) -> Source {
     let mut source = Source::new(stream, stream.into());
     while !done.load(Ordering::SeqCst) {
-        let (mut header, mut body) = source.next(BODY_MAX);
+        let (mut header, body) = source.next(BODY_MAX);
+        let mut body = Body::from(body);
         loop {
             let drained = watch.drained.load(Ordering::SeqCst);
             let Err(error) = handle.send(to, &header, body) else { break };

@@ -12,8 +12,8 @@ use replink_tests::nodes::{Ground, QUICK, Replica, Seen, connected, poll_until, 
 use replink_tests::running::{Running, wait_until};
 use replink_tests::streams::{Sink, Source};
 use replink_tests::watchdog::watched;
-use replink_transport::SendCause;
 use replink_transport::node::Event;
+use replink_transport::{Body, SendCause};
 
 #[test]
 fn a_full_queue_gives_the_frame_back_and_says_when_it_is_empty() {
@@ -85,7 +85,8 @@ fn threads_that_wait_for_an_empty_queue_are_always_told() {
                 scope.spawn(move || {
                     let mut source = Source::new(stream, stream.into());
                     while source.sum().0 < FRAMES {
-                        let (mut header, mut body) = source.next(20_000);
+                        let (mut header, body) = source.next(20_000);
+                        let mut body = Body::from(body);
                         loop {
                             let before = drained.load(Ordering::SeqCst);
                             let Err(error) = handle.send(ReplicaId(1), &header, body) else { break };
@@ -128,15 +129,14 @@ fn frames_that_no_link_may_carry_come_back() {
         let (_ground, mut replicas) = connected(1, "max_frame_size = \"4KiB\"\n");
         let handle = replicas[0].handle();
         let cause = |to: u8, announced, given: usize| {
-            let error =
-                handle.send(ReplicaId(to), &prepare(1, announced), vec![0; given].into()).unwrap_err();
+            let error = handle.send(ReplicaId(to), &prepare(1, announced), vec![0; given]).unwrap_err();
             error.cause()
         };
         assert!(matches!(cause(1, 4096, 4096), SendCause::Frame(_)), "above max_frame_size");
         assert_eq!(cause(1, 10, 9), SendCause::BodyLength { announced: 10, given: 9 });
         assert_eq!(cause(7, 0, 0), SendCause::NotConnected, "not on the roster");
         assert_eq!(cause(0, 0, 0), SendCause::NotConnected, "itself");
-        handle.send(ReplicaId(1), &prepare(2, 3840), vec![0; 3840].into()).unwrap();
+        handle.send(ReplicaId(1), &prepare(2, 3840), vec![0; 3840]).unwrap();
         poll_until(&mut replicas, "the largest one arrives", |all| all[1].frames().count() == 1);
         replicas[0].poll(Duration::ZERO);
         assert_eq!(replicas[0].downs().count(), 0);

@@ -1,5 +1,5 @@
 use replink_transport::config::{Config, Policy, duration_text, size_text};
-use replink_transport::frame::ReplicaId;
+use replink_transport::frame::{ReplicaId, Version};
 use replink_transport::security::SecurityStatus;
 use serde_json::{Value, json};
 
@@ -103,7 +103,9 @@ fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
         (true, 1, Some(_)) => "which replica speaks; of version 1 peers only ids and nonces",
         (true, _, Some(_)) => "which replica speaks, and every byte of the handshake",
     };
+    let has_flags = auth.enabled;
     let forward_secret = match config.link.forward_secrecy {
+        _ if !has_flags => "no: authentication is disabled",
         Policy::Off => "no",
         Policy::Optional => "links to peers that offer it",
         Policy::Required => "every link",
@@ -117,7 +119,7 @@ fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
     };
     json!({
         "authenticated_at_connection": connection,
-        "sealed": "no: frames after the handshake are not authenticated one by one; keep the network trusted",
+        "sealed": sealed(config),
         "encrypted": "no",
         "forward_secret": forward_secret,
         "reachable": reachable,
@@ -170,5 +172,23 @@ fn scalar(value: &Value) -> String {
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(scalar).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
+    }
+}
+
+/// Which links prove every frame (section 5), and what that leaves open.
+fn sealed(config: &Config) -> String {
+    const OPEN: &str = "frames after the handshake are not authenticated; keep the network trusted";
+    let auth = &config.auth;
+    match config.link.sealed {
+        _ if !auth.enabled => format!("no: authentication is disabled; {OPEN}"), // H-12
+        Policy::Off => format!("no: {OPEN}"),
+        Policy::Required => "every link: each frame is authenticated".to_owned(),
+        Policy::Optional => {
+            let mut which = "version 2 links to peers whose sealed is not off".to_owned(); // H-13
+            if auth.version == Version::V1 {
+                which.push_str(", of those that dial this replica");
+            }
+            format!("{which}: there each frame is authenticated; on others {OPEN}")
+        }
     }
 }

@@ -23,10 +23,16 @@ fn node(text: &mut Exposition, stats: &NodeStats, replica: ReplicaId) {
     let build = format!("{{version=\"{version}\",replica=\"{replica}\"}}");
     text.gauge("replink_build_info", "The program that runs, and as which replica.", [(build, 1)]);
     text.gauge("replink_links", "Links that are up.", one(stats.links.len()));
+    text.gauge("replink_sealed_links", "Links that are up and sealed.", one(stats.sealed_links()));
     text.counter(
         "replink_links_ended_total",
         "Links that were up and are not any more.",
         one(stats.ended.links),
+    );
+    text.counter(
+        "replink_broken_seals_total",
+        "Links that ended because a seal did not prove what came.",
+        one(stats.broken_seals),
     );
     let (received, sent) = (stats.received(), stats.sent());
     text.counter("replink_received_bytes_total", "Bytes received on all links.", one(received.bytes));
@@ -166,7 +172,7 @@ mod tests {
             role: Role::Dialer,
             version: Version::V2,
             authentication: Authentication::PreSharedKey(key),
-            flags: Flags::NONE,
+            flags: Flags::SEALED,
             release: 1,
             incarnation: 9,
             lane: 1,
@@ -188,7 +194,7 @@ mod tests {
             (Status::UNKNOWN_KEY, RejectedBy::Peer, 1),
             (Status(77), RejectedBy::Us, 5),
         ];
-        stats.ended.links = 8;
+        (stats.ended.links, stats.broken_seals) = (8, 6);
         (stats.ended.received.bytes, stats.ended.sent.written_frames) = (1000, 2000);
         stats
     }
@@ -200,6 +206,8 @@ mod tests {
             concat!("replink_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\",replica=\"1\"} 1"),
             "replink_links 1",
             "replink_links_ended_total 8",
+            "replink_sealed_links 1",
+            "replink_broken_seals_total 6",
             "replink_received_bytes_total 1100",
             "replink_received_frames_total 10",
             "replink_reads_total 5",

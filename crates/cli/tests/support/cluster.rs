@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,14 @@ pub struct Cluster {
 impl Cluster {
     /// With `auth` and `link` as further lines of those sections; the secret is in `cluster.key`.
     pub fn new(auth: &str, link: &str) -> Self {
+        Self::at(Ipv4Addr::LOCALHOST, auth, link)
+    }
+
+    /// The same on another address of loopback. Connections come from 127.0.0.1, so that none of them
+    /// has the port of a replica that is yet to start.
+    pub fn at(address: Ipv4Addr, auth: &str, link: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let listeners = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let listeners = [0; 3].map(|_| TcpListener::bind((address, 0)).unwrap());
         let addresses = [0, 1, 2].map(|i| listeners[i].local_addr().unwrap());
         let cluster = Self { directory, addresses };
         cluster.write_secret("cluster.key", SECRET);

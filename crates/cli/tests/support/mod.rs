@@ -5,5 +5,7 @@
 pub mod cluster;
 pub mod load;
 pub mod peer;
+pub mod primary;
 pub mod process;
+pub mod proxy;
 pub mod scrape;

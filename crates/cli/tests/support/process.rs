@@ -107,6 +107,13 @@ impl Running {
         events.filter(|event| event["event"] == kind && wanted(event)).count()
     }
 
+    /// All events of this kind that have come so far.
+    pub fn events(&mut self, kind: &str) -> Vec<Value> {
+        self.seen.extend(self.stdout.try_iter());
+        let events = self.seen.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter(|event| event["event"] == kind).collect()
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
         assert!(status.unwrap().success());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use replink_tests::fixtures::{OTHER_SECRET, SECRET};
 
@@ -10,7 +10,12 @@ use super::peer::connect;
 
 /// A port for metrics that was free a moment ago.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    free_address_at(Ipv4Addr::LOCALHOST)
+}
+
+/// The same on another address of loopback.
+pub fn free_address_at(address: Ipv4Addr) -> SocketAddr {
+    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap()
 }
 
 /// What `request` is answered.

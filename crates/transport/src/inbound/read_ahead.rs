@@ -29,13 +29,13 @@ impl ReadAhead {
         Self { buffer: BytesMut::with_capacity(READ_AHEAD_SIZE), start: 0, size: READ_AHEAD_SIZE }
     }
 
-    /// One that has `unread` already, whose length the caller has bounded.
+    /// One that has `unread` already, whose length the caller has bounded. It is meant to be no larger
+    /// than any other: what it holds beyond that goes, and a link that moves often does not grow.
     #[cfg(target_os = "linux")]
     pub(crate) fn holding(unread: &[u8]) -> Self {
-        let size = READ_AHEAD_SIZE.max(unread.len() + ROOM_MIN);
-        let mut buffer = BytesMut::with_capacity(size);
+        let mut buffer = BytesMut::with_capacity(READ_AHEAD_SIZE.max(unread.len()));
         buffer.extend_from_slice(unread);
-        Self { buffer, start: 0, size }
+        Self { buffer, start: 0, size: READ_AHEAD_SIZE }
     }
 
     pub(crate) fn unread(&self) -> &[u8] {

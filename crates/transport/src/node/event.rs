@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use replink_frame::{ReplicaId, Status};
+use replink_frame::{Flags, ReplicaId, Status};
 use replink_handshake::{Peer, PeerReject, Rejection};
 
 use crate::Admitted;
@@ -170,6 +170,17 @@ pub enum Warning {
         /// Where it is.
         address: SocketAddr,
     },
+    /// A peer left when it had read our challenge, and had offered what our configuration declines.
+    /// Most likely it requires that, and has logged `policy_mismatch`: the protocol has no frame for
+    /// a dialer to say so (D-12).
+    Declined {
+        /// Whom it claims to be; not proved.
+        peer: ReplicaId,
+        /// Where it is.
+        address: SocketAddr,
+        /// What it offered and we do not take part in.
+        flags: Flags,
+    },
     /// Connections can't be accepted.
     Accept {
         /// What the system says.
@@ -190,6 +201,11 @@ impl fmt::Display for Warning {
                 f,
                 "accepted {address} as replica {peer} without authentication, which is disabled; set \
                  cluster.auth.enabled = true"
+            ),
+            Self::Declined { peer, address, flags } => write!(
+                f,
+                "most likely policy_mismatch: replica {peer} at {address} offered {flags}, which cluster.link has \
+                 \"off\" here, and left after our challenge; compare cluster.link on both ends"
             ),
             Self::Accept { error } => {
                 write!(f, "can't accept connections: {error}; trying again, raise the limit of open files")

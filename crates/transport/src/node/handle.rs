@@ -116,6 +116,7 @@ impl<S: Stream> Handle<S> {
             broken: counters.broken.load(Ordering::Relaxed),
             handshakes: counters.handshakes(),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
+            broken_seals: counters.broken_seals.load(Ordering::Relaxed),
             ended,
         }
     }

@@ -57,6 +57,8 @@ pub(super) struct Counters {
     pub(super) closed_unread: AtomicU64,
     pub(super) broken: AtomicU64,
     pub(super) accept_errors: AtomicU64,
+    /// By whichever shard has the link.
+    pub(super) broken_seals: AtomicU64,
     handshakes: Mutex<BTreeMap<(Status, RejectedBy), u64>>,
     ended: Mutex<EndedStats>,
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use replink_frame::{KeyId, Status};
+use replink_frame::{Flags, KeyId, Status};
 use replink_handshake::Peer;
 
 use super::event::RejectedBy;
@@ -32,11 +32,19 @@ pub struct NodeStats {
     pub handshakes: Vec<(Status, RejectedBy, u64)>,
     /// Errors of `accept`.
     pub accept_errors: u64,
+    /// Links that ended because a seal did not prove what came on them (S-3): someone on the way
+    /// changes frames, or a peer is faulty.
+    pub broken_seals: u64,
     /// Links that were up and are not any more: their counts are in here.
     pub ended: EndedStats,
 }
 
 impl NodeStats {
+    /// How many of the links that are up are sealed (section 5).
+    pub fn sealed_links(&self) -> usize {
+        self.links.iter().filter(|link| link.peer.flags.contains(Flags::SEALED)).count()
+    }
+
     /// What all links have received, those that are up and those that are not any more.
     pub fn received(&self) -> InboundStats {
         let mut sum = self.ended.received;

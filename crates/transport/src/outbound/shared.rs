@@ -331,8 +331,8 @@ impl<W: GatherWrite> SharedOutbound<W> {
 
     /// One turn as the writer, which nobody else may be.
     fn write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> Turn {
-        let another = queue.front.another();
-        let mut batch = mem::replace(&mut queue.front, another);
+        // Nobody looks at it until it is put back. An empty one costs no memory, unless it is to be sealed.
+        let mut batch = mem::replace(&mut queue.front, Segments::new(false));
         let mut seal = queue.outbound.seal.take();
         let mut writes = 0;
         let stop = loop {

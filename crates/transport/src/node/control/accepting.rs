@@ -141,6 +141,14 @@ impl<D: Driver> Control<D> {
                     }
                     return self.give_up(accepting, turn);
                 }
+                Accepted::Left(declined) => {
+                    self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
+                    if self.refusals.tell(now) {
+                        let (peer, address) = (declined.claimed, accepting.address);
+                        self.warn(Warning::Declined { peer, address, flags: declined.flags }, turn);
+                    }
+                    return self.give_up(accepting, turn);
+                }
                 Accepted::Entropy(error) => {
                     tracing::error!(address = %accepting.address, "connection closed: {error}");
                     return self.give_up(accepting, turn);

@@ -5,6 +5,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use replink_frame::{Flags, ReplicaId};
 use replink_handshake::{
     Authenticated, Availability, AwaitFinish, AwaitHello, ChannelBinding, Rejected, Rejection, Verified,
     disabled,
@@ -57,10 +58,19 @@ pub(in crate::node) enum Accepted<S> {
     Rejected(Rejection),
     /// The stream failed.
     Broken(StreamError),
+    /// The peer left when it had read our challenge, which declines what it offered.
+    Left(Declined),
     /// The system gave no randomness.
     Entropy(EntropyError),
     /// It was turned away, and had its time.
     Done,
+}
+
+/// What we declined of a peer that left then. Nothing of it is proved.
+pub(in crate::node) struct Declined {
+    /// Whom the peer claims to be.
+    pub(in crate::node) claimed: ReplicaId,
+    pub(in crate::node) flags: Flags,
 }
 
 /// What a refused peer may still have under way to us, in bytes and in time.
@@ -145,6 +155,10 @@ impl<S: Stream> Accepting<S> {
                         Ok(None) => {
                             self.state = AcceptState::Finish(state);
                             return Accepted::Waiting;
+                        }
+                        Err(StreamError::Closed { received: 0, .. }) if state.declined() != Flags::NONE => {
+                            let (claimed, flags) = (state.claimed(), state.declined());
+                            return Accepted::Left(Declined { claimed, flags });
                         }
                         Err(error) => return Accepted::Broken(error),
                     }

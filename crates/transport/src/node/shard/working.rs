@@ -112,6 +112,9 @@ impl<D: Driver> Shard<D> {
                 return Step::Done;
             }
             Err(error) => {
+                if matches!(error, InboundError::Seal(_)) {
+                    self.shared.counters.broken_seals.fetch_add(1, Ordering::Relaxed);
+                }
                 tracing::warn!(
                     peer = %link.shared.peer().replica,
                     address = %link.shared.address,

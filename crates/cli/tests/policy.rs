@@ -1,0 +1,96 @@
+//! What `serve` and `check` say of sealed links, and of replicas that do not want the same.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "tests fail by panicking; their support is shared")]
+
+mod support;
+
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+use support::cluster::Cluster;
+use support::process::{Finished, Running, finish, replink};
+
+const AUTH: &str = "shared_secret_file = \"cluster.key\"";
+
+fn sealed(policy: &str) -> String {
+    format!("sealed = \"{policy}\"\nreconnect_min = \"5ms\"\nreconnect_max = \"20ms\"")
+}
+
+/// Replica 0, which dials, and replica 1: what both said, from their start until `wait` was over.
+fn run(dialer: &str, acceptor: &str, wait: impl FnOnce(&mut [Running; 2])) -> [Finished; 2] {
+    let cluster = Cluster::at(Ipv4Addr::new(127, 0, 0, 3), "", "");
+    let one = Running::serve(&cluster.write_config_of(1, AUTH, &sealed(acceptor)), 1, &[]);
+    let zero = Running::serve(&cluster.write_config_of(0, AUTH, &sealed(dialer)), 0, &[]);
+    let mut both = [zero, one];
+    wait(&mut both);
+    both.map(|serve| {
+        serve.signal("TERM");
+        let finished = serve.finish();
+        assert!(finished.status.success(), "{}", finished.stderr);
+        finished
+    })
+}
+
+fn logged(serve: &Finished, parts: &[&str]) -> bool {
+    serve.stderr.lines().any(|line| line.contains("WARN") && parts.iter().all(|part| line.contains(part)))
+}
+
+#[test]
+fn an_acceptor_that_requires_seals_refuses_and_both_log_it() {
+    let [zero, one] = run("off", "required", |both| {
+        for (serve, by) in both.iter_mut().zip(["peer", "us"]) {
+            let event = serve.event_where("rejected", |event| event["status"] == "policy_mismatch");
+            assert_eq!((&event["by"], &event["authenticated"]), (&by.into(), &true.into()));
+        }
+    });
+    for serve in [&zero, &one] {
+        assert!(logged(serve, &["policy_mismatch"]), "{}", serve.stderr);
+        assert!(!serve.stdout.contains("\"up\""), "no link without a seal");
+    }
+}
+
+#[test]
+fn a_dialer_that_requires_seals_leaves_and_both_log_it() {
+    let [zero, one] = run("required", "off", |[zero, one]| {
+        let event = zero.event_where("rejected", |event| event["status"] == "policy_mismatch");
+        assert_eq!((&event["by"], &event["peer"]), (&"us".into(), &1.into()));
+        let told = |event: &Value| event["message"].as_str().unwrap().contains("policy_mismatch");
+        one.event_where("warning", told);
+    });
+    assert!(logged(&zero, &["policy_mismatch", "we require sealed"]), "{}", zero.stderr);
+    let likely =
+        ["most likely policy_mismatch: replica 0 at 127.0.0.1:", "offered sealed", "has \"off\" here"];
+    assert!(logged(&one, &likely), "{}", one.stderr);
+    for serve in [&zero, &one] {
+        assert!(!serve.stdout.contains("\"up\""), "no link without a seal");
+    }
+}
+
+#[test]
+fn where_one_has_it_off_and_none_requires_it_the_link_goes_without() {
+    for (dialer, acceptor, expected) in
+        [("off", "optional", false), ("optional", "off", false), ("optional", "required", true)]
+    {
+        run(dialer, acceptor, |both| {
+            for serve in both {
+                assert_eq!(serve.event("up")["sealed"], expected);
+            }
+        });
+    }
+}
+
+#[test]
+fn check_says_which_links_are_sealed() {
+    let cluster = Cluster::new("", "");
+    for (auth, link, expected) in [
+        (AUTH, "", "version 2 links to peers whose sealed is not off"),
+        (AUTH, "sealed = \"required\"", "every link: each frame is authenticated"),
+        (AUTH, "sealed = \"off\"", "no: frames after the handshake are not authenticated"),
+        ("enabled = false", "", "no: authentication is disabled"),
+    ] {
+        cluster.write_config(auth, link);
+        let shown = finish(replink().args(["check", "--json", "--config"]).arg(cluster.config()));
+        let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+        let sealed = report["security"]["sealed"].as_str().unwrap();
+        assert!(sealed.starts_with(expected), "{sealed}");
+    }
+}

@@ -1,0 +1,186 @@
+//! What both ends want of a link, in every combination: what it has then, or who refuses it.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use replink_frame::{Flags, ReplicaId, Status};
+use replink_handshake::DialError;
+use replink_tests::links::{ACCEPTOR, AUTH, config_with, endpoint_with, shake_hands};
+use replink_tests::nodes::{Ground, QUICK, Replica, poll_until};
+use replink_tests::watchdog::watched;
+use replink_transport::blocking::{AcceptFailure, DialFailure};
+use replink_transport::config::Policy::{self, Off, Optional, Required};
+use replink_transport::node::{NodeOptions, RejectedBy, Warning};
+use replink_transport::{Endpoint, EndpointError};
+
+const POLICIES: [Policy; 3] = [Off, Optional, Required];
+
+/// What a link has, or how it comes to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    With,
+    Without,
+    /// The acceptor says so, with a MAC.
+    RefusedByAcceptor,
+    /// The dialer finds out from the challenge, and leaves.
+    DialerLeaves,
+}
+use Outcome::{DialerLeaves, RefusedByAcceptor, With, Without};
+
+/// Dialer by dialer, acceptor by acceptor: `off`, `optional`, `required`.
+const TABLE: [[Outcome; 3]; 3] = [
+    [Without, Without, RefusedByAcceptor], //
+    [Without, With, With],
+    [DialerLeaves, With, With],
+];
+
+const SETTINGS: [(&str, Flags); 2] = [("sealed", Flags::SEALED), ("forward_secrecy", Flags::EPHEMERAL)];
+
+/// Every combination of both settings.
+fn combinations() -> impl Iterator<Item = [usize; 2]> {
+    (0..POLICIES.len()).flat_map(|one| (0..POLICIES.len()).map(move |other| [one, other]))
+}
+
+fn link_settings(policies: [usize; 2]) -> String {
+    let line = |index: usize| {
+        let (setting, _) = SETTINGS[index];
+        format!("{setting} = \"{}\"\n", POLICIES[policies[index]].as_str())
+    };
+    line(0) + &line(1)
+}
+
+#[test]
+fn every_combination_has_what_both_want_or_is_refused() {
+    watched(|| {
+        for (dialer, acceptor) in combinations().flat_map(|one| combinations().map(move |other| (one, other)))
+        {
+            let what = format!("dialer {dialer:?}, acceptor {acceptor:?}");
+            let dialing = endpoint_with(0, AUTH, &link_settings(dialer));
+            let answering = endpoint_with(ACCEPTOR, AUTH, &link_settings(acceptor));
+            let outcomes = [0, 1].map(|index| TABLE[dialer[index]][acceptor[index]]);
+            let (dialed, accepted) = shake_hands(&dialing, &answering);
+            if outcomes.contains(&RefusedByAcceptor) {
+                let Err(AcceptFailure::Rejected(rejection)) = accepted else {
+                    panic!("{what}: {accepted:?}")
+                };
+                assert_eq!(
+                    (rejection.status, rejection.authenticated),
+                    (Status::POLICY_MISMATCH, true),
+                    "{what}"
+                );
+                let Err(DialFailure::Handshake(DialError::Rejected(reject))) = dialed else {
+                    panic!("{what}: {dialed:?}")
+                };
+                assert_eq!((reject.status, reject.authenticated), (Status::POLICY_MISMATCH, true), "{what}");
+            } else if outcomes.contains(&DialerLeaves) {
+                let Err(DialFailure::Handshake(error @ DialError::Policy { .. })) = dialed else {
+                    panic!("{what}: {dialed:?}")
+                };
+                assert_eq!(error.status(), Some(Status::POLICY_MISMATCH), "{what}");
+                assert!(matches!(accepted, Err(AcceptFailure::Stream(_))), "{what}: {accepted:?}");
+            } else {
+                let expected = SETTINGS.iter().zip(outcomes).filter(|(_, outcome)| *outcome == With);
+                let expected = expected.fold(Flags::NONE, |all, ((_, flag), _)| all | *flag);
+                for end in [dialed.unwrap(), accepted.unwrap()] {
+                    assert_eq!(end.peer().flags, expected, "{what}");
+                }
+            }
+        }
+    });
+}
+
+/// H-12, H-13: there are no flags; whoever requires one has no such link.
+#[test]
+fn where_there_are_no_flags_none_is_required_in_vain() {
+    watched(|| {
+        let version_1 = format!("{AUTH}\nversion = 1\nmin_version = 1");
+        for auth in [&version_1[..], "enabled = false"] {
+            for policies in combinations().filter(|policies| !policies.contains(&2)) {
+                let [dialing, answering] =
+                    [0, ACCEPTOR].map(|replica| endpoint_with(replica, auth, &link_settings(policies)));
+                let (dialed, accepted) = shake_hands(&dialing, &answering);
+                for end in [dialed.unwrap(), accepted.unwrap()] {
+                    assert_eq!(end.peer().flags, Flags::NONE, "{policies:?}");
+                }
+            }
+        }
+        // One that takes both versions, as a program can make it: no file may ask for this.
+        for (setting, policies) in [("sealed", [2, 0]), ("forward_secrecy", [0, 2])] {
+            let mut config = config_with(AUTH, &link_settings(policies));
+            config.auth.min_version = replink_frame::Version::V1;
+            let answering = Endpoint::new(&config, ReplicaId(ACCEPTOR), 7, 1).unwrap();
+            let dialing = endpoint_with(0, &version_1, "sealed = \"optional\"");
+            let (dialed, accepted) = shake_hands(&dialing, &answering);
+            let Err(AcceptFailure::Rejected(rejection)) = accepted else { panic!("{accepted:?}") };
+            assert_eq!(rejection.status, Status::POLICY_MISMATCH, "{setting}");
+            assert!(matches!(dialed, Err(DialFailure::Handshake(DialError::Rejected(_)))), "{dialed:?}");
+
+            config.auth.version = replink_frame::Version::V1;
+            let error = Endpoint::new(&config, ReplicaId(ACCEPTOR), 7, 1).unwrap_err();
+            assert!(matches!(error, EndpointError::Unavailable { .. }), "{setting}: {error}");
+        }
+    });
+}
+
+/// Replica 0 dials replica 1; each with its own settings of the link.
+fn two(dialer: &str, acceptor: &str) -> (Ground, [Replica; 2]) {
+    let ground = Ground::new(2, "");
+    let start = |id, link: &str| {
+        let config = ground.config(AUTH, &format!("{QUICK}{link}"));
+        Replica::start(&ground, config, NodeOptions::new(ReplicaId(id)), 1)
+    };
+    let replicas = [start(0, dialer), start(1, acceptor)];
+    (ground, replicas)
+}
+
+#[test]
+fn nodes_tell_of_it_on_both_sides() {
+    watched(|| {
+        for (setting, flag) in SETTINGS {
+            // Two policies at once would be declined together.
+            let others = if flag == Flags::SEALED { "" } else { "sealed = \"off\"\n" };
+            let [required, off] =
+                ["required", "off"].map(|policy| format!("{others}{setting} = \"{policy}\"\n"));
+
+            // The acceptor requires it: its reject has a MAC.
+            let (_ground, mut replicas) = two(&off, &required);
+            poll_until(&mut replicas, "both know", |replicas| {
+                replicas.iter().all(|replica| replica.refusals().count() > 0)
+            });
+            for (replica, by) in replicas.iter().zip([RejectedBy::Peer, RejectedBy::Us]) {
+                let refusal = replica.refusals().next().unwrap();
+                assert_eq!((refusal.status, refusal.authenticated), (Status::POLICY_MISMATCH, true));
+                assert_eq!(refusal.by, by);
+            }
+            drop(replicas);
+
+            // The dialer requires it, and leaves: the acceptor says what is likely.
+            let (_ground, mut replicas) = two(&required, &off);
+            poll_until(&mut replicas, "both know", |replicas| {
+                replicas[0].refusals().count() > 0 && replicas[1].warnings().count() > 0
+            });
+            let refusal = replicas[0].refusals().next().unwrap();
+            assert_eq!((refusal.status, refusal.by), (Status::POLICY_MISMATCH, RejectedBy::Us));
+            let warning = replicas[1].warnings().next().unwrap();
+            let Warning::Declined { peer, flags, .. } = warning else { panic!("{warning}") };
+            assert_eq!((*peer, *flags), (ReplicaId(0), flag));
+            let text = warning.to_string();
+            assert!(text.contains("policy_mismatch") && text.contains(&flag.to_string()), "{text}");
+            assert!(replicas.iter().all(|replica| replica.ups().count() == 0), "no link without it");
+        }
+    });
+}
+
+/// A peer that merely goes away after our challenge, when nothing was declined, is no news.
+#[test]
+fn who_leaves_for_another_reason_is_not_taken_for_one() {
+    watched(|| {
+        let ground = Ground::new(2, "");
+        let config = ground.config(AUTH, QUICK);
+        let mut replicas = [Replica::start(&ground, config, NodeOptions::new(ReplicaId(1)), 1)];
+        let mut stranger = ground.raw(1, 1);
+        let hello = replink_tests::raw_peer::RawPeer::new(0, replink_tests::fixtures::SECRET).hello();
+        stranger.send(&hello);
+        drop(stranger);
+        poll_until(&mut replicas, "it is counted", |replicas| replicas[0].handle().stats().broken > 0);
+        assert_eq!(replicas[0].warnings().count(), 0);
+    });
+}

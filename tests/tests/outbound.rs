@@ -120,7 +120,10 @@ fn the_bytes_are_those_of_the_frames_however_they_are_written() {
                         Err(refused) => {
                             assert!(full);
                             assert_eq!(refused.cause(), SendCause::Backpressure { frames, bytes });
-                            assert!(refused.into_frame() == (header, body.into()), "the very frame comes back");
+                            assert!(
+                                refused.into_frame() == (header, body.into()),
+                                "the very frame comes back"
+                            );
                         }
                     }
                 }

@@ -3,7 +3,9 @@
 use core::fmt;
 
 use blake3::{Hash, Hasher};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
+
+use crate::key_bytes::KeyBytes;
 
 /// Most frames in one batch (S-1).
 pub const SEAL_BATCH_FRAMES_MAX: u32 = 1024;
@@ -17,16 +19,16 @@ pub const SEAL_BODY_HASHED_MIN: usize = 1024;
 /// One direction's seal: its key, and how many batches went before. It has exactly one owner, and goes
 /// with the link. Wiped when dropped, silent in `Debug`.
 pub struct Seal {
-    key: Zeroizing<[u8; 32]>,
+    key: KeyBytes,
     batches: u64,
 }
 
 impl Seal {
-    pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
+    pub(crate) fn new(key: KeyBytes) -> Self {
         Self { key, batches: 0 }
     }
 
-    pub(crate) fn resume(key: Zeroizing<[u8; 32]>, batches: u64) -> Self {
+    pub(crate) fn resume(key: KeyBytes, batches: u64) -> Self {
         Self { key, batches }
     }
 

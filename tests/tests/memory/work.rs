@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use replink_frame::{Flags, ReplicaId};
@@ -48,6 +48,7 @@ pub(crate) struct World {
     /// The dialer's end.
     parts: (Link, Inbound, Outbound),
     peer: (Sender, Receiver),
+    relay: JoinHandle<()>,
 }
 
 impl World {
@@ -61,7 +62,7 @@ impl World {
         let onward = TcpStream::connect(back.local_addr().unwrap()).unwrap();
         let accepted = back.accept().unwrap().0;
         let file = folder.join("frames");
-        thread::spawn(move || relay(relayed, onward, &file));
+        let relay = thread::spawn(move || relay(relayed, onward, &file));
         let (dialed, accepted) = thread::scope(|scope| {
             let accepting = scope.spawn(|| {
                 let link = Link::new(accepted).unwrap();
@@ -77,7 +78,7 @@ impl World {
         drop(session.export("test").unwrap());
         let (receiving, sending) = session.split();
         let parts = (link, Inbound::new(receiving, limits.frame_size), Outbound::new(sending, limits));
-        let mut world = Self { dialer, acceptor, parts, peer };
+        let mut world = Self { dialer, acceptor, parts, peer, relay };
         world.exchange();
         world
     }
@@ -106,10 +107,10 @@ impl World {
     /// The dialer's end goes to the next process of its replica (which is this one as well), carries
     /// frames there, and everything ends.
     pub(crate) fn hand_over_and_end(self) {
-        let Self { dialer, acceptor, parts, peer } = self;
+        let Self { dialer, acceptor, parts, peer, relay } = self;
         let (ours, theirs) = UnixStream::pair().unwrap();
         let taken = thread::scope(|scope| {
-            scope.spawn(|| {
+            let giving = scope.spawn(|| {
                 let mut predecessor = Predecessor::begin(&ours, &dialer, soon()).unwrap();
                 predecessor.link(parts.0, parts.1, parts.2).unwrap();
                 predecessor.finish().unwrap();
@@ -117,12 +118,15 @@ impl World {
             let mut successor = Successor::begin(&theirs, soon()).unwrap();
             let taken = successor.next(&dialer).unwrap().unwrap();
             assert!(successor.next(&dialer).unwrap().is_none());
+            giving.join().unwrap();
             taken
         });
         let Taken::Link { link, inbound, outbound } = taken else { panic!("a link") };
-        let mut world = Self { dialer, acceptor, parts: (link, inbound, outbound), peer };
+        let mut world = Self { dialer, acceptor, parts: (link, inbound, outbound), peer, relay };
         world.exchange();
-        drop(world);
+        let Self { dialer, acceptor, parts, peer, relay } = world;
+        drop((dialer, acceptor, parts, peer));
+        relay.join().unwrap();
     }
 }
 
@@ -139,9 +143,16 @@ fn relay(mut dialer: TcpStream, mut acceptor: TcpStream, file: &Path) {
         }
         to.write_all(&frame).unwrap();
     }
-    let (mut from, mut to) = (dialer.try_clone().unwrap(), acceptor.try_clone().unwrap());
-    thread::spawn(move || std::io::copy(&mut from, &mut to));
-    let _ = std::io::copy(&mut acceptor, &mut dialer);
+    // Each direction to its end, and then the end is passed on.
+    let pass = |mut from: &TcpStream, mut to: &TcpStream| {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(|| pass(&dialer, &acceptor));
+        pass(&acceptor, &dialer);
+        other.join().unwrap();
+    });
 }
 
 /// A handshake with ephemeral keys that are known, without sockets.

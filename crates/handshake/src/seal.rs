@@ -74,8 +74,9 @@ impl SealBatch {
         self.0.update(bytes);
     }
 
-    /// The tag over all that was added.
-    pub fn finish(self) -> SealTag {
+    /// The tag over all that was added. What holds the batch wipes it by dropping it where it is: one that
+    /// is moved leaves its key where it was.
+    pub fn finish(&self) -> SealTag {
         SealTag(self.0.finalize())
     }
 }

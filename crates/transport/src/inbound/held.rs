@@ -182,8 +182,9 @@ impl HeldFrames {
 
     /// S-2: only now is anything of the batch proved.
     fn close(&mut self, fields: &SealFields) -> Result<(), SealError> {
-        let batch = self.batch.take().unwrap_or_else(|| self.seal.begin());
-        if !batch.finish().matches(&fields.tag) {
+        let tag = self.batch.get_or_insert_with(|| self.seal.begin()).finish();
+        self.batch = None; // wiped where it is; taken out, it would leave its key there
+        if !tag.matches(&fields.tag) {
             return Err(SealError::Tag); // S-3
         }
         self.proved = self.frames.len();
@@ -210,16 +211,22 @@ mod carried {
     use replink_frame::HEADER_SIZE;
 
     impl HeldFrames {
+        /// Gives the batch under way up; whoever goes on begins it again. To be called before this is
+        /// moved: the batch is wiped where it is.
+        pub(in crate::inbound) fn abandon_batch(&mut self) {
+            if self.batch.is_some() {
+                self.batch = None;
+                self.seal.abandon();
+            }
+        }
+
         /// All bytes in the order in which they came, and how many of them are proved. `direct` is the
         /// body under way, with its header.
         pub(in crate::inbound) fn into_bytes(
-            mut self,
+            self,
             unread: &[u8],
             direct: Option<(&[u8], &[u8])>,
         ) -> (Seal, BytesMut, usize) {
-            if self.batch.is_some() {
-                self.seal.abandon(); // whoever goes on begins it again
-            }
             let mut bytes = BytesMut::with_capacity(unread.len());
             let (mut offset, mut proved_len) = (0, 0);
             for (index, held) in self.frames.iter().enumerate() {

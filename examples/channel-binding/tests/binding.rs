@@ -71,7 +71,7 @@ fn assert_exchange(dialed: Outcome, accepted: Outcome) {
     dialed.send(&b"there"[..]).unwrap();
     assert_eq!(accepted.receive().unwrap().body, b"there"[..]);
     accepted.send(vec![7; 50_000]).unwrap();
-    assert_eq!(dialed.receive().unwrap().body, [7; 50_000][..]);
+    assert_eq!(dialed.receive().unwrap().body, vec![7; 50_000]);
 }
 
 /// The dialer finds the MAC out, and the acceptor never sees a Finish.

@@ -52,6 +52,7 @@ pub(crate) struct World {
 }
 
 impl World {
+    #[allow(clippy::similar_names, reason = "who dials is the dialer, and what comes of it is dialed")]
     pub(crate) fn start(folder: &Path) -> Self {
         let config = load(folder);
         let (dialer, acceptor) = (endpoint(&config, 0), endpoint(&config, 1));

@@ -49,6 +49,19 @@ soak cycles="10000":
 bench:
     cargo bench -p replink-benches
 
+# Whether comparisons of MACs tell where the difference is, on a machine that is otherwise idle: the t of each.
+timing filter="":
+    cargo run --release --manifest-path timing/Cargo.toml -- {{ if filter == "" { "" } else { "--filter " + filter } }}
+
+# What is left of secrets in a process's memory after everything is dropped.
+memory:
+    cargo test -p replink-tests --test memory
+
+# The handshake inside of a TLS session, and the relay that it finds out.
+channel-binding:
+    cargo run -p channel-binding
+    cargo test -p channel-binding
+
 # The crates and the command with the oldest supported compiler, given as a path.
 msrv rustc="/usr/bin/rustc" cargo="/usr/bin/cargo":
     RUSTC={{rustc}} CARGO_TARGET_DIR=target/msrv {{cargo}} check --locked -p replink-frame -p replink-handshake -p replink-transport -p replink

@@ -47,9 +47,9 @@ fn link(sealed: bool) -> (Half, Half) {
     let sealed = if sealed { "sealed = \"required\"" } else { "sealed = \"off\"" };
     let end = |replica| endpoint_with(replica, AUTH, sealed);
     let (dialer, acceptor): (Endpoint, Endpoint) = (end(0), end(ACCEPTOR));
-    let (dialed, accepted) = shake_hands(&dialer, &acceptor);
+    let (ours, theirs) = shake_hands(&dialer, &acceptor);
     let limits = dialer.outbound_limits();
-    (blocking::open(dialed.unwrap(), limits).unwrap(), blocking::open(accepted.unwrap(), limits).unwrap())
+    (blocking::open(ours.unwrap(), limits).unwrap(), blocking::open(theirs.unwrap(), limits).unwrap())
 }
 
 /// Bytes of frames a second, from one thread to another.

@@ -9,9 +9,9 @@ use replink_frame::{
     Challenge, Finish, Flags, GenericHeader, HandshakeFields, HandshakeFrameError, Hello, ReplicaId, Status,
     Version,
 };
-use zeroize::Zeroizing;
 
 use crate::authenticated::{Authentication, Peer, Role};
+use crate::key_bytes::KeyBytes;
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
 use crate::reject_frame::{Refusal, RejectProof, reject};
 use crate::secret::Pair;
@@ -312,7 +312,7 @@ impl<L> AwaitFinish<L> {
         };
         // K-4: only now, after the peer's MAC verified, is the private key used.
         let shared = match ephemeral {
-            None => Zeroizing::new([0; 32]),
+            None => KeyBytes::new(&[0; 32]),
             Some(secret) => match secret.agree(&handshake.hello.fields().ephemeral) {
                 Some(shared) => shared,
                 None => return Err(handshake.reject(link, &Status::MALFORMED_FRAME.into())),

@@ -4,8 +4,8 @@ use replink_frame::{
     ClusterId, Command, ControlFrame, FrameError, GenericHeader, GoodbyeReason, ReplicaId, Version,
 };
 use thiserror::Error;
-use zeroize::Zeroizing;
 
+use crate::key_bytes::KeyBytes;
 use crate::mac::{Mac, keyed_mac};
 use crate::{Local, Receiving, Sending};
 
@@ -61,24 +61,19 @@ pub enum ControlError {
 }
 
 pub(crate) struct ControlSigner {
-    key: Zeroizing<[u8; 32]>,
+    key: KeyBytes,
     replica: ReplicaId,
     release: u32,
     last_counter: u64,
 }
 
 impl ControlSigner {
-    pub(crate) fn new(key: Zeroizing<[u8; 32]>, local: &Local) -> Self {
+    pub(crate) fn new(key: KeyBytes, local: &Local) -> Self {
         Self { key, replica: local.replica, release: local.release, last_counter: 0 }
     }
 
     /// Goes on where another signer of this session ended.
-    pub(crate) fn resume(
-        key: Zeroizing<[u8; 32]>,
-        replica: ReplicaId,
-        release: u32,
-        last_counter: u64,
-    ) -> Self {
+    pub(crate) fn resume(key: KeyBytes, replica: ReplicaId, release: u32, last_counter: u64) -> Self {
         Self { key, replica, release, last_counter }
     }
 
@@ -114,18 +109,18 @@ impl ControlSigner {
 }
 
 pub(crate) struct ControlOpener {
-    key: Zeroizing<[u8; 32]>,
+    key: KeyBytes,
     peer: ReplicaId,
     last_counter: u64,
 }
 
 impl ControlOpener {
-    pub(crate) fn new(key: Zeroizing<[u8; 32]>, peer: ReplicaId) -> Self {
+    pub(crate) fn new(key: KeyBytes, peer: ReplicaId) -> Self {
         Self { key, peer, last_counter: 0 }
     }
 
     /// Goes on where another opener of this session ended.
-    pub(crate) fn resume(key: Zeroizing<[u8; 32]>, peer: ReplicaId, last_counter: u64) -> Self {
+    pub(crate) fn resume(key: KeyBytes, peer: ReplicaId, last_counter: u64) -> Self {
         Self { key, peer, last_counter }
     }
 

@@ -8,9 +8,9 @@ use replink_frame::{
     Challenge, ClusterId, Finish, Flags, HandshakeFrameError, Hello, KeyId, ReplicaId, Status, Version,
 };
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use crate::authenticated::{Authentication, Peer, Role};
+use crate::key_bytes::KeyBytes;
 use crate::late_reject::{self, LateRejectVerifier, PeerReject, RejectContext};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
 use crate::secret::Pair;
@@ -363,7 +363,7 @@ impl<L> AwaitChallenge<L> {
                     None => return Err(DialFailed { link: self.link, error: DialError::LowOrderShare }),
                 }
             }
-            _ => Zeroizing::new([0; 32]),
+            _ => KeyBytes::new(&[0; 32]),
         };
 
         let mut finish = Finish::new(local.cluster, local.replica, config.version);

@@ -1,7 +1,10 @@
+use alloc::boxed::Box;
 use core::fmt;
 
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
+
+use crate::key_bytes::{KeyBytes, wipe_stack};
 
 /// A nonce from the operating system's CSPRNG, good for one handshake (H-2).
 ///
@@ -26,23 +29,35 @@ impl fmt::Debug for Nonce {
 }
 
 /// The secret half of an X25519 share, good for one handshake (K-4). Wiped when dropped.
-pub struct EphemeralSecret(StaticSecret);
+///
+/// It is in memory of its own, so that states can be moved and leave no copy of it.
+pub struct EphemeralSecret(Box<StaticSecret>);
 
 impl EphemeralSecret {
     /// Takes 32 random bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
-        let bytes = Zeroizing::new(bytes);
-        Self(StaticSecret::from(*bytes))
+        let mut bytes = bytes;
+        let secret = Self(Box::new(StaticSecret::from(bytes)));
+        bytes.zeroize();
+        wipe_stack();
+        secret
     }
 
     pub(crate) fn share(&self) -> [u8; 32] {
-        PublicKey::from(&self.0).to_bytes()
+        let share = PublicKey::from(&*self.0).to_bytes();
+        wipe_stack();
+        share
     }
 
     /// The shared secret, or `None` when the peer's share is a low-order point (K-4).
-    pub(crate) fn agree(self, peer_share: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
-        let shared = self.0.diffie_hellman(&PublicKey::from(*peer_share));
-        shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
+    pub(crate) fn agree(self, peer_share: &[u8; 32]) -> Option<KeyBytes> {
+        let agreed = {
+            let shared = self.0.diffie_hellman(&PublicKey::from(*peer_share));
+            shared.was_contributory().then(|| KeyBytes::new(shared.as_bytes()))
+        };
+        drop(self);
+        wipe_stack();
+        agreed
     }
 }
 

@@ -1,8 +1,8 @@
 use core::fmt;
 
 use replink_frame::KeyId;
-use zeroize::Zeroizing;
 
+use crate::key_bytes::KeyBytes;
 use crate::mac::derive_secret;
 use crate::secret::Pair;
 use crate::{App, Secret};
@@ -14,9 +14,9 @@ use crate::{App, Secret};
 pub struct Key {
     id: KeyId,
     pair: Option<Pair>,
-    v1: Zeroizing<[u8; 32]>,
-    v2: Zeroizing<[u8; 32]>,
-    hand_off: Zeroizing<[u8; 32]>,
+    v1: KeyBytes,
+    v2: KeyBytes,
+    hand_off: KeyBytes,
 }
 
 impl Key {

@@ -38,6 +38,7 @@ mod dialer;
 pub mod disabled;
 mod fresh;
 mod key;
+mod key_bytes;
 mod late_reject;
 mod local;
 mod mac;

@@ -4,8 +4,9 @@ use alloc::format;
 
 use blake3::{Hash, Hasher};
 use replink_frame::{Challenge, ClusterId, Finish, Hello, ReplicaId};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
+use crate::key_bytes::{KeyBytes, wipe_stack};
 use crate::{App, ChannelBinding, Key};
 
 /// A computed MAC. Comparing it takes the same time wherever the difference is (H-3).
@@ -30,24 +31,27 @@ pub(crate) enum Direction {
 }
 
 /// `derive(app || purpose, parts…)`.
-pub(crate) fn derive_secret(app: &App, purpose: &str, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+pub(crate) fn derive_secret(app: &App, purpose: &str, parts: &[&[u8]]) -> KeyBytes {
     finish_secret(Hasher::new_derive_key(&format!("{app}{purpose}")), parts)
 }
 
 /// `keyed(key, parts…)` where the result is itself a key.
-pub(crate) fn keyed_secret(key: &[u8; 32], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+pub(crate) fn keyed_secret(key: &[u8; 32], parts: &[&[u8]]) -> KeyBytes {
     finish_secret(Hasher::new_keyed(key), parts)
 }
 
 /// `keyed(key, parts…)` where the result goes over the wire.
 pub(crate) fn keyed_mac(key: &[u8; 32], parts: &[&[u8]]) -> Mac {
-    Mac(finish(Hasher::new_keyed(key), parts))
+    let mac = Mac(finish(Hasher::new_keyed(key), parts));
+    wipe_stack();
+    mac
 }
 
-fn finish_secret(hasher: Hasher, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+fn finish_secret(hasher: Hasher, parts: &[&[u8]]) -> KeyBytes {
     let mut hash = finish(hasher, parts);
-    let secret = Zeroizing::new(*hash.as_bytes());
+    let secret = KeyBytes::new(hash.as_bytes());
     hash.zeroize();
+    wipe_stack();
     secret
 }
 
@@ -124,12 +128,14 @@ fn v2(app: &App, key: &Key, direction: Direction, frames: &[&[u8; 256]], binding
     for frame in frames {
         hasher.update(&frame[..]);
     }
-    Mac(finish(hasher, &[&[binding.mode()], binding.exporter()]))
+    let mac = Mac(finish(hasher, &[&[binding.mode()], binding.exporter()]));
+    wipe_stack();
+    mac
 }
 
 /// What a ticket's MAC is made with where authentication is disabled. Everyone can compute it: it finds
 /// mistakes, not attackers.
-pub(crate) fn disabled_hand_off_key(app: &App) -> Zeroizing<[u8; 32]> {
+pub(crate) fn disabled_hand_off_key(app: &App) -> KeyBytes {
     derive_secret(app, " replica-auth v2 hand-off disabled", &[])
 }
 
@@ -170,7 +176,7 @@ pub(crate) fn session_key(
     finish: &Finish,
     binding: &ChannelBinding,
     shared: &[u8; 32],
-) -> Zeroizing<[u8; 32]> {
+) -> KeyBytes {
     derive_secret(
         app,
         " replica-auth v2 session",

@@ -1,9 +1,12 @@
 //! Seals of frames (section 5): one tag proves a batch of what went out together.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use blake3::{Hash, Hasher};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
+
+use crate::key_bytes::{KeyBytes, wipe_stack};
 
 /// Most frames in one batch (S-1).
 pub const SEAL_BATCH_FRAMES_MAX: u32 = 1024;
@@ -17,19 +20,21 @@ pub const SEAL_BODY_HASHED_MIN: usize = 1024;
 /// One direction's seal: its key, how many batches went before, and the batch that is under way. It has
 /// exactly one owner, and goes with the link. Wiped when dropped, silent in `Debug`.
 pub struct Seal {
-    key: Zeroizing<[u8; 32]>,
-    /// Has the key as well. There is one for all batches: wiping it is dearer than a small batch.
-    hasher: Hasher,
+    key: KeyBytes,
+    /// Has the key as well, and stays where it is. There is one for all batches: wiping it is dearer than a small batch.
+    hasher: Box<Hasher>,
     batches: u64,
 }
 
 impl Seal {
-    pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
+    pub(crate) fn new(key: KeyBytes) -> Self {
         Self::resume(key, 0)
     }
 
-    pub(crate) fn resume(key: Zeroizing<[u8; 32]>, batches: u64) -> Self {
-        Self { hasher: Hasher::new_keyed(&key), key, batches }
+    pub(crate) fn resume(key: KeyBytes, batches: u64) -> Self {
+        let hasher = Box::new(Hasher::new_keyed(&key));
+        wipe_stack(); // it was made there
+        Self { key, hasher, batches }
     }
 
     pub(crate) fn key(&self) -> &[u8; 32] {

@@ -69,7 +69,7 @@ impl Secret {
     pub fn pair_bytes(app: &App, root: &Self, a: ReplicaId, b: ReplicaId) -> Zeroizing<[u8; 32]> {
         let Pair { lower, higher } = Pair::new(a, b);
         let ids = [lower.0, higher.0];
-        derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids]) // K-3
+        Zeroizing::new(*derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids])) // K-3
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

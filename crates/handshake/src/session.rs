@@ -2,10 +2,10 @@ use core::fmt;
 
 use replink_frame::{ClusterId, Flags, Version};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use crate::authenticated::{Peer, Role};
 use crate::control::{ControlOpener, ControlSigner};
+use crate::key_bytes::KeyBytes;
 use crate::late_reject::LateRejectVerifier;
 use crate::mac::keyed_secret;
 use crate::{Local, PeerReject, Seal};
@@ -18,7 +18,7 @@ use crate::{Local, PeerReject, Seal};
 pub struct Session {
     cluster: ClusterId,
     peer: Peer,
-    key: Option<Zeroizing<[u8; 32]>>,
+    key: Option<KeyBytes>,
     receiving: Receiving,
     sending: Sending,
 }
@@ -42,7 +42,7 @@ pub struct Sending {
 
 /// A 32-byte key for the embedder's own use (K-5, `export`). Wiped when dropped, silent in
 /// `Debug`.
-pub struct ExportedKey(Zeroizing<[u8; 32]>);
+pub struct ExportedKey(KeyBytes);
 
 impl ExportedKey {
     /// The key.
@@ -67,7 +67,7 @@ impl Session {
     pub(crate) fn new(
         local: &Local,
         peer: Peer,
-        key: Option<Zeroizing<[u8; 32]>>,
+        key: Option<KeyBytes>,
         late_reject: Option<LateRejectVerifier>,
     ) -> Self {
         debug_assert_eq!(key.is_some(), peer.version == Version::V2);

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::TicketError;
 use super::session::{Carried, CarriedControl, CarriedSeals};
 use crate::authenticated::{Authentication, Peer, Role};
+use crate::key_bytes::KeyBytes;
 
 const FORMAT: u8 = 1;
 const STATE_LEN: usize = 224;
@@ -120,14 +121,14 @@ fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
     let control = if version == Version::V2 {
         let receiving_counter = fields.counter()?;
         let sending_counter = fields.counter()?;
-        let receiving_key = Zeroizing::new(*fields.take()?);
-        let sending_key = Zeroizing::new(*fields.take()?);
+        let receiving_key = KeyBytes::new(fields.take()?);
+        let sending_key = KeyBytes::new(fields.take()?);
         let release = local_release;
         let seals = if sealed {
             let receiving_batches = fields.counter()?;
             let sending_batches = fields.counter()?;
-            let receiving_key = Zeroizing::new(*fields.take()?);
-            let sending_key = Zeroizing::new(*fields.take()?);
+            let receiving_key = KeyBytes::new(fields.take()?);
+            let sending_key = KeyBytes::new(fields.take()?);
             Some(CarriedSeals { receiving_key, receiving_batches, sending_key, sending_batches })
         } else {
             fields.zeros::<80>()?;

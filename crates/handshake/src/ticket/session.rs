@@ -1,9 +1,9 @@
 use replink_frame::{ClusterId, Flags, ReplicaId, Version};
-use zeroize::Zeroizing;
 
 use super::{IssueError, TicketError, role_of};
 use crate::authenticated::Peer;
 use crate::control::{ControlOpener, ControlSigner};
+use crate::key_bytes::KeyBytes;
 use crate::{Local, Receiving, Roster, Seal, Sending};
 
 /// What a ticket carries of a session.
@@ -18,9 +18,9 @@ pub(super) struct Carried {
 
 /// On version 2 links (H-13).
 pub(super) struct CarriedControl {
-    pub(super) receiving_key: Zeroizing<[u8; 32]>,
+    pub(super) receiving_key: KeyBytes,
     pub(super) receiving_counter: u64,
-    pub(super) sending_key: Zeroizing<[u8; 32]>,
+    pub(super) sending_key: KeyBytes,
     pub(super) sending_counter: u64,
     /// This replica's release, as the handshake told the peer.
     pub(super) release: u32,
@@ -29,9 +29,9 @@ pub(super) struct CarriedControl {
 
 /// On sealed links (section 5).
 pub(super) struct CarriedSeals {
-    pub(super) receiving_key: Zeroizing<[u8; 32]>,
+    pub(super) receiving_key: KeyBytes,
     pub(super) receiving_batches: u64,
-    pub(super) sending_key: Zeroizing<[u8; 32]>,
+    pub(super) sending_key: KeyBytes,
     pub(super) sending_batches: u64,
 }
 
@@ -52,9 +52,9 @@ impl Carried {
         let seals = match (receiving.seal, sending.seal) {
             (None, None) => None,
             (Some(opening), Some(sealing)) => Some(CarriedSeals {
-                receiving_key: Zeroizing::new(*opening.key()),
+                receiving_key: KeyBytes::new(opening.key()),
                 receiving_batches: opening.batches(),
-                sending_key: Zeroizing::new(*sealing.key()),
+                sending_key: KeyBytes::new(sealing.key()),
                 sending_batches: sealing.batches(),
             }),
             _ => return Err(IssueError::Halves),
@@ -65,9 +65,9 @@ impl Carried {
         let control = match (receiving.control, sending.control) {
             (None, None) => None,
             (Some(opener), Some(signer)) => Some(CarriedControl {
-                receiving_key: Zeroizing::new(*opener.key()),
+                receiving_key: KeyBytes::new(opener.key()),
                 receiving_counter: opener.last_counter(),
-                sending_key: Zeroizing::new(*signer.key()),
+                sending_key: KeyBytes::new(signer.key()),
                 sending_counter: signer.last_counter(),
                 release: signer.release(),
                 seals,

@@ -1,7 +1,8 @@
 //! Links driven by threads: one call does one handshake, sends one frame, or waits for one.
 //!
 //! A handshake has one deadline for all of it, so a peer that drips bytes gains nothing. Nothing
-//! is allocated for a peer that has not authenticated: its handshake lives on the stack.
+//! is allocated for a peer that has not authenticated but the 32 bytes of an ephemeral secret: its
+//! handshake lives on the stack.
 
 mod accept;
 mod dial;

@@ -32,7 +32,8 @@ impl Inbound {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if let Some(held) = self.held.take() {
+        if let Some(mut held) = self.held.take() {
+            held.abandon_batch();
             return Ok(self.carry_sealed(*held));
         }
         let mut direct = self.direct.map(|direct| direct.body);

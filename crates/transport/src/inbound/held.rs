@@ -234,16 +234,20 @@ mod carried {
     use replink_frame::HEADER_SIZE;
 
     impl HeldFrames {
+        /// Gives the batch under way up; whoever goes on begins it again.
+        pub(in crate::inbound) fn abandon_batch(&mut self) {
+            if std::mem::take(&mut self.open) {
+                self.seal.abandon();
+            }
+        }
+
         /// All bytes in the order in which they came, and how many of them are proved. `direct` is the
         /// body under way, with its header.
         pub(in crate::inbound) fn into_bytes(
-            mut self,
+            self,
             unread: &[u8],
             direct: Option<(&[u8], &[u8])>,
         ) -> (Seal, BytesMut, usize) {
-            if self.open {
-                self.seal.abandon(); // whoever goes on begins it again
-            }
             let mut bytes = BytesMut::with_capacity(unread.len());
             let (mut offset, mut proved_len) = (0, 0);
             for (index, held) in self.frames.iter().enumerate() {

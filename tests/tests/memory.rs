@@ -1,0 +1,86 @@
+//! What is left of secrets in a process once everything that held one is dropped: its whole memory is
+//! searched, as an attacker would who reads it later.
+//!
+//! The search knows its patterns masked, so that it does not find itself. Keys are computed by another
+//! process, which reports them masked; the secret itself this process reads only as the library does.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod memory {
+    pub(super) mod oracle;
+    pub(super) mod scan;
+    pub(super) mod work;
+}
+
+use memory::scan::{Found, Scanner};
+use memory::{oracle, work};
+use replink_tests::alone::alone;
+
+/// The other process: computes keys from files, and prints them masked. Does nothing unless told to.
+#[test]
+fn oracle_process() {
+    oracle::run_if_asked();
+}
+
+fn names(found: &[Found]) -> Vec<&str> {
+    let mut names: Vec<&str> = found.iter().map(|found| &found.name[..]).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[test]
+fn nothing_is_left_of_a_node_and_its_links() {
+    alone("nothing_is_left_of_a_node_and_its_links", None, || {
+        let scanner = Scanner::start();
+        let folder = tempfile::tempdir().unwrap();
+        work::write_configuration(folder.path());
+
+        let world = work::World::start(folder.path());
+        let patterns = oracle::ask(folder.path(), "links");
+        // The search finds what is alive.
+        let alive = scanner.find(&patterns);
+        let expected = [
+            "control acceptor->dialer",
+            "control dialer->acceptor",
+            "seal acceptor->dialer",
+            "seal dialer->acceptor",
+            "version 1 MAC key",
+            "version 2 MAC key",
+        ];
+        let names_alive = names(&alive);
+        for name in expected {
+            assert!(names_alive.contains(&name), "{name} is in use, and was not found: {alive:#?}");
+        }
+        assert!(!names_alive.contains(&"secret"), "only keys are kept: {alive:#?}");
+        assert!(!names_alive.contains(&"session key"), "only subkeys are kept: {alive:#?}");
+
+        world.hand_over_and_end();
+        let left = scanner.find(&patterns);
+        assert!(left.is_empty(), "{left:#?}");
+
+        // The search finds what was left behind on purpose.
+        let leaked = std::fs::read(folder.path().join("cluster.key")).unwrap();
+        assert_eq!(names(&scanner.find(&patterns)), ["secret"]);
+        drop(leaked);
+    });
+}
+
+#[test]
+fn nothing_is_left_of_ephemeral_secrets() {
+    alone("nothing_is_left_of_ephemeral_secrets", None, || {
+        let scanner = Scanner::start();
+        let folder = tempfile::tempdir().unwrap();
+        work::write_configuration(folder.path());
+        let sides = work::ephemeral::begin(folder.path());
+        let patterns = oracle::ask(folder.path(), "ephemeral");
+        let alive = scanner.find(&patterns);
+        for name in ["dialer's ephemeral", "acceptor's ephemeral"] {
+            assert!(names(&alive).contains(&name), "{name} is in use, and was not found: {alive:#?}");
+        }
+        work::ephemeral::finish(sides, folder.path());
+        let patterns = oracle::ask(folder.path(), "ephemeral");
+        let left = scanner.find(&patterns);
+        assert!(left.is_empty(), "{left:#?}");
+    });
+}

@@ -345,7 +345,7 @@ fn nodes_that_stop_together_stop_at_once() {
         let (first, rest) = replicas[0].shards.split_at_mut(1);
         first[0].handle().shutdown();
         let mut events = rest[0].poll(Some(Duration::ZERO)).unwrap();
-        drop(first[0].poll(Some(Duration::ZERO)).unwrap()); // it leaves as well, and tells shard 1
+        let _ = first[0].poll(Some(Duration::ZERO)).unwrap(); // it leaves as well, and tells shard 1
         while events.next().is_some() {} // which reads the goodbye
         poll_until(&mut replicas, "all have stopped", |replicas| {
             replicas.iter().all(|replica| replica.handle().is_stopped())

@@ -49,7 +49,7 @@ impl Acknowledgements {
         let ok = prepare_ok(prepare, body, self.handle.replica());
         let waiting = match self.waiting.entry(link) {
             Entry::Occupied(waiting) => waiting.into_mut(),
-            Entry::Vacant(_) if has_taken(&self.handle, peer, lane, &ok) => return None,
+            Entry::Vacant(_) if has_taken(&self.handle, link, (peer, lane), &ok) => return None,
             Entry::Vacant(vacant) => vacant.insert(Waiting::default()),
         };
         waiting.push(ok).then(|| {
@@ -64,7 +64,7 @@ impl Acknowledgements {
     pub(crate) fn drained(&mut self, link: LinkId, (peer, lane): (ReplicaId, u16)) -> Option<String> {
         let waiting = self.waiting.get_mut(&link)?;
         let handle = &self.handle;
-        if !waiting.send_all(|ok| has_taken(handle, peer, lane, ok)) {
+        if !waiting.send_all(|ok| has_taken(handle, link, (peer, lane), ok)) {
             return None;
         }
         let dropped = self.waiting.remove(&link)?.dropped;
@@ -78,8 +78,8 @@ impl Acknowledgements {
 }
 
 /// Whether `ok` needs to wait no longer. A link that is over has no one to answer to.
-fn has_taken(handle: &Handle, peer: ReplicaId, lane: u16, ok: &GenericHeader) -> bool {
-    let sent = handle.send_on(peer, lane, ok, Bytes::new());
+fn has_taken(handle: &Handle, link: LinkId, (peer, lane): (ReplicaId, u16), ok: &GenericHeader) -> bool {
+    let sent = handle.send_back(link, peer, lane, ok, Bytes::new());
     !matches!(sent.map_err(|error| error.cause()), Err(SendCause::Backpressure { .. }))
 }
 

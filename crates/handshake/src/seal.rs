@@ -32,8 +32,10 @@ impl Seal {
     }
 
     pub(crate) fn resume(key: KeyBytes, batches: u64) -> Self {
-        let hasher = Box::new(Hasher::new_keyed(&key));
-        wipe_stack(); // it was made there
+        // It is made on the stack, and what it does not use yet is what was there before.
+        wipe_stack();
+        let hasher = keyed(&key);
+        wipe_stack();
         Self { key, hasher, batches }
     }
 
@@ -69,6 +71,12 @@ impl Seal {
     pub fn abandon(&mut self) {
         self.batches = self.batches.saturating_sub(1);
     }
+}
+
+/// In a frame of its own, on the part of the stack that was wiped.
+#[inline(never)]
+fn keyed(key: &[u8; 32]) -> Box<Hasher> {
+    Box::new(Hasher::new_keyed(key))
 }
 
 impl Drop for Seal {

@@ -78,6 +78,24 @@ impl<S: Stream> Handle<S> {
         self.shared.send(peer, lane, header, body.into())
     }
 
+    /// Sends a frame back on the link that another one came on: to `peer` on `lane`, unless a newer link
+    /// has that place by now.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], as [`Shard::send`](super::Shard::send);
+    /// [`NotConnected`](crate::SendCause::NotConnected) also when `link` is not up any more.
+    pub fn send_back(
+        &self,
+        link: LinkId,
+        peer: ReplicaId,
+        lane: u16,
+        header: &GenericHeader,
+        body: impl Into<Body>,
+    ) -> Result<Sent, SendError> {
+        self.shared.send_back(link, (peer, lane), header, body.into())
+    }
+
     /// The link to `peer` on `lane`, if it is up.
     pub fn link(&self, peer: ReplicaId, lane: u16) -> Option<LinkId> {
         self.shared.routes.find(peer, lane).map(|link| link.id())

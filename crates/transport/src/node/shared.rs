@@ -17,7 +17,7 @@ use super::routes::Routes;
 use super::settings::Settings;
 use super::stats::{Counted, EndedStats};
 use crate::driver::Stream;
-use crate::mesh::{CommandPolicy, Ending};
+use crate::mesh::{CommandPolicy, Ending, LinkId};
 use crate::{Body, SendCause, SendError, Sent};
 
 pub(super) struct Shared<S> {
@@ -143,13 +143,35 @@ impl<S: Stream> Shared<S> {
         header: &GenericHeader,
         body: Body,
     ) -> Result<Sent, SendError> {
-        if self.commands.is_restricted() && !self.settings().permits(self.replica, header.command) {
+        if self.may_not_send(header.command) {
             return Err(SendError::new(*header, body, SendCause::Denied(header.command)));
         }
         match self.routes.find(peer, lane) {
             Some(link) => self.send_on(&link, header, body),
             None => Err(SendError::new(*header, body, SendCause::NotConnected)),
         }
+    }
+
+    /// As [`Shared::send`], on this link and on no other that may have come in its place.
+    pub(super) fn send_back(
+        &self,
+        link: LinkId,
+        (peer, lane): (ReplicaId, u16),
+        header: &GenericHeader,
+        body: Body,
+    ) -> Result<Sent, SendError> {
+        match self.routes.find(peer, lane).filter(|found| found.id() == link) {
+            Some(_) if self.may_not_send(header.command) => {
+                Err(SendError::new(*header, body, SendCause::Denied(header.command)))
+            }
+            Some(link) => self.send_on(&link, header, body),
+            None => Err(SendError::new(*header, body, SendCause::NotConnected)),
+        }
+    }
+
+    /// Whether the role of this replica forbids `command`.
+    fn may_not_send(&self, command: Command) -> bool {
+        self.commands.is_restricted() && !self.settings().permits(self.replica, command)
     }
 
     /// Whether `peer` may not send us `command`.

@@ -106,7 +106,7 @@ impl Model {
                 }
                 Ok(Sent::Queued) => {}
                 Err(refused) => {
-                    assert_eq!(refused.into_frame(), (header, body), "the very frame comes back");
+                    assert_eq!(refused.into_frame(), (header, body.into()), "the very frame comes back");
                     return sequence;
                 }
             }

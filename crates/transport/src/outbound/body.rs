@@ -30,10 +30,16 @@ impl Body {
     /// `hash(body)` of section 5.
     pub(super) fn seal_hash(&self) -> [u8; 32] {
         match &self.hash {
-            Some(shared) => *shared.get_or_init(|| seal_body_hash(&self.bytes)),
-            None => seal_body_hash(&self.bytes),
+            Some(shared) => *shared.get_or_init(|| hash(&self.bytes)),
+            None => hash(&self.bytes),
         }
     }
+}
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    #[cfg(test)]
+    tests::HASHED.set(tests::HASHED.get() + 1);
+    seal_body_hash(bytes)
 }
 
 impl From<Bytes> for Body {
@@ -90,5 +96,32 @@ impl PartialEq<Bytes> for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} bytes)", self.bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        /// Bodies that were hashed by this thread.
+        pub(super) static HASHED: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// S-4.
+    #[test]
+    fn a_body_for_four_peers_is_hashed_once() {
+        let hashed_for_four = |body: Body| {
+            let before = HASHED.get();
+            let peers: Vec<Body> = (0..4).map(|_| body.clone()).collect();
+            let hashes: Vec<_> = peers.iter().map(Body::seal_hash).collect();
+            assert!(hashes.iter().all(|hash| *hash == seal_body_hash(&body)));
+            HASHED.get() - before
+        };
+        let bytes = Bytes::from(vec![7; 64 * 1024]);
+        assert_eq!(hashed_for_four(Body::shared(bytes.clone())), 1);
+        assert_eq!(hashed_for_four(Body::from(bytes)), 4, "what is not shared is hashed for each");
     }
 }

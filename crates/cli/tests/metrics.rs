@@ -48,7 +48,8 @@ fn a_running_serve_shows_its_links_keys_and_handshakes() {
     assert!(of_link("received_frames_total") >= 4.0 && of_link("sent_frames_total") >= 4.0);
     assert!(of_link("received_bytes_total") >= 4.0 * 256.0 + 3.0 * 7.0);
     assert!(of_link("reads_total") >= 1.0 && of_link("writes_total") >= 1.0);
-    assert_eq!((of_link("queue_frames"), of_link("queue_bytes")), (0.0, 0.0));
+    // The last answer may be here before its writer has counted it as written.
+    assert!(of_link("queue_frames") <= 1.0 && of_link("queue_bytes") <= 256.0);
     assert_eq!(of_link("shard"), up["shard"].as_f64().unwrap());
     assert!(of_link("up_seconds") > 0.0 && of_link("round_trip_smoothed_seconds") > 0.0);
 

@@ -40,6 +40,27 @@ pub(super) enum Message<S> {
     Stop,
 }
 
+impl<S> Message<S> {
+    /// The link that it is about, where it is for the owner of one.
+    pub(super) fn link(&self) -> Option<&Place> {
+        match self {
+            Self::Attend(place) => Some(place),
+            Self::Down { link, .. }
+            | Self::Close(link)
+            | Self::Move { link, .. }
+            | Self::Surrender { link, .. } => Some(&link.place),
+            // A link that is given is its new owner's from then on.
+            Self::Adopt { .. }
+            | Self::Report { .. }
+            | Self::Reload(_)
+            | Self::Addresses(_)
+            | Self::Shutdown
+            | Self::HandOver(_)
+            | Self::Stop => None,
+        }
+    }
+}
+
 /// What a link's owner tells shard 0.
 #[derive(Clone, Copy)]
 pub(super) enum Report {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use replink_handshake::{Authenticated, Peer};
@@ -30,7 +30,7 @@ pub(super) struct Place {
     pub(super) link: LinkId,
     owner: AtomicUsize,
     /// Whether the owner has yet to take the last [`Message::Attend`].
-    attend: AtomicU8,
+    attend: AtomicBool,
     /// When something was last seen of the peer, in nanoseconds of the node's time.
     heard: AtomicU64,
 }
@@ -45,7 +45,12 @@ pub(super) struct Received {
 
 impl Place {
     pub(super) fn new(link: LinkId, owner: usize, heard: u64) -> Self {
-        Self { link, owner: AtomicUsize::new(owner), attend: AtomicU8::new(0), heard: AtomicU64::new(heard) }
+        Self {
+            link,
+            owner: AtomicUsize::new(owner),
+            attend: AtomicBool::new(false),
+            heard: AtomicU64::new(heard),
+        }
     }
 
     /// The shard that has it, or is about to get it.
@@ -59,11 +64,11 @@ impl Place {
 
     /// Whether the owner has to be told: it was not since it last looked.
     pub(super) fn want_attention(&self) -> bool {
-        self.attend.swap(1, Ordering::AcqRel) == 0
+        !self.attend.swap(true, Ordering::AcqRel)
     }
 
     pub(super) fn take_attention(&self) {
-        self.attend.store(0, Ordering::Release);
+        self.attend.store(false, Ordering::Release);
     }
 
     pub(super) fn hear(&self, now: u64) {
@@ -106,6 +111,12 @@ impl<S: Stream> SharedLink<S> {
 
     pub(super) fn stream(&self) -> &S {
         self.outbound.writer()
+    }
+
+    /// Ends the connection at once, whoever has the link. What waits is dropped.
+    pub(super) fn sever(&self) {
+        self.outbound.close();
+        self.stream().shutdown();
     }
 
     pub(super) fn set_round_trip(&self, round_trip: RoundTrip) {

@@ -143,13 +143,7 @@ impl<S: Stream> Shared<S> {
         header: &GenericHeader,
         body: Body,
     ) -> Result<Sent, SendError> {
-        if self.may_not_send(header.command) {
-            return Err(SendError::new(*header, body, SendCause::Denied(header.command)));
-        }
-        match self.routes.find(peer, lane) {
-            Some(link) => self.send_on(&link, header, body),
-            None => Err(SendError::new(*header, body, SendCause::NotConnected)),
-        }
+        self.send_on(self.routes.find(peer, lane).as_deref(), header, body)
     }
 
     /// As [`Shared::send`], on this link and on no other that may have come in its place.
@@ -160,26 +154,27 @@ impl<S: Stream> Shared<S> {
         header: &GenericHeader,
         body: Body,
     ) -> Result<Sent, SendError> {
-        match self.routes.find(peer, lane).filter(|found| found.id() == link) {
-            Some(_) if self.may_not_send(header.command) => {
-                Err(SendError::new(*header, body, SendCause::Denied(header.command)))
-            }
-            Some(link) => self.send_on(&link, header, body),
-            None => Err(SendError::new(*header, body, SendCause::NotConnected)),
+        let found = self.routes.find(peer, lane).filter(|found| found.id() == link);
+        self.send_on(found.as_deref(), header, body)
+    }
+
+    /// Whether the role of `replica`, this one or another, forbids it to send `command`.
+    pub(super) fn forbids(&self, replica: ReplicaId, command: Command) -> bool {
+        self.commands.is_restricted() && !self.settings().permits(replica, command)
+    }
+
+    fn send_on(
+        &self,
+        link: Option<&SharedLink<S>>,
+        header: &GenericHeader,
+        body: Body,
+    ) -> Result<Sent, SendError> {
+        if self.forbids(self.replica, header.command) {
+            return Err(SendError::new(*header, body, SendCause::Denied(header.command)));
         }
-    }
-
-    /// Whether the role of this replica forbids `command`.
-    fn may_not_send(&self, command: Command) -> bool {
-        self.commands.is_restricted() && !self.settings().permits(self.replica, command)
-    }
-
-    /// Whether `peer` may not send us `command`.
-    pub(super) fn restricts(&self, peer: ReplicaId, command: Command) -> bool {
-        self.commands.is_restricted() && !self.settings().permits(peer, command)
-    }
-
-    fn send_on(&self, link: &SharedLink<S>, header: &GenericHeader, body: Body) -> Result<Sent, SendError> {
+        let Some(link) = link else {
+            return Err(SendError::new(*header, body, SendCause::NotConnected));
+        };
         let sent = link.outbound.send(header, body);
         match &sent {
             Err(error) if matches!(error.cause(), SendCause::Backpressure { .. }) => {
@@ -203,8 +198,7 @@ impl<S: Stream> Shared<S> {
 
     /// Ends a link that no shard has any more.
     pub(super) fn end(&self, link: &SharedLink<S>) {
-        link.outbound.close();
-        link.stream().shutdown();
+        link.sever();
         self.routes.remove(link);
         let report = Report::Ended(Ending::Stream);
         self.post.send(0, Message::Report { link: link.id(), report });

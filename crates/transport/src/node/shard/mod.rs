@@ -17,7 +17,7 @@ use std::time::Duration;
 use replink_frame::{GenericHeader, ReplicaId};
 
 use crate::driver::poll::PollDriver;
-use crate::driver::{Driver, Readiness, Stream, Token, Waker};
+use crate::driver::{Driver, Readiness, Waker};
 use crate::mesh::{Ending, LinkId};
 use crate::node::Handle;
 use crate::node::control::{Control, Turn};
@@ -60,7 +60,7 @@ pub struct Shard<D: Driver = PollDriver> {
     ready: Vec<Readiness>,
     /// When it was last polled, in nanoseconds of the node's time.
     now: u64,
-    lanes: u16,
+    lane: u16,
     stopped: bool,
 }
 
@@ -71,7 +71,7 @@ impl<D: Driver> Shard<D> {
         shared: Arc<Shared<D::Stream>>,
         control: Option<Control<D>>,
     ) -> Self {
-        let lanes = shared.settings().mesh().lanes;
+        let lanes = usize::from(shared.settings().mesh().lanes);
         Self {
             index,
             driver,
@@ -87,7 +87,7 @@ impl<D: Driver> Shard<D> {
             messages: Vec::new(),
             ready: Vec::new(),
             now: 0,
-            lanes,
+            lane: u16::try_from(index % lanes).unwrap_or(0),
             stopped: false,
         }
     }
@@ -125,9 +125,8 @@ impl<D: Driver> Shard<D> {
         clock.waits.store(false, Ordering::Relaxed);
         waited?;
         self.take_messages();
-        if let Some(control) = &mut self.control {
-            let mut turn = Turn { driver: &mut self.driver, events: &mut self.events };
-            control.turn(&mut turn);
+        if self.control.is_some() {
+            self.with_control(Control::turn);
             // What control told this shard.
             self.take_messages();
         }
@@ -155,26 +154,26 @@ impl<D: Driver> Shard<D> {
     ///
     /// # Errors
     ///
-    /// [`SendError`] gives the frame back: [`SendCause::Backpressure`](crate::SendCause::Backpressure) when the link's queue is
-    /// full, and [`Event::Drained`] then says when it is empty; [`SendCause::NotConnected`](crate::SendCause::NotConnected) when no
-    /// such link is up.
+    /// [`SendError`] gives the frame back: [`Backpressure`](crate::SendCause::Backpressure) when the
+    /// link's queue is full, and [`Event::Drained`] then says when it is empty;
+    /// [`NotConnected`](crate::SendCause::NotConnected) when no such link is up.
     pub fn send(
         &self,
         peer: ReplicaId,
         header: &GenericHeader,
         body: impl Into<Body>,
     ) -> Result<Sent, SendError> {
-        self.shared.send(peer, self.lane(), header, body.into())
+        self.shared.send(peer, self.lane, header, body.into())
     }
 
     /// The lane that [`Shard::send`] takes.
     pub fn lane(&self) -> u16 {
-        u16::try_from(self.index % usize::from(self.lanes)).unwrap_or(0)
+        self.lane
     }
 
     /// What any thread may use of the node; sends by it go out on this shard's lane.
     pub fn handle(&self) -> Handle<D::Stream> {
-        Handle::new(Arc::clone(&self.shared), self.lane())
+        Handle::new(Arc::clone(&self.shared), self.lane)
     }
 
     /// Ends [`Shard::poll`], from any thread.
@@ -191,8 +190,7 @@ impl<D: Driver> Shard<D> {
     fn take_note(&mut self, readiness: Readiness) {
         let id = LinkId(readiness.token.0);
         let Some(link) = self.links.get_mut(&id) else {
-            self.control_ready(readiness.token);
-            return;
+            return self.with_control(|control, turn| control.ready(readiness.token, turn));
         };
         if readiness.readable {
             link.shared.place.hear(self.now);
@@ -201,13 +199,6 @@ impl<D: Driver> Shard<D> {
         }
         if readiness.writable {
             self.flush(id);
-        }
-    }
-
-    fn control_ready(&mut self, token: Token) {
-        if let Some(control) = &mut self.control {
-            let mut turn = Turn { driver: &mut self.driver, events: &mut self.events };
-            control.ready(token, &mut turn);
         }
     }
 
@@ -232,8 +223,7 @@ impl<D: Driver> Shard<D> {
     pub(super) fn end(&mut self, id: LinkId, ending: Ending) {
         if let Some(link) = self.links.remove(&id) {
             self.driver.unwatch(link.shared.stream());
-            link.shared.outbound.close();
-            link.shared.stream().shutdown();
+            link.shared.sever();
             self.report(id, Report::Ended(ending));
         }
     }

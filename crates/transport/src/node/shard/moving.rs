@@ -12,12 +12,6 @@ use crate::node::link::{OwnedLink, SharedLink};
 use crate::{SendCause, TakeOutboundError};
 
 impl<D: Driver> Shard<D> {
-    /// The shard that has `link` now, if that is another one.
-    pub(super) fn elsewhere(&self, link: &SharedLink<D::Stream>) -> Option<usize> {
-        let owner = link.place.owner();
-        (owner != self.index).then_some(owner)
-    }
-
     pub(super) fn adopt(&mut self, link: OwnedLink<D::Stream>, from: Option<usize>) {
         if link.delivers {
             let (id, peer, address) = (link.shared.id(), *link.shared.peer(), link.shared.address);
@@ -61,9 +55,9 @@ impl<D: Driver> Shard<D> {
     /// Lets the next link go that is to, if there is one. Every event was taken.
     pub(super) fn let_part(&mut self) -> bool {
         let Some((shared, to)) = self.parting.pop_front() else { return false };
-        match self.elsewhere(&shared) {
-            Some(owner) => self.shared.post.send(owner, Message::Move { link: shared, to }),
-            None => self.give_away(&shared, to),
+        match shared.place.owner() {
+            owner if owner == self.index => self.give_away(&shared, to),
+            owner => self.shared.post.send(owner, Message::Move { link: shared, to }),
         }
         true
     }

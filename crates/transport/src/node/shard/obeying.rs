@@ -7,6 +7,7 @@ use crate::driver::Driver;
 use crate::node::control::Control;
 use crate::node::event::Event;
 use crate::node::inbox::Message;
+use crate::node::link::Place;
 
 impl<D: Driver> Shard<D> {
     pub(super) fn take_messages(&mut self) {
@@ -28,32 +29,20 @@ impl<D: Driver> Shard<D> {
     }
 
     pub(super) fn obey(&mut self, message: Message<D::Stream>) {
+        // What is about a link goes to its owner, behind the link itself.
+        if let Some(owner) = message.link().map(Place::owner).filter(|&owner| owner != self.index) {
+            return self.shared.post.send(owner, message);
+        }
         match message {
             Message::Adopt { link, from } => self.adopt(*link, from),
             Message::Attend(place) => {
                 place.take_attention();
-                if self.links.contains_key(&place.link) {
-                    self.flush(place.link);
-                } else if place.owner() != self.index && place.want_attention() {
-                    self.shared.post.send(place.owner(), Message::Attend(place));
-                }
+                self.flush(place.link);
             }
-            Message::Down { link, reason } => match self.elsewhere(&link) {
-                Some(owner) => self.shared.post.send(owner, Message::Down { link, reason }),
-                None => self.take_down(&link, reason),
-            },
-            Message::Close(link) => match self.elsewhere(&link) {
-                Some(owner) => self.shared.post.send(owner, Message::Close(link)),
-                None => self.drop_link(link.id()),
-            },
-            Message::Move { link, to } => match self.elsewhere(&link) {
-                Some(owner) => self.shared.post.send(owner, Message::Move { link, to }),
-                None => self.part_with(link, to),
-            },
-            Message::Surrender { link, collector } => match self.elsewhere(&link) {
-                Some(owner) => self.shared.post.send(owner, Message::Surrender { link, collector }),
-                None => self.surrender(link, collector),
-            },
+            Message::Down { link, reason } => self.take_down(&link, reason),
+            Message::Close(link) => self.drop_link(link.id()),
+            Message::Move { link, to } => self.part_with(link, to),
+            Message::Surrender { link, collector } => self.surrender(link, collector),
             Message::Stop => {
                 self.stopped = true;
                 self.events.push_back(Event::Stopped);

@@ -97,7 +97,7 @@ impl<D: Driver> Shard<D> {
                     let _ = link.inbound.next();
                     return Step::Again;
                 }
-                if self.shared.restricts(link.shared.peer().replica, command) {
+                if self.shared.forbids(link.shared.peer().replica, command) {
                     link.over = true;
                     link.delivers = false;
                     self.report(id, Report::Denied(command));

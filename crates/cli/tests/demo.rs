@@ -60,9 +60,7 @@ fn replicates_any_file_in_frames_of_any_size() {
 
 #[test]
 fn refuses_what_it_can_not_do() {
-    for arguments in
-        [["--driver", "io_uring"], ["--shards", "0"], ["--replicas", "1"], ["--frame-size", "256B"]]
-    {
+    for arguments in [["--shards", "0"], ["--replicas", "1"], ["--frame-size", "256B"]] {
         let demo = finish(replink().arg("demo").args(arguments));
         assert_eq!(demo.status.code(), Some(1), "{arguments:?}");
         assert!(demo.stderr.contains(arguments[0]), "{}", demo.stderr);

@@ -1,10 +1,13 @@
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::sys;
 
 /// A connected TCP socket between two replicas: plain, and dup-able.
 ///
@@ -12,8 +15,13 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// [`Authenticated<Link>`](replink_handshake::Authenticated), and only that opens into the
 /// codecs that read and write frames.
 pub struct Link {
-    stream: TcpStream,
+    /// Shared with the operations that a driver has under way on it.
+    stream: Arc<TcpStream>,
     peer_address: SocketAddr,
+    /// Whether reads and writes return at once, whatever the mode of the socket: a node's do.
+    dont_wait: bool,
+    /// Whether it has yet to connect.
+    unconnected: bool,
 }
 
 impl Link {
@@ -25,25 +33,49 @@ impl Link {
     pub fn new(stream: TcpStream) -> io::Result<Self> {
         let peer_address = stream.peer_addr()?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, peer_address })
+        Ok(Self { stream: Arc::new(stream), peer_address, dont_wait: false, unconnected: false })
     }
 
-    /// Takes a connection over that was accepted from `peer_address`, and is set up already.
+    /// Takes a connection over that was accepted from `peer_address`, and is set up already. It
+    /// does not block.
     pub(crate) fn accepted(stream: TcpStream, peer_address: SocketAddr) -> Self {
-        Self { stream, peer_address }
+        Self { stream: Arc::new(stream), peer_address, dont_wait: true, unconnected: false }
     }
 
     /// Begins to connect, without blocking then or later.
     pub(crate) fn begin_connect(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = new_socket(address)?;
         socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
         match socket.connect(&address.into()) {
             Ok(()) => {}
             Err(error) if is_under_way(&error) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { stream: socket.into(), peer_address: address })
+        Ok(Self::accepted(socket.into(), address))
+    }
+
+    /// A socket that has yet to connect to `address`, which is somebody else's to do.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn unconnected(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { unconnected: true, ..Self::accepted(new_socket(address)?.into(), address) })
+    }
+
+    /// Whether whoever watches it first is to connect it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn begins_to_connect(&self) -> bool {
+        self.unconnected
+    }
+
+    /// What an operation under way holds, so that the descriptor stays this socket's.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn socket(&self) -> &Arc<TcpStream> {
+        &self.stream
+    }
+
+    /// The same, whose reads and writes return at once.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn without_waiting(self) -> Self {
+        Self { dont_wait: true, ..self }
     }
 
     /// A second handle to the same socket (`dup`, close-on-exec).
@@ -52,7 +84,7 @@ impl Link {
     ///
     /// When the process is out of file descriptors.
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { stream: self.stream.try_clone()?, peer_address: self.peer_address })
+        Ok(Self { stream: Arc::new(self.stream.try_clone()?), ..*self })
     }
 
     /// How long sent bytes may stay unacknowledged before the kernel gives the connection up
@@ -64,7 +96,7 @@ impl Link {
     /// What the socket says.
     pub fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(&self.stream).set_tcp_user_timeout(Some(timeout))?;
+        SockRef::from(&*self.stream).set_tcp_user_timeout(Some(timeout))?;
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let _ = timeout;
         Ok(())
@@ -86,16 +118,26 @@ impl Link {
     }
 
     pub(crate) fn send_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        SockRef::from(&self.stream).send_vectored_with_flags(slices, NO_SIGNAL)
+        SockRef::from(&*self.stream).send_vectored_with_flags(slices, NO_SIGNAL | self.wait_flag())
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.stream).read(buffer)
+        sys::receive_some(self, buffer, self.wait_flag())
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.stream).write(bytes)
+        (&*self.stream).write(bytes)
     }
+
+    pub(crate) fn wait_flag(&self) -> libc::c_int {
+        if self.dont_wait { libc::MSG_DONTWAIT } else { 0 }
+    }
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
 }
 
 /// A connection that is being made is no failure.

@@ -563,9 +563,7 @@ fn what_is_not_available_yet() {
     for (line, key, cure) in [
         ("encryption = \"optional\"", "encryption", "must be \"off\", or be left out"),
         ("encryption = \"required\"", "encryption", "must be \"off\", or be left out"),
-        ("busy_poll = \"50us\"", "busy_poll", "must be \"0us\", or be left out"),
         ("renew_after = \"1TiB\"", "renew_after", "must be \"0B\", or be left out"),
-        ("driver = \"io_uring\"", "driver", "must be \"auto\" or \"poll\", or be left out"),
     ] {
         assert_link(line, &format!("{key}: is not available in this version; {cure}"));
     }
@@ -576,6 +574,9 @@ fn lanes_drivers_and_roles() -> TestResult {
     let link = "lanes = 2\ndriver = \"poll\"";
     let config = with_secret().parse(&text("", "", link, "role = \"standby\""))?;
     assert_eq!((config.link.lanes, config.link.driver), (2, Driver::Poll));
+    let link = "busy_poll = \"50us\"\ndriver = \"io_uring\"";
+    let other = with_secret().parse(&text("", "", link, ""))?;
+    assert_eq!((other.link.busy_poll, other.link.driver), (Duration::from_micros(50), Driver::IoUring));
     assert!(config.nodes.iter().any(|node| node.role == Role::Standby));
     let config = with_secret().parse(&text("", "", "", ""))?;
     assert_eq!((config.link.lanes, config.link.driver), (1, Driver::Auto));

@@ -123,6 +123,34 @@ impl Driver for SimDriver {
         let end = self.network.lock().connect(Some(self.process), self.host, address)?;
         Ok(self.stream(end, address))
     }
+
+    fn connected(&mut self, stream: &SimStream) -> io::Result<()> {
+        self.network.lock().connected(stream.end)
+    }
+
+    fn read(&mut self, stream: &SimStream, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.network.lock();
+        let len = state.readable(stream.end, buffer.len())?;
+        if len == 0 {
+            return Ok(0);
+        }
+        Ok(state.read(stream.end, len, |bytes| {
+            buffer[..len].copy_from_slice(bytes);
+            len
+        }))
+    }
+
+    fn receive(&mut self, stream: &SimStream, inbound: &mut Inbound) -> io::Result<usize> {
+        let mut state = self.network.lock();
+        let len = state.readable(stream.end, READ_AHEAD_SIZE)?;
+        if len == 0 {
+            return Ok(0);
+        }
+        match state.read(stream.end, len, |bytes| inbound.push(bytes)) {
+            0 => Err(io::ErrorKind::ResourceBusy.into()),
+            taken => Ok(taken),
+        }
+    }
 }
 
 impl GatherWrite for SimStream {
@@ -136,36 +164,8 @@ impl Stream for SimStream {
         self.peer
     }
 
-    fn connected(&self) -> io::Result<()> {
-        self.network.lock().connected(self.end)
-    }
-
     fn set_user_timeout(&self, _: Duration) {
         // A system that can't do that: silence is noticed by the heartbeat.
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.network.lock();
-        let len = state.readable(self.end, buffer.len())?;
-        if len == 0 {
-            return Ok(0);
-        }
-        Ok(state.read(self.end, len, |bytes| {
-            buffer[..len].copy_from_slice(bytes);
-            len
-        }))
-    }
-
-    fn receive(&self, inbound: &mut Inbound) -> io::Result<usize> {
-        let mut state = self.network.lock();
-        let len = state.readable(self.end, READ_AHEAD_SIZE)?;
-        if len == 0 {
-            return Ok(0);
-        }
-        match state.read(self.end, len, |bytes| inbound.push(bytes)) {
-            0 => Err(io::ErrorKind::ResourceBusy.into()),
-            taken => Ok(taken),
-        }
     }
 
     fn finish(&self) {

@@ -1,6 +1,7 @@
 //! A shard as a part of somebody else's loop.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::Duration;
@@ -38,7 +39,11 @@ impl Outer {
         let shards = || replicas.iter().flat_map(|replica| &replica.shards);
         let timeouts: Vec<_> = shards().map(Shard::timeout).collect();
         let wait = timeouts.iter().flatten().min().copied();
-        self.poll.poll(&mut self.events, wait).unwrap();
+        match self.poll.poll(&mut self.events, wait) {
+            // As with any such call. A ring interrupts it once, to prepare for being waited for.
+            Err(error) if error.kind() == ErrorKind::Interrupted => return 0,
+            result => result.unwrap(),
+        }
         let ready: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
         let mut polled = 0;
         let mut token = 0;

@@ -1,11 +1,15 @@
 //! What moves the bytes of a [node](crate::node)'s shards.
 //!
 //! A shard does its work through a [`Driver`]: it waits for readiness, accepts, connects, asks for
-//! the time and for randomness there and nowhere else. [`poll::PollDriver`] is the operating
-//! system's. A simulated one runs whole clusters on a virtual network and clock, with the very
-//! code that runs in production.
+//! the time and for randomness there and nowhere else. [`SystemDriver`] is the operating system's:
+//! Linux's `io_uring`, or [`poll`] where that is not to be had. A simulated one runs whole clusters on
+//! a virtual network and clock, with the very code that runs in production.
 
+mod busy_poll;
+#[cfg(target_os = "linux")]
+pub mod io_uring;
 pub mod poll;
+mod system;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +18,9 @@ use std::time::{Duration, Instant};
 
 use replink_handshake::Fresh;
 
-use crate::{EntropyError, GatherWrite, Inbound};
+pub use system::SystemDriver;
+
+use crate::{EntropyError, Flushed, GatherWrite, Inbound, SharedOutbound};
 
 /// Names what a driver watches, in what it reports ready.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -22,6 +28,9 @@ pub struct Token(pub u64);
 
 /// Something is ready. Reported once each time that it *becomes* ready (edge-triggered), perhaps
 /// without cause: whoever is told tries until [`WouldBlock`](io::ErrorKind::WouldBlock).
+///
+/// A driver of completions reports what has come to an end: a try then gives its result, and the next
+/// one begins another operation and gives `WouldBlock`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Readiness {
     /// What.
@@ -73,8 +82,21 @@ pub trait Driver: Send + 'static {
     /// What the system says, for instance that too many are watched.
     fn watch(&mut self, token: Token, stream: &Self::Stream) -> io::Result<()>;
 
-    /// Reports nothing more about `stream`.
+    /// Reports nothing more about `stream`. Has to be called before a stream that is watched is
+    /// dropped: a driver may be reading from it.
     fn unwatch(&mut self, stream: &Self::Stream);
+
+    /// As [`Driver::unwatch`], for a link that goes elsewhere: whatever the driver has under way for it
+    /// ends first. What was received is in `inbound` then, what was not written is in `outbound`.
+    fn release(
+        &mut self,
+        stream: &Self::Stream,
+        inbound: &mut Inbound,
+        outbound: &SharedOutbound<Self::Stream>,
+    ) {
+        let _ = (inbound, outbound);
+        self.unwatch(stream);
+    }
 
     /// Reports from here on when `listener` becomes ready, at once if it is.
     ///
@@ -93,12 +115,69 @@ pub trait Driver: Send + 'static {
     /// `WouldBlock` when there is none; else what the system says.
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
 
-    /// Begins to connect. The stream becomes writable when that has succeeded or failed.
+    /// A stream that connects to `address`, once it is watched. It becomes writable when that has
+    /// succeeded or failed.
     ///
     /// # Errors
     ///
     /// What the system says at once.
     fn connect(&mut self, address: SocketAddr) -> io::Result<Self::Stream>;
+
+    /// How the attempt to connect has ended.
+    ///
+    /// # Errors
+    ///
+    /// Why it failed; `WouldBlock` while it is under way.
+    fn connected(&mut self, stream: &Self::Stream) -> io::Result<()>;
+
+    /// Reads into `buffer`, which is empty in no call, and no longer than in the call before as long as
+    /// that gave nothing. 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is nothing; else what the system says.
+    fn read(&mut self, stream: &Self::Stream, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads into a codec, as [`Inbound::read_from`] does. From then on until it has succeeded, the
+    /// codec belongs to the driver: its memory may be under way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inbound::read_from`].
+    fn receive(&mut self, stream: &Self::Stream, inbound: &mut Inbound) -> io::Result<usize>;
+
+    /// Writes what waits in `outbound`, whose bytes go to `stream`: now, or as an operation that is under
+    /// way then ([`Flushed::Elsewhere`]). The stream becomes writable when that has ended, and this is to
+    /// be called again.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedOutbound::flush`].
+    fn flush(
+        &mut self,
+        stream: &Self::Stream,
+        outbound: &SharedOutbound<Self::Stream>,
+    ) -> io::Result<Flushed> {
+        let _ = stream;
+        outbound.flush()
+    }
+
+    /// A write to `stream` would have blocked: reports when it becomes writable. Nothing needs to be done
+    /// where that is reported anyway.
+    fn want_writable(&mut self, stream: &Self::Stream) {
+        let _ = stream;
+    }
+
+    /// Whether a stream that was blocked is reported as writable although [`Driver::want_writable`] was
+    /// not called. Where it is not, [`Driver::flush`] has to be called.
+    fn reports_writable(&self) -> bool {
+        true
+    }
+
+    /// Whether something is to be done that the next [`Driver::wait`] begins with.
+    fn has_unsubmitted(&self) -> bool {
+        false
+    }
 }
 
 /// One connection of a [`Driver`]. Written to from any thread, read by one; never blocks.
@@ -106,30 +185,9 @@ pub trait Stream: GatherWrite + Send + Sync + 'static {
     /// Where the other end is.
     fn peer_address(&self) -> SocketAddr;
 
-    /// How the attempt to connect has ended.
-    ///
-    /// # Errors
-    ///
-    /// Why it failed; `WouldBlock` while it is under way.
-    fn connected(&self) -> io::Result<()>;
-
     /// The handshake has succeeded: bytes that are not acknowledged for this long end the
     /// connection, where the system can do that.
     fn set_user_timeout(&self, timeout: Duration);
-
-    /// Reads into `buffer`; 0 is the end of the stream.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when there is nothing; else what the system says.
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-
-    /// Reads into a codec, as [`Inbound::read_from`] does.
-    ///
-    /// # Errors
-    ///
-    /// As [`Inbound::read_from`].
-    fn receive(&self, inbound: &mut Inbound) -> io::Result<usize>;
 
     /// Ends the direction to the peer; what it still sends can be read.
     fn finish(&self);

@@ -12,6 +12,7 @@ use mio::{Events, Interest, Poll};
 use replink_handshake::Fresh;
 use socket2::SockRef;
 
+use super::busy_poll::BusyPoll;
 use super::{Driver, Readiness, Stream, Token, Waker};
 use crate::{EntropyError, Inbound, Link, fresh};
 
@@ -32,18 +33,40 @@ pub struct PollDriver {
     poll: Poll,
     events: Events,
     waker: Arc<mio::Waker>,
+    busy_poll: BusyPoll,
 }
 
 impl PollDriver {
-    /// A driver that watches nothing yet.
+    /// A driver that watches nothing yet. It looks for `busy_poll` before it sleeps.
     ///
     /// # Errors
     ///
     /// When the process is out of file descriptors.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(busy_poll: Duration) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
-        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), waker })
+        let busy_poll = BusyPoll::new(busy_poll);
+        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), waker, busy_poll })
+    }
+
+    /// Waits for events, after having looked for some.
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        if self.busy_poll.is_off() || timeout == Some(Duration::ZERO) {
+            return self.poll.poll(&mut self.events, timeout);
+        }
+        let began = Instant::now();
+        let (poll, events) = (&mut self.poll, &mut self.events);
+        let mut looked = Ok(());
+        let found = self.busy_poll.look(began, timeout, || {
+            looked = poll.poll(events, Some(Duration::ZERO));
+            looked.is_err() || !events.is_empty()
+        });
+        looked?;
+        if !found {
+            self.poll.poll(&mut self.events, timeout)?;
+        }
+        self.busy_poll.learn((!self.events.is_empty()).then(|| began.elapsed()));
+        Ok(())
     }
 
     fn register(&self, token: Token, fd: RawFd, interest: Interest) -> io::Result<()> {
@@ -69,8 +92,7 @@ impl Driver for PollDriver {
     }
 
     fn random(&mut self) -> u64 {
-        // It only spreads waits: without it all waits are long ones.
-        getrandom::u64().unwrap_or(u64::MAX)
+        random()
     }
 
     fn fresh(&mut self) -> Result<Fresh, EntropyError> {
@@ -78,7 +100,7 @@ impl Driver for PollDriver {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
+        match self.poll(timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
@@ -102,10 +124,7 @@ impl Driver for PollDriver {
 
     fn watch_listener(&mut self, token: Token, listener: &TcpListener) -> io::Result<()> {
         listener.set_nonblocking(true)?;
-        // What is accepted inherits it, and needs no call of its own.
-        SockRef::from(listener).set_tcp_nodelay(true)?;
-        // Again on a socket that listens already: only the length of the queue changes.
-        SockRef::from(listener).listen(BACKLOG)?;
+        prepare_listener(listener)?;
         self.register(token, listener.as_raw_fd(), Interest::READABLE)
     }
 
@@ -122,6 +141,41 @@ impl Driver for PollDriver {
     fn connect(&mut self, address: SocketAddr) -> io::Result<Link> {
         Link::begin_connect(address)
     }
+
+    fn connected(&mut self, link: &Link) -> io::Result<()> {
+        if let Some(error) = link.stream().take_error()? {
+            return Err(error);
+        }
+        match link.stream().peer_addr() {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&mut self, link: &Link, buffer: &mut [u8]) -> io::Result<usize> {
+        link.read(buffer)
+    }
+
+    fn receive(&mut self, link: &Link, inbound: &mut Inbound) -> io::Result<usize> {
+        inbound.read_from(link)
+    }
+}
+
+/// Sets a listener up for many connections.
+pub(super) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
+    // What is accepted inherits it, and needs no call of its own.
+    SockRef::from(listener).set_tcp_nodelay(true)?;
+    // Again on a socket that listens already: only the length of the queue changes.
+    SockRef::from(listener).listen(BACKLOG)
+}
+
+/// What [`Driver::random`] gives.
+pub(super) fn random() -> u64 {
+    // It only spreads waits: without it all waits are long ones.
+    getrandom::u64().unwrap_or(u64::MAX)
 }
 
 /// Accepts with one system call: in a flood most connections are closed right behind it.
@@ -154,30 +208,9 @@ impl Stream for Link {
         Link::peer_address(self)
     }
 
-    fn connected(&self) -> io::Result<()> {
-        if let Some(error) = self.stream().take_error()? {
-            return Err(error);
-        }
-        match self.stream().peer_addr() {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     fn set_user_timeout(&self, timeout: Duration) {
         // Without it a peer that vanished is noticed later, by its silence.
         let _ = Link::set_user_timeout(self, timeout);
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Link::read(self, buffer)
-    }
-
-    fn receive(&self, inbound: &mut Inbound) -> io::Result<usize> {
-        inbound.read_from(self)
     }
 
     fn finish(&self) {
@@ -202,7 +235,7 @@ mod tests {
     #[test]
     fn what_is_accepted_does_not_block_and_does_not_wait_for_more() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut driver = PollDriver::new().unwrap();
+        let mut driver = PollDriver::new(Duration::ZERO).unwrap();
         driver.watch_listener(Token(0), &listener).unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         driver.wait(None, &mut Vec::new()).unwrap();

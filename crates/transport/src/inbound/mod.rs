@@ -52,6 +52,8 @@ pub struct Inbound {
     begun: bool,
     ready: Option<Ready>,
     failed: Option<InboundError>,
+    /// Whether an operation that is under way has the buffers ([`Inbound::lend_buffers`]).
+    lent: bool,
 }
 
 /// A large body under way.
@@ -85,6 +87,7 @@ impl Inbound {
             begun: false,
             ready: None,
             failed: None,
+            lent: false,
         }
     }
 
@@ -127,12 +130,9 @@ impl Inbound {
             };
             if direct.limit == 0 && ahead.limit == 0 {
                 // A read without room gives 0, which would pass for the end of the stream.
-                return Err(io::Error::new(
-                    io::ErrorKind::ResourceBusy,
-                    "frames received before wait to be taken",
-                ));
+                return Err(no_room());
             }
-            match sys::receive(link, [direct, ahead]) {
+            match sys::receive(link, [direct, ahead], link.wait_flag()) {
                 Ok(received) => {
                     if let Some(direct) = &mut self.direct {
                         direct.missing -= received.min(direct.missing);
@@ -142,6 +142,37 @@ impl Inbound {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Gives its buffers to an operation that receives into them; [`Inbound::take_back`] has to follow.
+    /// Until then nothing else can be received, and [`Inbound::next`] has nothing more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inbound::read_from`], where there is no room.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lend_buffers(&mut self) -> io::Result<sys::ReceiveBuffers> {
+        debug_assert!(!self.lent, "the buffers are lent already");
+        let ahead_limit = self.ahead.target().limit;
+        let direct_limit = self.direct.as_ref().map_or(0, |direct| direct.missing);
+        if direct_limit == 0 && ahead_limit == 0 {
+            return Err(no_room());
+        }
+        self.lent = true;
+        let direct = self.direct.as_mut().map(|direct| std::mem::take(&mut direct.body)).unwrap_or_default();
+        Ok(sys::ReceiveBuffers { direct, direct_limit, ahead: self.ahead.lend_buffer(), ahead_limit })
+    }
+
+    /// Takes the buffers back, into which `received` bytes were received.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn take_back(&mut self, buffers: sys::ReceiveBuffers, received: usize) {
+        debug_assert!(self.lent, "the buffers were lent");
+        self.lent = false;
+        self.ahead.take_back(buffers.ahead);
+        if let Some(direct) = &mut self.direct {
+            direct.body = buffers.direct;
+            direct.missing -= received.min(direct.missing);
         }
     }
 
@@ -160,7 +191,7 @@ impl Inbound {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.ready.is_none() {
+        if self.ready.is_none() && !self.lent {
             self.ready = self.step().inspect_err(|error| self.failed = Some(*error))?;
         }
         Ok(self.ready.is_some())
@@ -250,6 +281,10 @@ impl Inbound {
             None => InboundError::HandshakeFrame { command: header.command },
         }
     }
+}
+
+fn no_room() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "frames received before wait to be taken")
 }
 
 /// What [`Inbound::next`] gives.

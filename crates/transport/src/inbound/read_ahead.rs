@@ -76,6 +76,18 @@ impl ReadAhead {
         Target { limit: self.room(), buffer: &mut self.buffer }
     }
 
+    /// Gives its buffer away, to be taken back with more bytes behind what it has. What is unread can't be
+    /// looked at meanwhile.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lend_buffer(&mut self) -> BytesMut {
+        std::mem::take(&mut self.buffer)
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn take_back(&mut self, buffer: BytesMut) {
+        self.buffer = buffer;
+    }
+
     /// Lends the first `size` unread bytes. They are consumed when the loan ends.
     pub(crate) fn lend(&mut self, size: usize) -> Lent<'_> {
         debug_assert!(size <= self.unread().len());

@@ -150,7 +150,7 @@ impl Node {
             match next {
                 Taken::Listener(found) => listener = Some(found),
                 Taken::Link { link, inbound, outbound } => {
-                    taken.0.push(OpenLink { stream: link, inbound, outbound });
+                    taken.0.push(OpenLink { stream: link.without_waiting(), inbound, outbound });
                 }
                 Taken::Refused(refused) => warn_refused(&refused),
             }

@@ -71,7 +71,11 @@ pub(super) enum Report {
 }
 
 /// The inboxes of all shards.
-pub(super) struct Post<S>(Vec<Inbox<S>>);
+pub(super) struct Post<S> {
+    inboxes: Vec<Inbox<S>>,
+    /// Whether a shard hears from its driver that a blocked link is writable again.
+    pub(super) reports_writable: bool,
+}
 
 struct Inbox<S> {
     /// `None` once the shard is gone.
@@ -80,13 +84,13 @@ struct Inbox<S> {
 }
 
 impl<S> Post<S> {
-    pub(super) fn new(wakers: impl IntoIterator<Item = Waker>) -> Self {
+    pub(super) fn new(wakers: impl IntoIterator<Item = Waker>, reports_writable: bool) -> Self {
         let inbox = |waker| Inbox { messages: Mutex::new(Some(Vec::new())), waker };
-        Self(wakers.into_iter().map(inbox).collect())
+        Self { inboxes: wakers.into_iter().map(inbox).collect(), reports_writable }
     }
 
     pub(super) fn shards(&self) -> usize {
-        self.0.len()
+        self.inboxes.len()
     }
 
     /// Tells `shard` something. One that is gone is told nothing.
@@ -116,7 +120,7 @@ impl<S> Post<S> {
 
     /// Does `then` before anyone else can tell `shard` anything, or it can be heard.
     fn send_and(&self, shard: usize, message: Message<S>, then: impl FnOnce()) -> Result<(), Message<S>> {
-        let inbox = &self.0[shard];
+        let inbox = &self.inboxes[shard];
         let mut guard = inbox.lock();
         let Some(messages) = guard.as_mut() else { return Err(message) };
         messages.push(message);
@@ -133,18 +137,18 @@ impl<S> Post<S> {
     /// Takes all that `shard` was told, into the empty `taken`.
     pub(super) fn take(&self, shard: usize, taken: &mut Vec<Message<S>>) {
         debug_assert!(taken.is_empty());
-        if let Some(messages) = self.0[shard].lock().as_mut() {
+        if let Some(messages) = self.inboxes[shard].lock().as_mut() {
             mem::swap(messages, taken);
         }
     }
 
     pub(super) fn wake(&self, shard: usize) {
-        (self.0[shard].waker)();
+        (self.inboxes[shard].waker)();
     }
 
     /// Takes nothing more for `shard`, which is going. What it was told last.
     pub(super) fn close(&self, shard: usize) -> Vec<Message<S>> {
-        self.0[shard].lock().take().unwrap_or_default()
+        self.inboxes[shard].lock().take().unwrap_or_default()
     }
 }
 

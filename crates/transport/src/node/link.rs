@@ -186,7 +186,8 @@ impl<S: Stream> OwnedLink<S> {
         let attended = Arc::clone(&place);
         // What is wanted shows in the state of the queue: the owner is only told to look.
         let attention = move |attention| {
-            if attention != Attention::Writable && attended.want_attention() {
+            let told = attention == Attention::Writable && post.reports_writable;
+            if !told && attended.want_attention() {
                 post.send(attended.owner(), Message::Attend(Arc::clone(&attended)));
             }
         };

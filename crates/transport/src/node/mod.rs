@@ -68,10 +68,9 @@ pub use shard::{Events, Shard};
 pub use stats::{EndedStats, InboundStats, KeyStats, LinkStats, NodeStats};
 
 use crate::config::Config;
-use crate::driver::Driver;
-use crate::driver::poll::PollDriver;
+use crate::driver::{Driver, SystemDriver};
 use crate::mesh::CommandPolicy;
-use crate::{EndpointError, EntropyError, incarnation};
+use crate::{EndpointError, EntropyError, Link, incarnation};
 use addresses::Addresses;
 use collector::TakenLinks;
 use control::Control;
@@ -197,9 +196,23 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When the process is out of file descriptors.
+    /// When the process is out of file descriptors; where `cluster.link.driver` is `"io_uring"`, also why
+    /// that can't be used.
     pub fn into_shards(self, shards: usize) -> io::Result<Vec<Shard>> {
-        let drivers: Vec<_> = (0..shards.max(1)).map(|_| PollDriver::new()).collect::<io::Result<_>>()?;
+        let link = &self.settings.config.link;
+        let drivers = SystemDriver::choose(link.driver, link.busy_poll, shards.max(1))?;
+        self.into_shards_on(drivers)
+    }
+
+    /// The same on drivers that were made before, one for each shard.
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of file descriptors.
+    pub fn into_shards_on<D>(self, drivers: Vec<D>) -> io::Result<Vec<Shard<D>>>
+    where
+        D: Driver<Stream = Link, Listener = TcpListener>,
+    {
         let Self { settings, placement, addresses, listener, mut taken, .. } = self;
         // A second handle, to be given to another process.
         let second = listener.try_clone()?;
@@ -248,7 +261,8 @@ fn assemble<D: Driver>(
 ) -> io::Result<Vec<Shard<D>>> {
     let Some(first) = drivers.first_mut() else { return Ok(Vec::new()) };
     let epoch = first.now();
-    let post = Arc::new(Post::new(drivers.iter().map(Driver::waker)));
+    let reports_writable = first.reports_writable();
+    let post = Arc::new(Post::new(drivers.iter().map(Driver::waker), reports_writable));
     let shared = Arc::new(Shared::new(settings, addresses, post, epoch));
     let mut control = None;
     if let Some(first) = drivers.first_mut() {

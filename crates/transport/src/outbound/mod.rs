@@ -22,12 +22,14 @@ pub(crate) use carried::CarriedOutbound;
 pub use error::{SendCause, SendError};
 pub use gather_write::GatherWrite;
 pub use shared::{Attention, Flushed, OutboundStats, Sent, SharedOutbound, TakeOutboundError};
+#[cfg(target_os = "linux")]
+pub(crate) use shared::{Batch, Begun};
 
 use crate::Link;
 use segments::Segments;
 
 /// Most slices that go into one gathered write.
-const SLICES_MAX: usize = 64;
+pub(crate) const SLICES_MAX: usize = 64;
 
 /// Control frames that may wait beyond the queue's limits. They are small and answer for the
 /// link's life, so the embedder's backpressure must not hold them up; but a peer that pings

@@ -159,6 +159,13 @@ impl Segments {
         count
     }
 
+    /// The bytes of the first `count` slices, to be held beside these.
+    #[cfg(target_os = "linux")]
+    pub(super) fn share(&mut self, count: usize) -> Vec<Bytes> {
+        self.set_staging_aside();
+        self.ready.iter().take(count).cloned().collect()
+    }
+
     pub(super) fn advance(&mut self, mut len: usize) {
         while let Some(segment) = self.ready.front_mut() {
             if len < segment.len() {

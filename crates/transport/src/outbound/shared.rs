@@ -1,5 +1,7 @@
 //! An [`Outbound`] that every thread may send on.
 
+#[cfg(target_os = "linux")]
+mod batch;
 mod take;
 
 use std::fmt;
@@ -15,6 +17,8 @@ use super::segments::Segments;
 use super::{Body, GatherWrite, Outbound, SendCause, SendError, write_once};
 use crate::sync::{Mutex, MutexGuard};
 
+#[cfg(target_os = "linux")]
+pub(crate) use batch::{Batch, Begun};
 pub use take::TakeOutboundError;
 
 /// Most writes that one call makes before it leaves the rest to others: no sender is kept writing
@@ -135,6 +139,15 @@ enum Stop {
     More,
     /// The link was closed or failed.
     Over,
+}
+
+/// What a write means for the queue.
+enum Counted {
+    Written,
+    Blocked,
+    /// The link was closed meanwhile.
+    Over,
+    Failed(io::ErrorKind),
 }
 
 /// How a turn of writing ended.
@@ -331,17 +344,11 @@ impl<W: GatherWrite> SharedOutbound<W> {
 
     /// One turn as the writer, which nobody else may be.
     fn write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> Turn {
-        // Nobody looks at it until it is put back. An empty one costs no memory, unless it is to be sealed.
-        let mut batch = mem::replace(&mut queue.front, Segments::new(false));
+        let mut batch = queue.take_front();
         let mut seal = queue.outbound.seal.take();
         let mut writes = 0;
         let stop = loop {
-            if batch.is_empty() {
-                // What came meanwhile. The emptied one takes what comes next: both keep their
-                // memory.
-                mem::swap(&mut batch, &mut queue.outbound.segments);
-            }
-            if batch.is_empty() {
+            if !queue.fill(&mut batch) {
                 queue.role = Role::Idle;
                 break Stop::Empty;
             }
@@ -354,17 +361,9 @@ impl<W: GatherWrite> SharedOutbound<W> {
             let result = self.write_batch(&mut batch, seal.as_mut());
             writes += 1;
             queue = self.lock();
-            queue.writes += 1;
-            if let Ok(len) = result {
-                queue.written_bytes += len as u64;
-            }
-            if queue.end.and_then(End::error).is_some() {
-                break Stop::Over; // closed meanwhile
-            }
-            match result.map_err(|error| error.kind()) {
-                Ok(len) => queue.written_frames += queue.outbound.count_written(len) as u64,
-                Err(io::ErrorKind::Interrupted) => {}
-                Err(io::ErrorKind::WouldBlock) => {
+            match queue.count_write(result) {
+                Counted::Written => {}
+                Counted::Blocked => {
                     // The owner may have come between the socket's answer and here, with news
                     // that are younger than the answer.
                     if queue.role == (Role::Writing { flush_again: false }) {
@@ -372,20 +371,24 @@ impl<W: GatherWrite> SharedOutbound<W> {
                         break Stop::Blocked;
                     }
                 }
-                Err(kind) => {
-                    let dropped = queue.end_with(End::Failed(kind));
-                    drop(queue);
-                    drop(dropped);
-                    (self.attention)(Attention::Close);
+                Counted::Over => break Stop::Over,
+                Counted::Failed(kind) => {
+                    self.fail(queue, kind);
                     return Turn { stop: Stop::Over, written: 0 };
                 }
             }
         };
         let written = queue.outbound.written;
+        self.end_turn(queue, batch, seal, stop);
+        Turn { stop, written }
+    }
+
+    /// Puts back what a turn has left.
+    fn end_turn(&self, mut queue: MutexGuard<'_, Queue>, batch: Segments, seal: Option<Seal>, stop: Stop) {
         if stop == Stop::Over {
             drop(queue);
             drop(batch); // may free much memory: not while the lock is held
-            return Turn { stop, written };
+            return;
         }
         queue.front = batch;
         queue.outbound.seal = seal;
@@ -397,7 +400,13 @@ impl<W: GatherWrite> SharedOutbound<W> {
         if left {
             (self.attention)(Attention::Close);
         }
-        Turn { stop, written }
+    }
+
+    fn fail(&self, mut queue: MutexGuard<'_, Queue>, kind: io::ErrorKind) {
+        let dropped = queue.end_with(End::Failed(kind));
+        drop(queue);
+        drop(dropped);
+        (self.attention)(Attention::Close);
     }
 
     fn write_batch(&self, batch: &mut Segments, seal: Option<&mut Seal>) -> io::Result<usize> {
@@ -439,6 +448,40 @@ impl<W> Drop for FailOnPanic<'_, W> {
 }
 
 impl Queue {
+    /// What was left of the last write.
+    fn take_front(&mut self) -> Segments {
+        // Nobody looks at it until it is put back. An empty one costs no memory, unless it is to be sealed.
+        mem::replace(&mut self.front, Segments::new(false))
+    }
+
+    /// Puts what was queued into `batch`, if that is empty. Whether there is anything to write.
+    fn fill(&mut self, batch: &mut Segments) -> bool {
+        if batch.is_empty() {
+            // The emptied one takes what comes next: both keep their memory.
+            mem::swap(batch, &mut self.outbound.segments);
+        }
+        !batch.is_empty()
+    }
+
+    fn count_write(&mut self, result: io::Result<usize>) -> Counted {
+        self.writes += 1;
+        if let Ok(len) = result {
+            self.written_bytes += len as u64;
+        }
+        if self.end.and_then(End::error).is_some() {
+            return Counted::Over;
+        }
+        match result.map_err(|error| error.kind()) {
+            Ok(len) => {
+                self.written_frames += self.outbound.count_written(len) as u64;
+                Counted::Written
+            }
+            Err(io::ErrorKind::Interrupted) => Counted::Written,
+            Err(io::ErrorKind::WouldBlock) => Counted::Blocked,
+            Err(kind) => Counted::Failed(kind),
+        }
+    }
+
     /// What waits is returned, to be dropped without the lock.
     fn end_with(&mut self, end: End) -> [Segments; 2] {
         self.end = Some(end);

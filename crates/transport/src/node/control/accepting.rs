@@ -127,11 +127,11 @@ impl<D: Driver> Control<D> {
                     // Without a handshake there is no late reject; a peer that may not stay finds its
                     // connection closed.
                     let verdict = self.mesh.judge(&peer, address, now);
-                    if !matches!(verdict, Verdict::Refuse { .. }) {
-                        self.warn(Warning::Unauthenticated { peer: peer.replica, address }, turn);
-                        self.establish(token, authenticated, address, turn);
+                    if matches!(verdict, Verdict::Refuse { .. }) {
+                        return turn.driver.unwatch(authenticated.link());
                     }
-                    return;
+                    self.warn(Warning::Unauthenticated { peer: peer.replica, address }, turn);
+                    return self.establish(token, authenticated, address, turn);
                 }
                 Accepted::Rejected(rejection) => self.turned_away(token, &accepting, &rejection, turn),
                 Accepted::Broken(error) => {
@@ -191,7 +191,7 @@ impl<D: Driver> Control<D> {
         }
     }
 
-    fn give_up(&mut self, mut accepting: Accepting<D::Stream>, turn: &mut Turn<'_, D>) {
+    pub(super) fn give_up(&mut self, mut accepting: Accepting<D::Stream>, turn: &mut Turn<'_, D>) {
         if let Some(stream) = accepting.stream() {
             turn.driver.unwatch(stream);
         }

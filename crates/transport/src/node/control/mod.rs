@@ -343,7 +343,7 @@ impl<D: Driver> Control<D> {
         // Whoever connects from here on is the successor's.
         self.close_listener(turn);
         self.break_off_dials(turn);
-        self.break_off_handshakes();
+        self.break_off_handshakes(turn);
         collector.expect(self.mesh.links().count());
         self.handing_over = Some(collector);
         self.mesh.hand_over(turn.driver.now());
@@ -353,7 +353,7 @@ impl<D: Driver> Control<D> {
     fn stop(&mut self, turn: &mut Turn<'_, D>) {
         self.stopped = true;
         self.close_listener(turn);
-        self.break_off_handshakes();
+        self.break_off_handshakes(turn);
         self.shared.set_stopped();
         for shard in 0..self.shared.post.shards() {
             self.tell(shard, Message::Stop);
@@ -371,11 +371,10 @@ impl<D: Driver> Control<D> {
         self.drop_dials(turn, |_, _, _| false);
     }
 
-    fn break_off_handshakes(&mut self) {
-        self.slots.clear();
+    fn break_off_handshakes(&mut self, turn: &mut Turn<'_, D>) {
         self.leaving.clear();
         for (_, accepting) in std::mem::take(&mut self.accepting) {
-            self.gate.release(accepting.slot);
+            self.give_up(accepting, turn);
         }
         self.shared.counters.pending.store(0, Ordering::Relaxed);
     }

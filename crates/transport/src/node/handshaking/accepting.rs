@@ -46,6 +46,15 @@ enum Hello<S> {
     Disabled(disabled::AwaitHello<S>),
 }
 
+impl<S> Hello<S> {
+    fn stream(&mut self) -> &S {
+        match self {
+            Self::Authenticated(state) => state.link_mut(),
+            Self::Disabled(state) => state.link_mut(),
+        }
+    }
+}
+
 /// What became of a connection that was accepted.
 pub(in crate::node) enum Accepted<S> {
     /// More has to come.
@@ -108,19 +117,18 @@ impl<S: Stream> Accepting<S> {
         loop {
             match mem::replace(&mut self.state, AcceptState::Over) {
                 AcceptState::Hello(mut hello) => {
-                    let read = match &mut hello {
-                        Hello::Authenticated(state) => self.incoming.read(state.link_mut()),
-                        Hello::Disabled(state) => self.incoming.read(state.link_mut()),
-                    };
-                    let frame = match read {
+                    let frame = match self.incoming.read(driver, hello.stream()) {
                         Ok(Some(frame)) => frame,
                         Ok(None) => {
                             self.state = AcceptState::Hello(hello);
                             return Accepted::Waiting;
                         }
-                        Err(error) => return Accepted::Broken(error),
+                        Err(error) => {
+                            driver.unwatch(hello.stream());
+                            return Accepted::Broken(error);
+                        }
                     };
-                    let state = match hello {
+                    let mut state = match hello {
                         Hello::Authenticated(state) => state,
                         Hello::Disabled(state) => {
                             return match state.receive(&frame) {
@@ -131,7 +139,10 @@ impl<S: Stream> Accepting<S> {
                     };
                     let fresh = match driver.fresh() {
                         Ok(fresh) => fresh,
-                        Err(error) => return Accepted::Entropy(error),
+                        Err(error) => {
+                            driver.unwatch(state.link_mut());
+                            return Accepted::Entropy(error);
+                        }
                     };
                     match state.receive(&frame, availability(&self.slot), fresh) {
                         Ok((state, challenge)) => {
@@ -144,7 +155,8 @@ impl<S: Stream> Accepting<S> {
                 }
                 AcceptState::Finish(mut state) => {
                     let stream = state.link_mut();
-                    let read = self.outgoing.write(stream).and_then(|_| self.incoming.read(stream));
+                    let read =
+                        self.outgoing.write(driver, stream).and_then(|_| self.incoming.read(driver, stream));
                     match read {
                         Ok(Some(frame)) => {
                             return match state.receive(&frame) {
@@ -156,15 +168,20 @@ impl<S: Stream> Accepting<S> {
                             self.state = AcceptState::Finish(state);
                             return Accepted::Waiting;
                         }
-                        Err(StreamError::Closed { received: 0, .. }) if state.declined() != Flags::NONE => {
+                        Err(error) => {
+                            driver.unwatch(state.link_mut());
                             let (claimed, flags) = (state.claimed(), state.declined());
-                            return Accepted::Left(Declined { claimed, flags });
+                            return match error {
+                                StreamError::Closed { received: 0, .. } if flags != Flags::NONE => {
+                                    Accepted::Left(Declined { claimed, flags })
+                                }
+                                error => Accepted::Broken(error),
+                            };
                         }
-                        Err(error) => return Accepted::Broken(error),
                     }
                 }
                 AcceptState::Leaving { stream, until, dropped } => {
-                    return self.linger(stream, until, dropped, driver.now());
+                    return self.linger(driver, stream, until, dropped);
                 }
                 AcceptState::Over => return Accepted::Done,
             }
@@ -187,39 +204,56 @@ impl<S: Stream> Accepting<S> {
         }
     }
 
-    fn linger(&mut self, stream: S, until: Instant, dropped: usize, now: Instant) -> Accepted<S> {
-        let mut dropped = dropped;
+    fn linger<D: Driver<Stream = S>>(
+        &mut self,
+        driver: &mut D,
+        stream: S,
+        until: Instant,
+        mut dropped: usize,
+    ) -> Accepted<S> {
+        if self.wants_to_linger(driver, &stream, until, &mut dropped) {
+            self.state = AcceptState::Leaving { stream, until, dropped };
+            return Accepted::Waiting;
+        }
+        driver.unwatch(&stream);
+        Accepted::Done
+    }
+
+    /// Sends what is owed and drops what has come. Whether the peer still has time.
+    fn wants_to_linger<D: Driver<Stream = S>>(
+        &mut self,
+        driver: &mut D,
+        stream: &S,
+        until: Instant,
+        dropped: &mut usize,
+    ) -> bool {
+        let now = driver.now();
         let mut scratch = [0; 16 * 1024];
         let was_out = self.outgoing.is_out();
-        match self.outgoing.write(&stream) {
-            Ok(out) => {
-                if out && !was_out {
-                    stream.finish();
-                }
-            }
-            Err(_) => return Accepted::Done,
+        match self.outgoing.write(driver, stream) {
+            Ok(true) if !was_out => stream.finish(),
+            Ok(_) => {}
+            Err(_) => return false,
         }
         for _ in 0..LINGER_READS_MAX {
-            if now >= until || dropped > LINGER_BYTES_MAX {
-                return Accepted::Done;
+            if now >= until || *dropped > LINGER_BYTES_MAX {
+                return false;
             }
-            match stream.read(&mut scratch) {
-                Ok(0) => return Accepted::Done,
-                Ok(count) => dropped += count,
+            match driver.read(stream, &mut scratch) {
+                Ok(0) => return false,
+                Ok(count) => *dropped += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => return Accepted::Done,
+                Err(_) => return false,
             }
         }
-        self.state = AcceptState::Leaving { stream, until, dropped };
-        Accepted::Waiting
+        true
     }
 
     /// The stream, to be watched.
     pub(in crate::node) fn stream(&mut self) -> Option<&S> {
         match &mut self.state {
-            AcceptState::Hello(Hello::Authenticated(state)) => Some(state.link_mut()),
-            AcceptState::Hello(Hello::Disabled(state)) => Some(state.link_mut()),
+            AcceptState::Hello(hello) => Some(hello.stream()),
             AcceptState::Finish(state) => Some(state.link_mut()),
             AcceptState::Leaving { stream, .. } => Some(stream),
             AcceptState::Over => None,

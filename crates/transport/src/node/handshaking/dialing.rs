@@ -139,13 +139,16 @@ impl<S: Stream> DialAttempt<S> {
                     self.challenged(driver, endpoint, state, incoming, outgoing, &mut new_stream)
                 }
                 DialState::Finishing { authenticated, mut outgoing } => {
-                    match outgoing.write(authenticated.link()) {
+                    match outgoing.write(driver, authenticated.link()) {
                         Ok(true) => return Dialed::Up(authenticated),
                         Ok(false) => {
                             self.state = DialState::Finishing { authenticated, outgoing };
                             Ok(false)
                         }
-                        Err(error) => Err(error.into()),
+                        Err(error) => {
+                            driver.unwatch(authenticated.link());
+                            Err(error.into())
+                        }
                     }
                 }
                 DialState::Over => Err(DialFailure::NoAddress),
@@ -167,7 +170,7 @@ impl<S: Stream> DialAttempt<S> {
         new_stream: &mut bool,
     ) -> Result<bool, DialFailure> {
         let address = stream.peer_address();
-        let failed = match stream.connected() {
+        let failed = match driver.connected(&stream) {
             Ok(()) => {
                 self.state = begin(driver, endpoint, self.target, stream)?;
                 return Ok(true);
@@ -198,10 +201,17 @@ impl<S: Stream> DialAttempt<S> {
         new_stream: &mut bool,
     ) -> Result<bool, DialFailure> {
         let stream = state.link_mut();
-        outgoing.write(stream)?;
-        let Some(frame) = incoming.read(stream)? else {
-            self.state = DialState::Challenge { state, incoming, outgoing };
-            return Ok(false);
+        let read = outgoing.write(driver, stream).and_then(|_| incoming.read(driver, stream));
+        let frame = match read {
+            Ok(Some(frame)) => frame,
+            Ok(None) => {
+                self.state = DialState::Challenge { state, incoming, outgoing };
+                return Ok(false);
+            }
+            Err(error) => {
+                driver.unwatch(stream);
+                return Err(error.into());
+            }
         };
         match state.receive(&frame) {
             Ok((authenticated, finish)) => {
@@ -251,15 +261,20 @@ fn begin<D: Driver>(
 ) -> Result<DialState<D::Stream>, DialFailure> {
     match endpoint.dialing() {
         Dialing::Authenticated(dialer) => {
-            let fresh = driver.fresh()?;
+            let fresh = driver.fresh().inspect_err(|_| driver.unwatch(&stream))?;
             let (state, hello) =
-                dialer.begin(stream, target, ChannelBinding::None, fresh).map_err(|failed| failed.error)?;
+                dialer.begin(stream, target, ChannelBinding::None, fresh).map_err(|failed| {
+                    driver.unwatch(&failed.link);
+                    failed.error
+                })?;
             let outgoing = Outgoing::new(Step::Hello, hello.bytes());
             Ok(DialState::Challenge { state, incoming: Incoming::new(Step::Challenge), outgoing })
         }
         Dialing::Disabled { local } => {
-            let (authenticated, hello) =
-                disabled::dial(stream, local, target.peer).map_err(|failed| failed.error)?;
+            let (authenticated, hello) = disabled::dial(stream, local, target.peer).map_err(|failed| {
+                driver.unwatch(&failed.link);
+                failed.error
+            })?;
             let outgoing = Outgoing::new(Step::Hello, hello.bytes());
             Ok(DialState::Finishing { authenticated, outgoing })
         }

@@ -4,8 +4,9 @@ use std::io;
 
 use replink_frame::HEADER_SIZE;
 
+use crate::GatherWrite;
 use crate::blocking::{Step, StreamError};
-use crate::driver::Stream;
+use crate::driver::Driver;
 
 /// One frame on its way in. Exactly its bytes are read: what is behind stays in the socket
 /// (section 6).
@@ -28,10 +29,14 @@ impl Incoming {
     }
 
     /// The frame, once it is whole.
-    pub(super) fn read(&mut self, stream: &impl Stream) -> Result<Option<[u8; HEADER_SIZE]>, StreamError> {
+    pub(super) fn read<D: Driver>(
+        &mut self,
+        driver: &mut D,
+        stream: &D::Stream,
+    ) -> Result<Option<[u8; HEADER_SIZE]>, StreamError> {
         let step = self.step;
         while self.received < HEADER_SIZE {
-            match stream.read(&mut self.bytes[self.received..]) {
+            match driver.read(stream, &mut self.bytes[self.received..]) {
                 Ok(0) => return Err(StreamError::Closed { step, received: self.received }),
                 Ok(count) => self.received += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -59,13 +64,20 @@ impl Outgoing {
     }
 
     /// Writes what is left of it. Whether it is out then.
-    pub(super) fn write(&mut self, stream: &impl Stream) -> Result<bool, StreamError> {
+    pub(super) fn write<D: Driver>(
+        &mut self,
+        driver: &mut D,
+        stream: &D::Stream,
+    ) -> Result<bool, StreamError> {
         let step = self.step;
         while self.written < HEADER_SIZE {
             match stream.write_gathered(&[io::IoSlice::new(&self.bytes[self.written..])]) {
                 Ok(0) => return Err(StreamError::Io { step, source: io::ErrorKind::WriteZero.into() }),
                 Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    driver.want_writable(stream);
+                    return Ok(false);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => return Err(StreamError::Io { step, source }),
             }

@@ -2,14 +2,13 @@
 
 use super::Shard;
 use crate::Received;
-use crate::driver::Driver;
-use crate::driver::poll::PollDriver;
+use crate::driver::{Driver, SystemDriver};
 use crate::node::event::Event;
 
 /// What happened on a shard, one thing after the other. What is not taken is there at the next
 /// [`Shard::poll`].
 #[derive(Debug)]
-pub struct Events<'a, D: Driver = PollDriver> {
+pub struct Events<'a, D: Driver = SystemDriver> {
     pub(super) shard: &'a mut Shard<D>,
 }
 

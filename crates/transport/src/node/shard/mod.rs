@@ -12,12 +12,11 @@ use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use replink_frame::{GenericHeader, ReplicaId};
 
-use crate::driver::poll::PollDriver;
-use crate::driver::{Driver, Readiness, Waker};
+use crate::driver::{Driver, Readiness, SystemDriver, Waker};
 use crate::mesh::{Ending, LinkId};
 use crate::node::Handle;
 use crate::node::control::{Control, Turn};
@@ -36,11 +35,12 @@ pub use events::Events;
 /// on them. Shard 0 also lets connections in and dials.
 ///
 /// A shard works only inside [`Shard::poll`] and [`Events::next`]; all shards of a node have to be
-/// polled, each by one thread at a time. It starts no thread.
+/// polled. It starts no thread. Which thread polls it is known when it is polled first: it has to be
+/// the same ever after, for an `io_uring` belongs to one.
 ///
 /// To wait for other things as well, wait until its file descriptor is readable, at most for
 /// [`Shard::timeout`], then poll with a timeout of zero.
-pub struct Shard<D: Driver = PollDriver> {
+pub struct Shard<D: Driver = SystemDriver> {
     index: usize,
     driver: D,
     shared: Arc<Shared<D::Stream>>,
@@ -105,7 +105,7 @@ impl<D: Driver> Shard<D> {
     /// What the system says of its poller. The shard can be polled again.
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Events<'_, D>> {
         let now = self.driver.now();
-        let due = self.timeout();
+        let due = self.due(now);
         let wait = match (timeout, due) {
             (Some(timeout), Some(due)) => Some(timeout.min(due)),
             (timeout, due) => timeout.or(due),
@@ -137,6 +137,11 @@ impl<D: Driver> Shard<D> {
     /// How long there is nothing to do unless something happens: zero when there is something now,
     /// `None` when there is no end.
     pub fn timeout(&self) -> Option<Duration> {
+        if self.driver.has_unsubmitted() { Some(Duration::ZERO) } else { self.due(self.driver.now()) }
+    }
+
+    /// The same, for a wait of the driver's.
+    fn due(&self, now: Instant) -> Option<Duration> {
         let pending = !self.events.is_empty()
             || !self.parting.is_empty()
             || !self.reading.is_empty()
@@ -144,7 +149,6 @@ impl<D: Driver> Shard<D> {
         if pending {
             return Some(Duration::ZERO);
         }
-        let now = self.driver.now();
         let due = self.control.as_ref().and_then(|control| control.next_timeout(now));
         due.map(|due| due.saturating_duration_since(now))
     }

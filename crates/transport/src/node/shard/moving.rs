@@ -68,8 +68,8 @@ impl<D: Driver> Shard<D> {
         if self.links.get(&id).is_none_or(|link| !link.delivers) {
             return;
         }
-        let Some(link) = self.links.remove(&id) else { return };
-        self.driver.unwatch(shared.stream());
+        let Some(mut link) = self.links.remove(&id) else { return };
+        self.driver.release(shared.stream(), &mut link.inbound, &shared.outbound);
         match self.shared.post.give(to, Box::new(link), Some(self.index)) {
             Ok(()) => self.events.push_back(Event::Released { link: id, peer, to }),
             // That shard is gone: the link stays.
@@ -88,6 +88,7 @@ impl<D: Driver> Shard<D> {
             // What has come from here on is the other process's to yield.
             Some(link) => {
                 link.over = true;
+                self.driver.release(shared.stream(), &mut link.inbound, &shared.outbound);
                 shared.outbound.take_for_hand_off()
             }
             None => Err(TakeOutboundError::Ended(SendCause::Closed)),
@@ -98,10 +99,9 @@ impl<D: Driver> Shard<D> {
                 self.local.push_back(Message::Surrender { link: shared, collector });
                 return;
             }
-            Ok(outbound) => self.links.remove(&id).map(|link| {
-                self.driver.unwatch(shared.stream());
-                Surrendered { shared, inbound: link.inbound, outbound }
-            }),
+            Ok(outbound) => {
+                self.links.remove(&id).map(|link| Surrendered { shared, inbound: link.inbound, outbound })
+            }
             Err(_) => {
                 self.drop_link(id);
                 shared.stream().shutdown();

@@ -33,7 +33,7 @@ impl<D: Driver> Shard<D> {
     pub(super) fn flush(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let shared = &link.shared;
-        match shared.outbound.flush() {
+        match self.driver.flush(shared.stream(), &shared.outbound) {
             Ok(Flushed::Empty) => {
                 if shared.outbound.ended() == Some(SendCause::Leaving) && !link.finished {
                     // Our goodbye is out: it was the last.
@@ -135,7 +135,7 @@ impl<D: Driver> Shard<D> {
         }
         self.reads_of_first += 1;
         self.reads_left -= 1;
-        match link.shared.stream().receive(&mut link.inbound) {
+        match self.driver.receive(link.shared.stream(), &mut link.inbound) {
             Ok(0) => {
                 self.end(id, Ending::Stream);
                 Step::Done

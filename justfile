@@ -69,3 +69,11 @@ msrv rustc="/usr/bin/rustc" cargo="/usr/bin/cargo":
 # What seals cost: sealed links beside unsealed ones in one run.
 bench-sealed:
     cargo bench -p replink-benches --bench sealed
+
+# Instructions per operation beside their budget, counted by valgrind; fails above it.
+instructions:
+    cargo run --release --locked -p replink-benches --bin instructions -- check
+
+# The budget, written anew after a deliberate change.
+instructions-update:
+    cargo run --release --locked -p replink-benches --bin instructions -- update

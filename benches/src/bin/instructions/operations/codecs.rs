@@ -1,0 +1,186 @@
+//! Frames of 256 bytes on an established link: a header, and no body.
+
+use std::hint::black_box;
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use replink_tests::frames::{Ends, LinkKind, ROOMY, plain, wire};
+use replink_transport::frame::{GenericHeader, ReplicatedHeader};
+use replink_transport::handshake::Seal;
+use replink_transport::{GatherWrite, Inbound, Outbound, Received, SharedOutbound};
+
+use super::{BATCH, TIMES};
+
+const FRAME_SIZE: usize = 256;
+
+/// The view of a header, and its check.
+pub(crate) fn header(times: usize) {
+    let frame = frame();
+    let (cluster, limit) = black_box((GenericHeader::view(&frame).cluster, ROOMY.frame_size));
+    for _ in 0..times {
+        let header = GenericHeader::view(black_box(&frame));
+        black_box(ReplicatedHeader::check(header, cluster, limit).unwrap().body_len());
+    }
+}
+
+/// Frames that come together.
+pub(crate) fn admit(times: usize) {
+    receive(LinkKind::V2, BATCH, times);
+}
+
+/// Each comes by itself.
+pub(crate) fn admit_single(times: usize) {
+    receive(LinkKind::V2, 1, times);
+}
+
+/// One tag for frames that come together.
+pub(crate) fn admit_sealed(times: usize) {
+    receive(LinkKind::Sealed, BATCH, times);
+}
+
+/// A tag for each.
+pub(crate) fn admit_sealed_single(times: usize) {
+    receive(LinkKind::Sealed, 1, times);
+}
+
+/// Frames that go together, and as a whole to whoever writes.
+pub(crate) fn queue(times: usize) {
+    queue_on(LinkKind::V2, times);
+}
+
+/// The same with a tag for them all.
+pub(crate) fn queue_sealed(times: usize) {
+    queue_on(LinkKind::Sealed, times);
+}
+
+/// A frame on a link where nobody writes: each send writes.
+pub(crate) fn send(times: usize) {
+    let shared = SharedOutbound::new(outbound(LinkKind::V2), Sink(AtomicBool::new(true)), |_| {});
+    let (header, body) = plain(0, 0);
+    for _ in 0..times {
+        black_box(shared.send(black_box(&header), body.clone()).unwrap());
+    }
+}
+
+/// A frame on a link that takes no more: most sends only queue, and all go out at once later.
+pub(crate) fn send_blocked(times: usize) {
+    let shared = SharedOutbound::new(outbound(LinkKind::V2), Sink(AtomicBool::new(false)), |_| {});
+    let (header, body) = plain(0, 0);
+    for _ in 0..times / BATCH {
+        for _ in 0..BATCH {
+            black_box(shared.send(black_box(&header), body.clone()).unwrap());
+        }
+        shared.writer().0.store(true, Ordering::Relaxed);
+        black_box(shared.flush().unwrap());
+        shared.writer().0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The tag of a batch of one frame.
+pub(crate) fn seal(times: usize) {
+    let (mut seal, _) = seals();
+    let frame = frame();
+    for _ in 0..times {
+        black_box(tag(&mut seal, black_box(&frame)));
+    }
+}
+
+/// The check of such a tag.
+pub(crate) fn open(times: usize) {
+    let (mut sealing, mut opening) = seals();
+    let frame = frame();
+    let tags: Vec<[u8; 16]> = (0..prepared(times)).map(|_| tag(&mut sealing, &frame)).collect();
+    for tag in &tags[..times] {
+        opening.begin();
+        opening.add(black_box(&frame));
+        assert!(opening.finish().matches(tag));
+    }
+}
+
+/// Prepares as much however often an operation is run, so that it cancels.
+fn prepared(times: usize) -> usize {
+    times.max(2 * TIMES)
+}
+
+fn frame() -> [u8; FRAME_SIZE] {
+    wire(&plain(0, 0)).try_into().expect("a header alone")
+}
+
+fn outbound(kind: LinkKind) -> Outbound {
+    Outbound::new(Ends::new(kind).dialer.1, ROOMY)
+}
+
+fn receive(kind: LinkKind, together: usize, times: usize) {
+    let ends = Ends::new(kind);
+    let mut outbound = Outbound::new(ends.dialer.1, ROOMY);
+    let mut inbound = Inbound::new(ends.acceptor.0, ROOMY.frame_size);
+    let (header, body) = plain(0, 0);
+    let mut bytes = Vec::with_capacity(prepared(times) * FRAME_SIZE);
+    for _ in 0..prepared(times) / together {
+        for _ in 0..together {
+            outbound.push(&header, body.clone()).unwrap();
+        }
+        write_out(&mut outbound, |slice| bytes.extend_from_slice(slice));
+    }
+    for chunk in bytes.chunks(together * FRAME_SIZE).take(times / together) {
+        assert_eq!(inbound.push(black_box(chunk)), chunk.len());
+        while let Some(received) = inbound.next().unwrap() {
+            match received {
+                Received::Frame(frame) => black_box(frame.header().view.get()),
+                Received::Control(_) => unreachable!("none was sent"),
+            };
+        }
+    }
+    assert!(inbound.is_at_frame_boundary());
+}
+
+fn queue_on(kind: LinkKind, times: usize) {
+    let mut outbound = outbound(kind);
+    let (header, body) = plain(0, 0);
+    for _ in 0..times / BATCH {
+        for _ in 0..BATCH {
+            outbound.push(black_box(&header), body.clone()).unwrap();
+        }
+        write_out(&mut outbound, |slice| {
+            black_box(slice);
+        });
+    }
+}
+
+/// Takes all that waits, as a gathered write would.
+fn write_out(outbound: &mut Outbound, mut write: impl FnMut(&[u8])) {
+    while !outbound.is_empty() {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let count = outbound.slices(&mut slices);
+        let mut len = 0;
+        for slice in &slices[..count] {
+            write(slice);
+            len += slice.len();
+        }
+        outbound.advance(len);
+    }
+}
+
+/// Takes all bytes, or none.
+struct Sink(AtomicBool);
+
+impl GatherWrite for Sink {
+    fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if !self.0.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(black_box(slices).iter().map(|slice| slice.len()).sum())
+    }
+}
+
+/// Of one direction: what seals, and what opens.
+fn seals() -> (Seal, Seal) {
+    let (mut sending, mut receiving) = Ends::new(LinkKind::Sealed).direction(true);
+    (sending.take_seal().unwrap(), receiving.take_seal().unwrap())
+}
+
+fn tag(seal: &mut Seal, frame: &[u8]) -> [u8; 16] {
+    seal.begin();
+    seal.add(frame);
+    seal.finish().bytes()
+}

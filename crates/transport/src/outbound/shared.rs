@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod batch;
+mod end;
 mod take;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::sync::PoisonError;
 use replink_frame::{GenericHeader, GoodbyeReason};
 use replink_handshake::{Peer, Seal};
 
+use self::end::End;
 use self::take::Slot;
 use super::segments::Segments;
 use super::{Body, GatherWrite, Outbound, SendCause, SendError, write_once};
@@ -117,18 +119,6 @@ enum Role {
     Writing { flush_again: bool },
     /// The link takes no more; the owner goes on.
     Blocked,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// A goodbye is queued.
-    Leaving,
-    /// It is written.
-    Left,
-    Closed,
-    /// The queue is another's: the slot is empty.
-    HandedOff,
-    Failed(io::ErrorKind),
 }
 
 /// Why a turn of writing ended.
@@ -487,28 +477,6 @@ impl Queue {
         self.end = Some(end);
         let another = self.front.another();
         [self.outbound.clear(), mem::replace(&mut self.front, another)]
-    }
-}
-
-impl End {
-    /// What there is to say where the link is over.
-    fn error(self) -> Option<io::Error> {
-        match self {
-            Self::Leaving | Self::Left => None,
-            Self::Closed | Self::HandedOff => Some(io::ErrorKind::NotConnected.into()),
-            Self::Failed(kind) => Some(kind.into()),
-        }
-    }
-}
-
-impl From<End> for SendCause {
-    fn from(end: End) -> Self {
-        match end {
-            End::Leaving | End::Left => Self::Leaving,
-            End::Closed => Self::Closed,
-            End::HandedOff => Self::HandedOff,
-            End::Failed(kind) => Self::Failed(kind),
-        }
     }
 }
 

@@ -1,27 +1,24 @@
-use replink_transport::blocking::{Receiver, Sender};
 use replink_transport::frame::ClusterId;
 use replink_transport::{Received, SendCause};
 
-use super::link;
+use super::{Halves, link};
 use crate::link::{Cluster, node::BURST_BYTES};
 use crate::{Counted, Counter, Course, Failure, Flow, Frames, Order, Task, Window, on_threads};
 
 pub(crate) fn measure(cluster: &Cluster, links: u16, size: usize, window: Window) -> Result<Flow, Failure> {
     let id = cluster.config().cluster;
-    // The halves that are not used stay open until the end.
-    let mut unused = Vec::new();
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for _ in 0..links {
-        let ((sender, back), (forth, receiver)) = link(cluster)?;
-        unused.push((back, forth));
-        tasks.push(Box::new(move |course| send(sender, id, size, course)));
-        tasks.push(Box::new(move |course| receive(receiver, course)));
+        let (ours, theirs) = link(cluster)?;
+        tasks.push(Box::new(move |course| send(ours, id, size, course)));
+        tasks.push(Box::new(move |course| receive(theirs, course)));
     }
     Ok(Flow::of(&[], &on_threads(window, tasks)?))
 }
 
-fn send(sender: Sender, cluster: ClusterId, size: usize, course: &Course) -> Result<Counted, Failure> {
-    let mut sender = sender;
+/// Whoever is done closes both halves, and so the socket: the other end does not wait for it.
+fn send(halves: Halves, cluster: ClusterId, size: usize, course: &Course) -> Result<Counted, Failure> {
+    let (mut sender, _receiver) = halves;
     let mut frames = Frames::new(cluster, size);
     let mut counter = Counter::of_time(course);
     while counter.goes_on() {
@@ -39,12 +36,11 @@ fn send(sender: Sender, cluster: ClusterId, size: usize, course: &Course) -> Res
             _ => {}
         }
     }
-    let _ = sender.link().stream().shutdown(std::net::Shutdown::Write); // whoever waits for more is woken
     Ok(counter.finish())
 }
 
-fn receive(receiver: Receiver, course: &Course) -> Result<Counted, Failure> {
-    let mut receiver = receiver;
+fn receive(halves: Halves, course: &Course) -> Result<Counted, Failure> {
+    let (_sender, mut receiver) = halves;
     let mut order = Order::default();
     let mut counter = Counter::new(course);
     while counter.goes_on() {
@@ -55,6 +51,5 @@ fn receive(receiver: Receiver, course: &Course) -> Result<Counted, Failure> {
             Err(end) => return Err(end.into()),
         }
     }
-    let _ = receiver.link().stream().shutdown(std::net::Shutdown::Both); // nor does the sender wait
     Ok(counter.finish())
 }

@@ -15,14 +15,14 @@ pub(crate) fn measure(cluster: &Cluster, shards: u16, window: Window) -> Result<
     let mut replicas = Replicas::start(cluster, shards)?;
     let mut acceptor = replicas.shards.pop().ok_or("no replica")?;
     drop(replicas);
-    let dialed = &AtomicBool::new(false);
+    let finished = &AtomicBool::new(false);
     let mut tasks: Vec<Task<'_>> = vec![Box::new(move |course| {
         let counted = blocking::dial(&dialer, address, course);
-        dialed.store(true, Ordering::Relaxed);
+        finished.store(true, Ordering::Relaxed);
         counted
     })];
     for shard in &mut acceptor {
-        tasks.push(Box::new(move |course| accept(shard, dialed, course)));
+        tasks.push(Box::new(move |course| accept(shard, finished, course)));
     }
     let counted = on_threads(window, tasks)?;
     let mut all = counted[1];
@@ -33,9 +33,9 @@ pub(crate) fn measure(cluster: &Cluster, shards: u16, window: Window) -> Result<
 }
 
 /// The dialer knows when it is over: what it has begun is brought to its end.
-fn accept(shard: &mut Shard, dialed: &AtomicBool, course: &Course) -> Result<Counted, Failure> {
+fn accept(shard: &mut Shard, finished: &AtomicBool, course: &Course) -> Result<Counted, Failure> {
     let mut counter = Counter::of_time(course);
-    while counter.goes_on() || !dialed.load(Ordering::Relaxed) {
+    while counter.goes_on() || !finished.load(Ordering::Relaxed) {
         let mut events = shard.poll(Some(PATIENCE))?;
         while events.next().is_some() {}
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -27,7 +28,7 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// Do one handshake as one replica with another
     Probe(ProbeOptions),
-    /// Measure the link against raw TCP (not available in this version)
+    /// Measure links against raw TCP doing the same work, on this machine
     Bench(BenchOptions),
 }
 
@@ -74,6 +75,9 @@ pub(crate) struct DemoReplicaOptions {
 pub(crate) enum Driver {
     /// The best that is available
     Auto,
+    /// Completions, or nothing
+    #[value(name = "io_uring")]
+    IoUring,
     /// Readiness: epoll and its kin
     Poll,
 }
@@ -82,6 +86,7 @@ impl Driver {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::IoUring => "io_uring",
             Self::Poll => "poll",
         }
     }
@@ -161,12 +166,38 @@ pub(crate) struct ProbeOptions {
 
 #[derive(Args)]
 pub(crate) struct BenchOptions {
+    /// What moves the link's bytes
+    #[arg(long, value_enum, default_value_t = MeasuredDriver::Auto)]
+    pub(crate) driver: MeasuredDriver,
+    /// Measure sealed links; raw TCP proves nothing either way
     #[arg(long)]
-    driver: Option<String>,
+    pub(crate) sealed: bool,
+    /// Shards for each end, each a thread with a link of its own; raw TCP has as many
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) shards: u16,
+    /// How long shards look for work before they sleep, such as 50us; raw TCP then never sleeps
+    #[arg(long, value_name = "TIME", default_value = "0us", value_parser = busy_poll)]
+    pub(crate) busy_poll: Duration,
+    /// Write JSON
     #[arg(long)]
-    json: bool,
-    #[arg(long)]
-    seconds: Option<u64>,
+    pub(crate) json: bool,
+    /// About how long all of it may take
+    #[arg(long, value_name = "S", default_value = "20", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+}
+
+/// What moves the bytes of a link that is measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MeasuredDriver {
+    /// The best that is available
+    Auto,
+    /// Completions, or nothing
+    #[value(name = "io_uring")]
+    IoUring,
+    /// Readiness: epoll and its kin
+    Poll,
+    /// A thread for each end of a link, and no node
+    Blocking,
 }
 
 /// At least one, and no more threads than anyone has cores for.
@@ -180,4 +211,16 @@ fn frame_size(text: &str) -> Result<u32, String> {
         .and_then(|bytes| u32::try_from(bytes).ok())
         .filter(|bytes| (257..=64 << 20).contains(bytes))
         .ok_or_else(|| "must be a size from 257B to 64MiB, such as 64KiB".to_owned())
+}
+
+/// Above a thousandth of a second, and no longer than a day.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok().filter(|seconds| (0.001..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "must be a number from 0.001 to 86400".to_owned())
+}
+
+fn busy_poll(text: &str) -> Result<Duration, String> {
+    let micros = text.strip_suffix("us").and_then(|number| number.parse().ok());
+    let within = micros.filter(|micros| *micros <= 1_000_000).map(Duration::from_micros);
+    within.ok_or_else(|| "must be a time from 0us to 1000000us".to_owned())
 }

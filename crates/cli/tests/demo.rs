@@ -60,10 +60,20 @@ fn replicates_any_file_in_frames_of_any_size() {
 
 #[test]
 fn refuses_what_it_can_not_do() {
-    for arguments in [["--shards", "0"], ["--replicas", "1"], ["--frame-size", "256B"]] {
+    for arguments in [["--driver", "tcp"], ["--shards", "0"], ["--replicas", "1"], ["--frame-size", "256B"]] {
         let demo = finish(replink().arg("demo").args(arguments));
         assert_eq!(demo.status.code(), Some(1), "{arguments:?}");
         assert!(demo.stderr.contains(arguments[0]), "{}", demo.stderr);
+    }
+}
+
+/// A driver that is not there is an error that says so, before any replica is started.
+#[test]
+fn a_driver_moves_the_bytes_or_is_said_to_be_unavailable() {
+    let demo = finish(replink().args(["demo", "--replicas", "2", "--driver", "io_uring"]));
+    if !demo.status.success() {
+        assert!(demo.stderr.contains("demo failed: with --driver io_uring: "), "{}", demo.stderr);
+        assert!(!demo.stdout.contains("replicating"), "{}", demo.stdout);
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use replink_transport::config::Config;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -64,6 +65,9 @@ impl Cluster {
         let cluster = Self { executable, directory, addresses, shards, driver, children, reports, reporter };
         let toml = cluster.toml(NAME, "shared_secret_file = \"cluster.key\"");
         std::fs::write(cluster.config_path(), toml).map_err(DemoError::io("can't write cluster.toml"))?;
+        // Said here once, and not by every replica.
+        let driver = driver.as_str();
+        Config::load(cluster.config_path()).map_err(|problem| DemoError::Driver { driver, problem })?;
         Ok(cluster)
     }
 

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use replink_transport::config::ConfigErrors;
 use thiserror::Error;
 
 use crate::arguments::DemoOptions;
@@ -27,6 +28,8 @@ pub(crate) enum DemoError {
     Io { what: String, source: io::Error },
     #[error("the operating system gives no randomness: {0}")]
     Entropy(#[from] getrandom::Error),
+    #[error("with --driver {driver}: {problem}")]
+    Driver { driver: &'static str, problem: ConfigErrors },
     #[error("replica {replica} ended unexpectedly ({status}), the replication is incomplete")]
     Died { replica: u8, status: String },
     #[error("replica {replica}: {message}")]

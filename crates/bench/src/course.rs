@@ -1,0 +1,86 @@
+//! The phases of a window, which all its threads see.
+
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window {
+    /// What comes before, and is not counted: buffers grow, caches fill.
+    pub warm_up: Duration,
+    /// What is counted.
+    pub length: Duration,
+}
+
+impl Window {
+    /// `length`, after a warm-up of a fifth of it.
+    pub fn new(length: Duration) -> Self {
+        Self { warm_up: length / 5, length }
+    }
+
+    /// How long the whole window takes.
+    pub fn whole(&self) -> Duration {
+        self.warm_up + self.length
+    }
+}
+
+/// How far a window has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Phase {
+    WarmUp,
+    Counting,
+    Over,
+}
+
+/// How much longer a window may become when a thread has nothing to show for it.
+const EXTENSION_MAX: Duration = Duration::from_secs(5);
+
+/// A window under way.
+#[derive(Default, Debug)]
+pub struct Course {
+    phase: AtomicU8,
+    /// Threads that have counted nothing yet.
+    waiting: AtomicUsize,
+}
+
+impl Course {
+    /// Whether it is time to stop.
+    pub fn is_over(&self) -> bool {
+        self.phase() == Phase::Over
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::WarmUp,
+            1 => Phase::Counting,
+            _ => Phase::Over,
+        }
+    }
+
+    /// One more thread is going to count.
+    pub(crate) fn await_another(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// That thread has counted something, or has ended.
+    pub(crate) fn note(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Goes through all phases. A window that is so short that a thread counted nothing is made longer.
+    pub(crate) fn conduct(&self, window: Window) {
+        thread::sleep(window.warm_up);
+        self.phase.store(1, Ordering::Relaxed);
+        thread::sleep(window.length);
+        let extended = Instant::now();
+        while self.waiting.load(Ordering::Relaxed) > 0 && extended.elapsed() < EXTENSION_MAX {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.end();
+    }
+
+    pub(crate) fn end(&self) {
+        self.phase.store(2, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,17 @@
+//! Links of nodes: shards that are polled, one thread for each.
+
+mod handshakes;
+mod round_trip;
+mod sending;
+mod throughput;
+
+pub(super) use handshakes::measure as handshakes;
+pub(super) use round_trip::measure as round_trip;
+pub(super) use sending::BURST_BYTES;
+pub use sending::{fill, next_frame, queue};
+pub(super) use throughput::measure as throughput;
+
+use std::time::Duration;
+
+/// How long a shard is polled at most before its thread looks whether the window is over.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(5);

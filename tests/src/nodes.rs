@@ -1,5 +1,6 @@
 //! Whole nodes on loopback, polled by the test itself: no thread, no sleep.
 
+use std::env;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -23,6 +24,9 @@ const POLL: Duration = Duration::from_millis(1);
 
 /// Settings that make links come and go quickly.
 pub const QUICK: &str = "reconnect_min = \"5ms\"\nreconnect_max = \"50ms\"\n";
+
+/// Which driver nodes run on, where a test does not say: all scenarios hold on each.
+pub const DRIVER: &str = "REPLINK_TEST_DRIVER";
 
 /// Ports that stay ours, and configurations that name them.
 #[derive(Debug)]
@@ -76,8 +80,13 @@ impl Ground {
             Some(format!("[[cluster.nodes]]\nid = {id}\naddress = \"{address}\"\n{extra}\n"))
         });
         let nodes: String = nodes.collect();
-        let text =
-            format!("[cluster]\nname = \"orders\"\n[cluster.auth]\n{auth}\n[cluster.link]\n{link}\n{nodes}");
+        let driver = match env::var(DRIVER) {
+            Ok(driver) if !link.contains("driver") => format!("driver = \"{driver}\"\n"),
+            _ => String::new(),
+        };
+        let text = format!(
+            "[cluster]\nname = \"orders\"\n[cluster.auth]\n{auth}\n[cluster.link]\n{link}\n{driver}{nodes}"
+        );
         Config::parse(&text, Path::new("/cluster.toml"), &NoSources).unwrap()
     }
 

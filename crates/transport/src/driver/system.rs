@@ -26,8 +26,8 @@ pub enum SystemDriver {
 }
 
 impl SystemDriver {
-    /// `count` drivers of one kind, one for each shard. [`Auto`](Choice::Auto) is poll for
-    /// now.
+    /// `count` drivers of one kind, one for each shard. Where [`Auto`](Choice::Auto) finds
+    /// no `io_uring`, the log says why, once.
     ///
     /// # Errors
     ///
@@ -35,8 +35,11 @@ impl SystemDriver {
     pub fn choose(choice: Choice, busy_poll: Duration, count: usize) -> io::Result<Vec<Self>> {
         let poll = || (0..count).map(|_| Ok(Self::Poll(PollDriver::new(busy_poll)?))).collect();
         match choice {
-            // Not chosen by itself before all scenarios pass on it.
-            Choice::Poll | Choice::Auto => poll(),
+            Choice::Poll => poll(),
+            Choice::Auto => Self::io_uring(busy_poll, count).or_else(|error| {
+                tracing::info!("io_uring can't be used here, so the driver is poll: {error}");
+                poll()
+            }),
             Choice::IoUring => {
                 let explain = |error: io::Error| {
                     let advice = "set cluster.link.driver to \"auto\" or \"poll\"";

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use replink_transport::frame::{ClusterId, ReplicaId};
 use replink_transport::node::Shard;
 
-use super::next_frame;
+use super::{connect, next_frame};
 use crate::link::{Cluster, Replicas};
 use crate::{Counter, Course, Failure, Frames, Order, RoundTrips, Task, Window, on_threads};
 
@@ -14,7 +14,7 @@ pub(crate) fn measure(
     window: Window,
 ) -> Result<RoundTrips, Failure> {
     let id = cluster.config().cluster;
-    let mut replicas = Replicas::connected(cluster, shards)?;
+    let mut replicas = Replicas::start(cluster, shards)?;
     let [ours, theirs] = &mut replicas.shards[..] else { return Err("two replicas are measured".into()) };
     let mut tasks: Vec<Task<'_, _>> = Vec::new();
     for (index, shard) in ours.iter_mut().enumerate() {
@@ -40,6 +40,7 @@ pub(crate) fn ping(
     let mut order = Order::default();
     let mut times = Vec::new();
     let mut counter = Counter::new(course);
+    connect(shard, ReplicaId(1))?;
     while counter.goes_on() {
         let sent = Instant::now();
         shard.send(ReplicaId(1), &frames.header(), frames.body())?;

@@ -1,12 +1,13 @@
 //! How an embedder keeps a link busy.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use replink_transport::frame::{GenericHeader, ReplicaId};
 use replink_transport::node::{Event, Handle, Shard};
 use replink_transport::{Body, SendCause, SendError};
 
 use super::PATIENCE;
+use crate::loopback::STALL_MAX;
 use crate::{Course, Failure, Frames};
 
 /// Most bytes that are queued before the queue is written: large frames do not fill it, and the window would
@@ -26,6 +27,23 @@ pub fn queue(
     body: impl Into<Body>,
 ) -> Result<(), SendError> {
     handle.send(peer, header, body).map(drop)
+}
+
+/// Polls `shard` until its own link to `peer` is up.
+///
+/// # Errors
+///
+/// [`Failure`], also when that takes longer than [`STALL_MAX`].
+pub fn connect(shard: &mut Shard, peer: ReplicaId) -> Result<(), Failure> {
+    let (handle, lane, began) = (shard.handle(), shard.lane(), Instant::now());
+    while handle.link(peer, lane).is_none() {
+        if began.elapsed() > STALL_MAX {
+            return Err(format!("the links are not up within {STALL_MAX:?}").into());
+        }
+        let mut events = shard.poll(Some(PATIENCE))?;
+        while events.next().is_some() {}
+    }
+    Ok(())
 }
 
 /// Queues frames to `peer` until the link takes no more, and then polls the shard, which writes them.

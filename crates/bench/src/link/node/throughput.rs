@@ -1,7 +1,7 @@
 use replink_transport::frame::{ClusterId, ReplicaId};
 use replink_transport::node::{NodeStats, Shard};
 
-use super::{fill, next_frame};
+use super::{connect, fill, next_frame};
 use crate::link::{Cluster, Replicas};
 use crate::{Calls, Counted, Counter, Course, Failure, Flow, Frames, Order, Task, Window, on_threads};
 
@@ -10,7 +10,7 @@ type Observed = (Counted, NodeStats, NodeStats);
 
 pub(crate) fn measure(cluster: &Cluster, shards: u16, size: usize, window: Window) -> Result<Flow, Failure> {
     let id = cluster.config().cluster;
-    let mut replicas = Replicas::connected(cluster, shards)?;
+    let mut replicas = Replicas::start(cluster, shards)?;
     let [ours, theirs] = &mut replicas.shards[..] else { return Err("two replicas are measured".into()) };
     let mut tasks: Vec<Task<'_, Observed>> = Vec::new();
     for shard in ours {
@@ -41,6 +41,7 @@ fn send(shard: &mut Shard, cluster: ClusterId, size: usize, course: &Course) -> 
     let mut frames = Frames::new(cluster, size);
     let mut counter = Counter::of_time(course);
     let mut before = None;
+    connect(shard, ReplicaId(1))?;
     while counter.goes_on() {
         if counter.is_counting() && before.is_none() {
             before = Some(handle.stats());

@@ -6,6 +6,7 @@
 //! Sends of the link's owner are operations too, and go into the kernel with the next wait. Those of other
 //! threads are system calls of their own, as with any driver: a ring is one thread's.
 
+mod outer_loop;
 mod waker;
 mod watched;
 
@@ -27,6 +28,7 @@ use crate::outbound::Begun;
 use crate::sys;
 use crate::sys::ring::{Completion, Faults, Features, OperationId, Ring, Wait, Work};
 use crate::{EntropyError, Flushed, Inbound, Link, SharedOutbound, fresh};
+use outer_loop::OuterLoop;
 use waker::Waker;
 use watched::{Operation, Streams, Watched};
 
@@ -48,6 +50,7 @@ pub struct IoUringDriver {
     streams: Streams,
     listening: Option<Listening>,
     waker: Waker,
+    outer_loop: OuterLoop,
     busy_poll: BusyPoll,
 }
 
@@ -93,8 +96,8 @@ impl IoUringDriver {
     fn with_features(features: Features, busy_poll: Duration, faults: Option<Faults>) -> io::Result<Self> {
         let mut ring = Ring::new(features, faults)?;
         let waker = Waker::new(&mut ring)?;
-        let busy_poll = BusyPoll::new(busy_poll);
-        Ok(Self { ring, streams: Streams::default(), listening: None, waker, busy_poll })
+        let (outer_loop, busy_poll) = (OuterLoop::new()?, BusyPoll::new(busy_poll));
+        Ok(Self { ring, streams: Streams::default(), listening: None, waker, outer_loop, busy_poll })
     }
 
     /// What has come to an end since the last time.
@@ -208,6 +211,7 @@ impl Driver for IoUringDriver {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        self.outer_loop.begin(&mut self.ring)?;
         if timeout == Some(Duration::ZERO) {
             if self.ring.has_something() {
                 self.ring.enter(Wait::No)?;
@@ -423,7 +427,7 @@ impl Driver for IoUringDriver {
     }
 
     fn has_unsubmitted(&self) -> bool {
-        self.ring.has_unsubmitted()
+        self.ring.has_unsubmitted() || self.outer_loop.is_due()
     }
 }
 
@@ -453,10 +457,10 @@ fn written(result: io::Result<u32>) -> io::Result<usize> {
     }
 }
 
-/// Readable when something has come to an end.
+/// Readable when something has come to an end. It is from the first wait on after this was asked for.
 impl AsRawFd for IoUringDriver {
     fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
+        self.outer_loop.descriptor()
     }
 }
 

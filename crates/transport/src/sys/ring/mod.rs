@@ -13,7 +13,7 @@ mod work;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -218,6 +218,16 @@ impl Ring {
         }
     }
 
+    /// Has the kernel raise `event` whenever the ring has something to do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ring::enter`].
+    pub(crate) fn raise(&mut self, event: BorrowedFd<'_>) -> io::Result<()> {
+        self.claim()?;
+        self.io_uring.submitter().register_eventfd(event.as_raw_fd())
+    }
+
     /// The next thing that has come to an end.
     pub(crate) fn next(&mut self) -> Option<Completion> {
         if self.completed.is_empty() {
@@ -376,12 +386,6 @@ impl OperationId {
     fn from_user_data(user_data: u64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "it is put together of these halves")]
         Self { index: user_data as u32, generation: (user_data >> 32) as u32 }
-    }
-}
-
-impl AsRawFd for Ring {
-    fn as_raw_fd(&self) -> RawFd {
-        self.io_uring.as_raw_fd()
     }
 }
 

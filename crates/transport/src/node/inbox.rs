@@ -1,6 +1,7 @@
 //! How shards reach one another.
 
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::addresses::Addresses;
@@ -77,15 +78,28 @@ pub(super) struct Post<S> {
     pub(super) reports_writable: bool,
 }
 
-struct Inbox<S> {
+/// What a shard was told and has not taken.
+struct Told<S> {
     /// `None` once the shard is gone.
-    messages: Mutex<Option<Vec<Message<S>>>>,
+    messages: Option<Vec<Message<S>>>,
+    /// Whether it was woken for them: it takes all there is.
+    woken: bool,
+}
+
+struct Inbox<S> {
+    told: Mutex<Told<S>>,
+    /// The thread that polled it last.
+    thread: AtomicUsize,
     waker: Waker,
 }
 
 impl<S> Post<S> {
     pub(super) fn new(wakers: impl IntoIterator<Item = Waker>, reports_writable: bool) -> Self {
-        let inbox = |waker| Inbox { messages: Mutex::new(Some(Vec::new())), waker };
+        let inbox = |waker| Inbox {
+            told: Mutex::new(Told { messages: Some(Vec::new()), woken: false }),
+            thread: AtomicUsize::new(0),
+            waker,
+        };
         Self { inboxes: wakers.into_iter().map(inbox).collect(), reports_writable }
     }
 
@@ -122,22 +136,36 @@ impl<S> Post<S> {
     fn send_and(&self, shard: usize, message: Message<S>, then: impl FnOnce()) -> Result<(), Message<S>> {
         let inbox = &self.inboxes[shard];
         let mut guard = inbox.lock();
-        let Some(messages) = guard.as_mut() else { return Err(message) };
+        // What it has queued itself, a shard finds before it waits.
+        let mine =
+            matches!(message, Message::Attend(_)) && inbox.thread.load(Ordering::Relaxed) == current_thread();
+        let Some(messages) = guard.messages.as_mut() else { return Err(message) };
         messages.push(message);
-        let first = messages.len() == 1;
         then();
+        let wakes = !mine && !mem::replace(&mut guard.woken, true);
         drop(guard);
-        // The shard takes all there is, so it is awake until it has seen the first.
-        if first {
+        if wakes {
             (inbox.waker)();
         }
         Ok(())
     }
 
+    /// This thread polls `shard`.
+    pub(super) fn attend_here(&self, shard: usize) {
+        self.inboxes[shard].thread.store(current_thread(), Ordering::Relaxed);
+    }
+
+    /// Whether `shard` was told something that it has not taken.
+    pub(super) fn has_message(&self, shard: usize) -> bool {
+        self.inboxes[shard].lock().messages.as_ref().is_some_and(|messages| !messages.is_empty())
+    }
+
     /// Takes all that `shard` was told, into the empty `taken`.
     pub(super) fn take(&self, shard: usize, taken: &mut Vec<Message<S>>) {
         debug_assert!(taken.is_empty());
-        if let Some(messages) = self.inboxes[shard].lock().as_mut() {
+        let mut told = self.inboxes[shard].lock();
+        told.woken = false;
+        if let Some(messages) = &mut told.messages {
             mem::swap(messages, taken);
         }
     }
@@ -148,12 +176,18 @@ impl<S> Post<S> {
 
     /// Takes nothing more for `shard`, which is going. What it was told last.
     pub(super) fn close(&self, shard: usize) -> Vec<Message<S>> {
-        self.inboxes[shard].lock().take().unwrap_or_default()
+        self.inboxes[shard].lock().messages.take().unwrap_or_default()
     }
 }
 
 impl<S> Inbox<S> {
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Message<S>>>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Told<S>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells this thread from all others that are there.
+fn current_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here) as usize)
 }

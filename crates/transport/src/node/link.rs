@@ -64,7 +64,8 @@ impl Place {
 
     /// Whether the owner has to be told: it was not since it last looked.
     pub(super) fn want_attention(&self) -> bool {
-        !self.attend.swap(true, Ordering::AcqRel)
+        // Looking comes first: it is cheaper, and most often enough.
+        !self.attend.load(Ordering::Acquire) && !self.attend.swap(true, Ordering::AcqRel)
     }
 
     pub(super) fn take_attention(&self) {

@@ -158,6 +158,23 @@ impl<S: Stream> Shared<S> {
         self.send_on(found.as_deref(), header, body)
     }
 
+    /// Queues a frame for the link to `peer` on `lane`, to go out when its owner is polled.
+    pub(super) fn queue(
+        &self,
+        peer: ReplicaId,
+        lane: u16,
+        header: &GenericHeader,
+        body: Body,
+    ) -> Result<(), SendError> {
+        let link = self.routes.find(peer, lane);
+        let (link, body) = self.may_send(link.as_deref(), header, body)?;
+        let queued = link.outbound.queue(header, body);
+        if let Err(error) = &queued {
+            self.want_room(link, error);
+        }
+        queued
+    }
+
     /// Whether the role of `replica`, this one or another, forbids it to send `command`.
     pub(super) fn forbids(&self, replica: ReplicaId, command: Command) -> bool {
         self.commands.is_restricted() && !self.settings().permits(replica, command)
@@ -169,23 +186,39 @@ impl<S: Stream> Shared<S> {
         header: &GenericHeader,
         body: Body,
     ) -> Result<Sent, SendError> {
+        let (link, body) = self.may_send(link, header, body)?;
+        let sent = link.outbound.send(header, body);
+        match &sent {
+            Err(error) => self.want_room(link, error),
+            Ok(Sent::Written) => self.wrote(link),
+            Ok(Sent::Queued) => {}
+        }
+        sent
+    }
+
+    /// Whether there is a link, and our role permits the frame; here is the body again.
+    fn may_send<'a>(
+        &self,
+        link: Option<&'a SharedLink<S>>,
+        header: &GenericHeader,
+        body: Body,
+    ) -> Result<(&'a SharedLink<S>, Body), SendError> {
         if self.forbids(self.replica, header.command) {
             return Err(SendError::new(*header, body, SendCause::Denied(header.command)));
         }
-        let Some(link) = link else {
-            return Err(SendError::new(*header, body, SendCause::NotConnected));
-        };
-        let sent = link.outbound.send(header, body);
-        match &sent {
-            Err(error) if matches!(error.cause(), SendCause::Backpressure { .. }) => {
-                // The queue may have become empty before the owner could know that it matters.
-                link.wants_room.store(true, Ordering::Release);
-                self.attend(link);
-            }
-            Ok(Sent::Written) => self.wrote(link),
-            _ => {}
+        match link {
+            Some(link) => Ok((link, body)),
+            None => Err(SendError::new(*header, body, SendCause::NotConnected)),
         }
-        sent
+    }
+
+    /// A frame was given back.
+    fn want_room(&self, link: &SharedLink<S>, error: &SendError) {
+        if matches!(error.cause(), SendCause::Backpressure { .. }) {
+            // The queue may have become empty before the owner could know that it matters.
+            link.wants_room.store(true, Ordering::Release);
+            self.attend(link);
+        }
     }
 
     /// To be called when this thread may have written on `link`. The owner may have come meanwhile

@@ -212,6 +212,33 @@ impl<W: GatherWrite> SharedOutbound<W> {
         }
     }
 
+    /// Queues a frame without writing it, so that many go out together: with the next that is sent, or when
+    /// the owner, who is asked to, flushes.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedOutbound::send`].
+    pub fn queue(&self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
+        let body = body.into();
+        let mut queue = self.lock();
+        if let Some(end) = queue.end {
+            drop(queue);
+            return Err(SendError::new(*header, body, end.into()));
+        }
+        let queued = queue.outbound.enqueue(header, body);
+        let idle = queue.role == Role::Idle;
+        drop(queue);
+        match queued {
+            Ok(_copied) => {
+                if idle {
+                    (self.attention)(Attention::Flush);
+                }
+                Ok(())
+            }
+            Err((cause, body)) => Err(SendError::new(*header, body, cause)),
+        }
+    }
+
     /// Sends a `LinkPing`; the counter that its pong will echo, or `None` where the link has no
     /// control frames (H-13), too many wait already, or nothing goes out any more.
     ///

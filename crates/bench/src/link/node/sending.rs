@@ -26,7 +26,7 @@ pub fn queue(
     header: &GenericHeader,
     body: impl Into<Body>,
 ) -> Result<(), SendError> {
-    handle.send(peer, header, body).map(drop)
+    handle.queue(peer, header, body)
 }
 
 /// Polls `shard` until its own link to `peer` is up.

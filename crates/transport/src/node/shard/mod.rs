@@ -39,7 +39,7 @@ pub use events::Events;
 /// the same ever after, for an `io_uring` belongs to one.
 ///
 /// To wait for other things as well, wait until its file descriptor is readable, at most for
-/// [`Shard::timeout`], then poll with a timeout of zero.
+/// [`Shard::timeout`], then poll with a timeout of zero. The wait may be interrupted (`EINTR`), as any may.
 pub struct Shard<D: Driver = SystemDriver> {
     index: usize,
     driver: D,
@@ -104,6 +104,9 @@ impl<D: Driver> Shard<D> {
     ///
     /// What the system says of its poller. The shard can be polled again.
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Events<'_, D>> {
+        self.shared.post.attend_here(self.index);
+        // What this thread has queued goes out with the wait.
+        self.take_messages();
         let now = self.driver.now();
         let due = self.due(now);
         let wait = match (timeout, due) {
@@ -145,7 +148,8 @@ impl<D: Driver> Shard<D> {
         let pending = !self.events.is_empty()
             || !self.parting.is_empty()
             || !self.reading.is_empty()
-            || !self.local.is_empty();
+            || !self.local.is_empty()
+            || self.shared.post.has_message(self.index);
         if pending {
             return Some(Duration::ZERO);
         }
@@ -168,6 +172,20 @@ impl<D: Driver> Shard<D> {
         body: impl Into<Body>,
     ) -> Result<Sent, SendError> {
         self.shared.send(peer, self.lane, header, body.into())
+    }
+
+    /// Queues a frame to `peer`, as [`Handle::queue`] does, on this shard's lane.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], as [`Shard::send`].
+    pub fn queue(
+        &self,
+        peer: ReplicaId,
+        header: &GenericHeader,
+        body: impl Into<Body>,
+    ) -> Result<(), SendError> {
+        self.shared.queue(peer, self.lane, header, body.into())
     }
 
     /// The lane that [`Shard::send`] takes.

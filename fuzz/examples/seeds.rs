@@ -60,7 +60,7 @@ fn acceptor(vectors: &[Value]) -> Vec<Vec<u8>> {
     for (switches, keys) in switches_and_keys() {
         let node = Node { replica: 3, switches, keys, supported: 7, ..Node::default() };
         let knobs = node.knobs();
-        for base in 0..9 {
+        for base in 0..10 {
             let hello = pooled(base, &[]);
             if switches & 2 != 0 {
                 seeds.push([&knobs[..], &hello].concat()); // without authentication: Hellos only

@@ -18,6 +18,7 @@ pub struct Reached {
     pub challenges: usize,
     pub rejects: usize,
     pub late_rejects: usize,
+    pub hints: usize,
     pub unauthenticated_links: usize,
 }
 
@@ -80,27 +81,34 @@ pub fn run(data: &[u8]) -> Reached {
             let Waiting { state, hello, challenge, key, draw } =
                 waiting.swap_remove(usize::from(choice / 2) % waiting.len());
             let frame = patch::frame(input, &pool);
-            let rejected = state.receive(&frame).expect_err("nobody proves a key that he does not have");
-            let status = knobs
+            let failed = state.receive(&frame).expect_err("nobody proves a key that he does not have");
+            let fault = knobs
                 .judge_finish(&hello, &challenge, &frame, &key, &draw)
                 .expect_err("no one can make a MAC without the key");
-            let fault = wire::handshake_fault(&frame, wire::FINISH);
-            let refusal = Refusal::from(status);
-            pool.push(knobs.check_rejected(rejected, &hello, fault, refusal, Some(key), draw.nonce));
-            reached.late_rejects += 1;
+            match knobs.check_accept_failed(failed, &hello, fault, key, draw.nonce) {
+                Ok(reject) => {
+                    pool.push(reject);
+                    reached.late_rejects += 1;
+                }
+                Err(reject) => {
+                    assert!(!reject.authenticated, "no one can make a MAC without the key");
+                    reached.hints += 1;
+                }
+            }
         }
     }
     reached
 }
 
 /// What the fuzzer has seen on the wire: earlier handshakes of this acceptor with a peer that
-/// does hold the key, in both versions, and a Hello of one that does not authenticate.
+/// does hold the key, in both versions, its reject of a challenge, and a Hello of one that does not
+/// authenticate.
 fn seen(knobs: &Knobs) -> Vec<Frame> {
     let sender = (0..knobs.replica).rev().find(|&id| knobs.on_roster(id)).unwrap_or(0);
     let release = *knobs.releases().start();
     let dialer = Knobs { replica: sender, release, supported: knobs.supported & !wire::SHARE, ..*knobs };
     let key = knobs.serving(sender).chain(knobs.keys()).next().expect("a ring has a key");
-    let mut pool = Vec::new();
+    let (mut pool, mut refused) = (Vec::new(), None);
     for v2 in [false, true] {
         let count = u8::from(v2);
         let hello = dialer.hello(v2, &key, 0, &Draw::new(Side::Dialer, count));
@@ -109,8 +117,12 @@ fn seen(knobs: &Knobs) -> Vec<Frame> {
         let finish = dialer.finish(&hello, &challenge, &key);
         let reject = knobs.reject(&hello, Refusal { status: 9, retry_after: 250 }, Some(key), draw.nonce);
         pool.extend([hello, challenge, finish, reject]);
+        if v2 {
+            refused = Some(dialer.dialer_reject(&hello, &challenge, &key, 13));
+        }
     }
     pool.push(dialer.said(wire::HELLO, false).frame());
+    pool.extend(refused);
     pool
 }
 

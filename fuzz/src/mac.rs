@@ -72,7 +72,7 @@ impl Keys {
         keyed(&self.v2, &[app, b" replica-auth v2", &[2], hello, &challenge, &tail])
     }
 
-    /// `mac_d` of H-5.
+    /// `mac_d` of H-5, and of D-12: then `finish` is a reject.
     pub fn dialer(&self, hello: &Frame, challenge: &Frame, finish: &Frame, binding: Binding) -> [u8; 32] {
         let finish = wire::without_mac(finish);
         let app = APP.as_bytes();

@@ -8,9 +8,9 @@ use std::sync::{Arc, LazyLock};
 use arbitrary::{Arbitrary, Unstructured};
 use replink_frame::{ClusterId, Flags, KeyId, ReplicaId, Version};
 use replink_handshake::{
-    Acceptor, AcceptorConfig, App, Authentication, Availability, AwaitChallenge, ChannelBinding, DialError,
-    DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Nonce, Peer,
-    PeerReject, Rejected, Rejection, Role, Roster, Secret,
+    AcceptFailed, Acceptor, AcceptorConfig, App, Authentication, Availability, AwaitChallenge,
+    ChannelBinding, DialError, DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh, Key,
+    KeyRing, Local, Nonce, Peer, PeerReject, Rejected, Rejection, Role, Roster, Secret,
 };
 
 use crate::frame_parse::handshake_fault;
@@ -346,7 +346,7 @@ impl Knobs {
         frame
     }
 
-    /// What a Finish is answered with: the X25519 secret of K-4, or the status of the late reject.
+    /// What comes of a Finish: the X25519 secret of K-4, or why there is no link.
     pub fn judge_finish(
         &self,
         hello: &Frame,
@@ -354,11 +354,14 @@ impl Knobs {
         finish: &Frame,
         key: &Keys,
         draw: &Draw,
-    ) -> Result<[u8; 32], u8> {
-        if let Some(fault) = wire::handshake_fault(finish, wire::FINISH) {
-            return Err(fault.status());
-        }
+    ) -> Result<[u8; 32], FinishFault> {
         let v2 = hello[wire::VERSION] == 2;
+        if v2 && wire::is_reject(finish) {
+            return Err(self.judge_dialer_reject(hello, challenge, finish, key));
+        }
+        if let Some(fault) = wire::handshake_fault(finish, wire::FINISH) {
+            return Err(FinishFault::Frame(fault));
+        }
         let mac = if v2 {
             key.dialer(hello, challenge, finish, self.binding())
         } else {
@@ -375,12 +378,57 @@ impl Knobs {
             (!repeats(hello, wire::INCARNATION) || !repeats(hello, wire::RELEASE), 14),
         ];
         if let Some((_, status)) = refused.iter().find(|(refused, _)| *refused) {
-            return Err(*status);
+            return Err(FinishFault::Status(*status));
         }
         if wire::u16_at(challenge, wire::FLAGS) & wire::SHARE == 0 {
             return Ok([0; 32]);
         }
-        draw.agree(hello).ok_or(14)
+        draw.agree(hello).ok_or(FinishFault::Status(14))
+    }
+
+    /// D-12: what a reject in the place of the Finish is.
+    fn judge_dialer_reject(
+        &self,
+        hello: &Frame,
+        challenge: &Frame,
+        reject: &Frame,
+        key: &Keys,
+    ) -> FinishFault {
+        if let Some(fault) = wire::dialer_reject_fault(reject) {
+            return FinishFault::Frame(fault);
+        }
+        let authenticated = same(&reject[wire::MAC], key.dialer(hello, challenge, reject, self.binding()));
+        let repeats = |field: std::ops::Range<usize>| reject[field.clone()] == hello[field];
+        let repeated = [wire::KEY_ID, wire::LANE, wire::INCARNATION, wire::RELEASE].map(repeats);
+        let refused = [
+            (reject[wire::VERSION] != hello[wire::VERSION], 6),
+            (reject[wire::CLUSTER] != *CLUSTER, 2),
+            (reject[wire::REPLICA] != hello[wire::REPLICA], 3),
+            (authenticated && repeated.contains(&false), 14),
+        ];
+        match refused.iter().find(|(refused, _)| *refused) {
+            Some((_, status)) => FinishFault::Status(*status),
+            None => FinishFault::ByPeer(PeerReject {
+                status: replink_frame::Status(reject[wire::STATUS]),
+                retry_after_ms: wire::u32_at(reject, wire::RETRY_AFTER),
+                authenticated,
+                from: ReplicaId(reject[wire::REPLICA]),
+            }),
+        }
+    }
+
+    /// D-12: the reject that this node, a dialer, sends in the place of its Finish.
+    pub fn dialer_reject(&self, hello: &Frame, challenge: &Frame, key: &Keys, status: u8) -> Frame {
+        let said = Said {
+            status,
+            key_id: key.id,
+            lane: wire::u16_at(hello, wire::LANE),
+            ..self.said(wire::CHALLENGE, true)
+        };
+        let mut frame = said.frame();
+        let mac = key.dialer(hello, challenge, &frame, self.binding());
+        frame[wire::MAC].copy_from_slice(&mac);
+        frame
     }
 
     /// The Finish that a challenge is answered with.
@@ -400,6 +448,34 @@ impl Knobs {
         };
         frame[wire::MAC].copy_from_slice(&mac);
         frame
+    }
+
+    /// Checks what came of a Finish that makes no link: the late reject that it owes the peer, or what
+    /// the peer said instead of a Finish.
+    pub fn check_accept_failed(
+        &self,
+        failed: AcceptFailed<()>,
+        hello: &Frame,
+        expected: FinishFault,
+        key: Keys,
+        nonce: [u8; 32],
+    ) -> Result<Frame, PeerReject> {
+        assert!(!format!("{failed:?}").is_empty());
+        match (failed, expected) {
+            (AcceptFailed::RejectedByPeer { reject, .. }, FinishFault::ByPeer(expected)) => {
+                assert_eq!(reject, expected);
+                assert!(!reject.to_string().is_empty());
+                Err(reject)
+            }
+            (AcceptFailed::Rejected(rejected), FinishFault::Frame(fault)) => {
+                let refusal = fault.status().into();
+                Ok(self.check_rejected(rejected, hello, Some(fault), refusal, Some(key), nonce))
+            }
+            (AcceptFailed::Rejected(rejected), FinishFault::Status(status)) => {
+                Ok(self.check_rejected(rejected, hello, None, status.into(), Some(key), nonce))
+            }
+            (failed, expected) => panic!("{failed:?} where {expected:?} is to be"),
+        }
     }
 
     /// Checks every byte and every word of a refusal; the reject frame that it owes the peer.
@@ -434,6 +510,15 @@ impl Knobs {
         assert!(!rejection.to_string().is_empty());
         reply
     }
+}
+
+/// Why a Finish, or what came in its place, makes no link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FinishFault {
+    Frame(HandshakeFault),
+    Status(u8),
+    /// The dialer says why it does not go on (D-12).
+    ByPeer(PeerReject),
 }
 
 /// Why a peer is refused.
@@ -547,6 +632,18 @@ pub enum DialFault {
     LowOrderShare,
 }
 
+impl DialFault {
+    /// D-12: the status that a proved acceptor is told.
+    pub fn told(&self) -> Option<u8> {
+        match self {
+            Self::Policy => Some(13),
+            Self::Release => Some(12),
+            Self::NotRepeated(_) | Self::NotOffered | Self::LowOrderShare => Some(14),
+            _ => None,
+        }
+    }
+}
+
 impl From<DialError> for DialFault {
     fn from(error: DialError) -> Self {
         assert!(!error.to_string().is_empty());
@@ -600,6 +697,7 @@ impl Knobs {
                 Some(Dialing { state, target, key, draw, dialed })
             }
             Err(failed) => {
+                assert_eq!(failed.reply, None);
                 match failed.error {
                     DialError::Direction { .. } => assert!(self.replica >= target.peer),
                     DialError::NotInVersion1 => {
@@ -679,8 +777,13 @@ impl Knobs {
                 Ok((End::new(link, self, peer, session, Some(dialed)), finish))
             }
             Err(failed) => {
+                let proved = failed.error.is_proved();
                 let fault = DialFault::from(failed.error);
                 assert_eq!(expected, Err(fault.clone()));
+                assert_eq!(proved, fault.told().is_some());
+                let told = fault.told().map(|status| self.dialer_reject(&dialed.hello, frame, &key, status));
+                assert_eq!(failed.reply, told);
+                assert!(told.is_none_or(|reject| wire::dialer_reject_fault(&reject).is_none()));
                 Err(fault)
             }
         }

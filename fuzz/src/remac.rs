@@ -26,6 +26,7 @@ pub struct Reached {
     pub controls: usize,
     pub violations: usize,
     pub proved_rejects: usize,
+    pub dialer_rejects: usize,
 }
 
 pub fn run(data: &[u8]) -> Reached {
@@ -104,11 +105,15 @@ fn against_acceptor(input: &mut Unstructured<'_>, reached: &mut Reached) -> Opti
     let expected = knobs.judge_finish(&hello, &challenge, &finish, &key, &draw);
     let verified = match state.receive(&finish) {
         Ok(verified) => verified,
-        Err(rejected) => {
-            let refusal = expected.expect_err("a Finish without a fault is accepted").into();
-            let fault = wire::handshake_fault(&finish, wire::FINISH);
-            knobs.check_rejected(rejected, &hello, fault, refusal, Some(key), draw.nonce);
-            reached.refused += 1;
+        Err(failed) => {
+            let fault = expected.expect_err("a Finish without a fault is accepted");
+            match knobs.check_accept_failed(failed, &hello, fault, key, draw.nonce) {
+                Ok(_) => reached.refused += 1,
+                Err(reject) => {
+                    assert!(!(tampered && reject.authenticated), "D-12: every byte is authenticated");
+                    reached.dialer_rejects += usize::from(reject.authenticated);
+                }
+            }
             return None;
         }
     };
@@ -297,11 +302,36 @@ fn between(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option<()> {
     assert!(answered.is_err() || untouched, "H-4, H-5: the dialer has proof of what was said");
     let (mut near, finish) = match answered {
         Ok(up) => up,
-        Err(_) => {
+        Err(fault) => {
             reached.refused += 1;
+            let mut told = None;
+            if let Some(status) = fault.told() {
+                assert!(untouched, "only a proved acceptor is told");
+                let reject = dialer.dialer_reject(&hello, &challenge, &key, status);
+                heard.push(reject);
+                told = Some(reject);
+            }
             // He has a challenge all the same, and may make up a Finish.
             let finish = patch::frame(input, &heard);
-            assert!(state.receive(&finish).is_err(), "no one can make a MAC without the key");
+            let expected = acceptor.judge_finish(&their_hello, &challenge, &finish, &their_key, &draw);
+            let fault = expected.expect_err("no one can make a MAC without the key");
+            let failed = state.receive(&finish).expect_err("no one can make a MAC without the key");
+            let said = acceptor.check_accept_failed(failed, &their_hello, fault, their_key, draw.nonce);
+            let proved = said.err().is_some_and(|reject| reject.authenticated);
+            assert!(!proved || Some(finish) == told, "D-12: every byte is authenticated");
+
+            // Once more, and the reject gets through.
+            if let Some(reject) = told {
+                let state = acceptor.acceptor().begin((), acceptor.channel_binding());
+                let (state, _) = state.receive(&their_hello, available, draw.fresh()).expect("as before");
+                let fault = acceptor
+                    .judge_finish(&hello, &challenge, &reject, &their_key, &draw)
+                    .expect_err("it is no Finish");
+                let failed = state.receive(&reject).expect_err("it is no Finish");
+                let said = acceptor.check_accept_failed(failed, &hello, fault, their_key, draw.nonce);
+                assert!(said.expect_err("a reject").authenticated, "D-12: so has the acceptor");
+                reached.dialer_rejects += 1;
+            }
             return None;
         }
     };
@@ -313,13 +343,17 @@ fn between(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option<()> {
     let expected = acceptor.judge_finish(&hello, &challenge, &their_finish, &their_key, &draw);
     let verified = match state.receive(&their_finish) {
         Ok(verified) => verified,
-        Err(rejected) => {
-            let status = expected.expect_err("a Finish without a fault is accepted");
-            let fault = wire::handshake_fault(&their_finish, wire::FINISH);
-            let refusal = status.into();
-            let reply =
-                acceptor.check_rejected(rejected, &hello, fault, refusal, Some(their_key), draw.nonce);
+        Err(failed) => {
+            let fault = expected.expect_err("a Finish without a fault is accepted");
             assert_ne!(their_finish, finish, "the dialer's own Finish is accepted");
+            let reply = match acceptor.check_accept_failed(failed, &hello, fault, their_key, draw.nonce) {
+                Ok(reply) => reply,
+                Err(reject) => {
+                    assert!(!reject.authenticated, "D-12: the dialer has made none");
+                    reached.refused += 1;
+                    return None;
+                }
+            };
             let read = near.late_reject(&reply).expect("H-9");
             assert_eq!(read.authenticated, hello[wire::VERSION] == 2);
             reached.refused += 1;

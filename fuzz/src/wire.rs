@@ -233,6 +233,17 @@ pub fn handshake_fault(frame: &Frame, command: u8) -> Option<HandshakeFault> {
     first_stray(frame, &used).map(HandshakeFault::Unused)
 }
 
+/// Whether it is a reject: H-7.
+pub fn is_reject(frame: &Frame) -> bool {
+    frame[COMMAND] == CHALLENGE && frame[STATUS] != 0
+}
+
+/// D-12: what is wrong with a reject in the place of a Finish. It has no nonce.
+pub fn dialer_reject_fault(frame: &Frame) -> Option<HandshakeFault> {
+    let nonce = || NONCE.clone().find(|&at| frame[at] != 0).map(HandshakeFault::Unused);
+    handshake_fault(frame, CHALLENGE).or_else(nonce)
+}
+
 /// What is wrong with a frame of an established link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LinkFault {

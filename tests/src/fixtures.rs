@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use replink_frame::{Challenge, Finish, Flags, Hello, ReplicaId, Version};
 use replink_handshake::{
-    Acceptor, AcceptorConfig, App, Authenticated, Availability, AwaitChallenge, AwaitFinish, ChannelBinding,
-    DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Nonce,
-    PeerReject, Rejected, Secret, Verified, cluster_id,
+    AcceptFailed, Acceptor, AcceptorConfig, App, Authenticated, Availability, AwaitChallenge, AwaitFinish,
+    ChannelBinding, DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing,
+    Local, Nonce, PeerReject, Rejected, Secret, Verified, cluster_id,
 };
 
 /// The secret of every test cluster.
@@ -170,6 +170,30 @@ pub fn handshake(dialer: DialerConfig, acceptor: AcceptorConfig) -> (Authenticat
     let bare = ChannelBinding::None;
     let run = Sides { dialer, acceptor, dialer_binding: bare, acceptor_binding: bare }.run();
     (run.dialed, run.verified.admit())
+}
+
+/// What the acceptor itself refuses with.
+///
+/// # Panics
+///
+/// If it was the dialer that refused (D-12).
+pub fn rejected<L>(failed: impl Into<AcceptFailed<L>>) -> Rejected<L> {
+    match failed.into() {
+        AcceptFailed::Rejected(rejected) => rejected,
+        AcceptFailed::RejectedByPeer { reject, .. } => panic!("{reject}"),
+    }
+}
+
+/// What the dialer refused with (D-12).
+///
+/// # Panics
+///
+/// If it was the acceptor that refused.
+pub fn rejected_by_peer<T>(received: Result<T, AcceptFailed<()>>) -> PeerReject {
+    match received.map(drop).unwrap_err() {
+        AcceptFailed::RejectedByPeer { reject, .. } => reject,
+        AcceptFailed::Rejected(rejected) => panic!("{}", rejected.rejection()),
+    }
 }
 
 /// What the dialer of an established link makes of a frame that comes first on it (H-9).

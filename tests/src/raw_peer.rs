@@ -16,6 +16,7 @@ pub type Frame = [u8; 256];
 pub mod at {
     pub const CLUSTER: usize = 32;
     pub const SIZE: usize = 48;
+    pub const RELEASE: usize = 56;
     pub const COMMAND: usize = 60;
     pub const REPLICA: usize = 61;
     pub const NONCE: usize = 128;
@@ -122,6 +123,25 @@ impl<'a> RawPeer<'a> {
         finish
     }
 
+    /// The reject with a right MAC in the place of the Finish, as the dialer of `hello` (D-12).
+    pub fn dialer_reject(&self, hello: &Frame, challenge: &Frame, status: u8) -> Frame {
+        let mut reject = self.frame(command::CHALLENGE);
+        reject[at::STATUS] = status;
+        reject[at::VERSION] = 2;
+        for field in [at::RELEASE..at::COMMAND, at::KEY_ID..at::EPHEMERAL, at::INCARNATION..at::LANE + 2] {
+            reject[field.clone()].copy_from_slice(&hello[field]);
+        }
+        self.sign_dialer_reject(hello, challenge, reject)
+    }
+
+    /// The dialer's reject with a right MAC, whatever else it says.
+    pub fn sign_dialer_reject(&self, hello: &Frame, challenge: &Frame, mut reject: Frame) -> Frame {
+        put(&mut reject, at::MAC, &[0; 32]);
+        let mac = self.forge.mac_v2(Dir::Dialer, &[hello, challenge, &reject]);
+        put(&mut reject, at::MAC, &mac);
+        reject
+    }
+
     /// A reject without a MAC.
     pub fn reject(&self, status: u8) -> Frame {
         let mut reject = self.frame(command::CHALLENGE);
@@ -177,7 +197,7 @@ impl<'a> RawPeer<'a> {
         release: u32,
     ) -> Frame {
         let mut frame = self.frame(command);
-        put(&mut frame, 56, &release.to_le_bytes());
+        put(&mut frame, at::RELEASE, &release.to_le_bytes());
         put(&mut frame, 128, &counter.to_le_bytes());
         put(&mut frame, 136, &echo.to_le_bytes());
         let key = subkey(session, &format!("control {label}"));

@@ -8,11 +8,13 @@ use replink_frame::{
     ReplicaId, Status, Version,
 };
 use replink_handshake::{
-    App, Authenticated, Availability, AwaitFinish, ChannelBinding, Control, ControlError, DialError,
-    DialTarget, Dialer, Key, KeyRing, Nonce, PeerReject, Receiving, Rejected, Secret, Sending, cluster_id,
+    AcceptFailed, App, Authenticated, Availability, AwaitFinish, ChannelBinding, Control, ControlError,
+    DialError, DialTarget, Dialer, Key, KeyRing, Nonce, PeerReject, Receiving, Secret, Sending, cluster_id,
     disabled,
 };
-use replink_tests::fixtures::{OTHER_SECRET, Run, SECRET, Sides, fresh, late_reject, ring, supports};
+use replink_tests::fixtures::{
+    OTHER_SECRET, Run, SECRET, Sides, fresh, late_reject, rejected, ring, supports,
+};
 use replink_tests::forge::{Dir, Forge, sign_control, subkey};
 use replink_tests::vectors::unhex;
 
@@ -23,8 +25,8 @@ fn dial_error(sides: &Sides, challenge: &Challenge) -> DialError {
     sides.dial().0.receive(challenge.bytes()).unwrap_err().error
 }
 
-fn refused<L>(result: Result<impl Sized, Rejected<L>>) -> Status {
-    result.map(drop).unwrap_err().rejection().status
+fn refused(result: Result<impl Sized, impl Into<AcceptFailed<()>>>) -> Status {
+    rejected(result.map(drop).err().unwrap()).rejection().status
 }
 
 /// The acceptor's second state and its challenge, and a Finish that would be right for it.
@@ -586,7 +588,7 @@ fn low_order_shares_in_a_hello() {
     };
     for share in low_order_points() {
         let (hello, result) = finish_with_share(share);
-        let ((), reply, rejection) = result.unwrap_err().into_parts();
+        let ((), reply, rejection) = rejected(result.unwrap_err()).into_parts();
         assert_eq!(rejection.status, Status::MALFORMED_FRAME, "{share:02x?}");
         let reject = Challenge::parse(&reply).unwrap();
         assert_eq!(reject, forge.sign_challenge(hello.bytes(), reject));
@@ -649,7 +651,7 @@ fn a_late_reject_of_the_same_hello_elsewhere_is_a_hint() {
 
     let (elsewhere, _) = sides.answer_with(hello.bytes(), Availability::Open, fresh(3)).unwrap();
     let no_finish = Finish::new(hello.cluster(), ReplicaId(0), Version::V2);
-    let ((), after_finish, _) = elsewhere.receive(no_finish.bytes()).unwrap_err().into_parts();
+    let ((), after_finish, _) = rejected(elsewhere.receive(no_finish.bytes()).unwrap_err()).into_parts();
     let busy = Availability::Busy { retry_after_ms: 9 };
     let rejected = sides.answer_with(hello.bytes(), busy, fresh(4)).unwrap_err();
     let ((), instead_of_challenge, _) = rejected.into_parts();

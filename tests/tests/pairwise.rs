@@ -7,7 +7,7 @@ use replink_frame::{KeyId, ReplicaId, Status, Version};
 use replink_handshake::{
     Acceptor, App, Availability, ChannelBinding, DialError, DialTarget, Dialer, Key, KeyRing, Secret,
 };
-use replink_tests::fixtures::{acceptor_config, dialer_config, fresh};
+use replink_tests::fixtures::{acceptor_config, dialer_config, fresh, rejected};
 use replink_tests::raw_peer::{Frame, RawPeer, at, put};
 use zeroize::Zeroizing;
 
@@ -64,7 +64,7 @@ fn dial(secret: &[u8; 32], claimed: u8, peer: u8, version: u8, guess: bool) -> R
         .map_err(|rejected| rejected.rejection().status)?;
     let finish = named_as(raw.finish(&hello, challenge.bytes()), named, version);
     let finish = raw.sign_finish(&hello, challenge.bytes(), finish);
-    waiting.receive(&finish).map(drop).map_err(|rejected| rejected.rejection().status)
+    waiting.receive(&finish).map(drop).map_err(|failed| rejected(failed).rejection().status)
 }
 
 /// Answers `peer`, which wants to reach `claimed`.

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use replink_frame::{Flags, ReplicaId, Status};
-use replink_handshake::DialError;
+use replink_handshake::{DialError, PeerReject};
+use replink_tests::fixtures::SECRET;
 use replink_tests::links::{ACCEPTOR, AUTH, config_with, endpoint_with, shake_hands};
 use replink_tests::nodes::{Ground, QUICK, Replica, poll_until};
+use replink_tests::raw_peer::{RawPeer, at, put};
 use replink_tests::watchdog::watched;
 use replink_transport::blocking::{AcceptFailure, DialFailure};
 use replink_transport::config::Policy::{self, Off, Optional, Required};
@@ -20,16 +22,16 @@ enum Outcome {
     Without,
     /// The acceptor says so, with a MAC.
     RefusedByAcceptor,
-    /// The dialer finds out from the challenge, and leaves.
-    DialerLeaves,
+    /// The dialer finds out from the challenge, and says so, with a MAC (D-12).
+    RefusedByDialer,
 }
-use Outcome::{DialerLeaves, RefusedByAcceptor, With, Without};
+use Outcome::{RefusedByAcceptor, RefusedByDialer, With, Without};
 
 /// Dialer by dialer, acceptor by acceptor: `off`, `optional`, `required`.
 const TABLE: [[Outcome; 3]; 3] = [
     [Without, Without, RefusedByAcceptor], //
     [Without, With, With],
-    [DialerLeaves, With, With],
+    [RefusedByDialer, With, With],
 ];
 
 const SETTINGS: [(&str, Flags); 2] = [("sealed", Flags::SEALED), ("forward_secrecy", Flags::EPHEMERAL)];
@@ -70,12 +72,25 @@ fn every_combination_has_what_both_want_or_is_refused() {
                     panic!("{what}: {dialed:?}")
                 };
                 assert_eq!((reject.status, reject.authenticated), (Status::POLICY_MISMATCH, true), "{what}");
-            } else if outcomes.contains(&DialerLeaves) {
+            } else if outcomes.contains(&RefusedByDialer) {
                 let Err(DialFailure::Handshake(error @ DialError::Policy { .. })) = dialed else {
                     panic!("{what}: {dialed:?}")
                 };
-                assert_eq!(error.status(), Some(Status::POLICY_MISMATCH), "{what}");
-                assert!(matches!(accepted, Err(AcceptFailure::Stream(_))), "{what}: {accepted:?}");
+                assert_eq!(
+                    (error.status(), error.is_proved()),
+                    (Some(Status::POLICY_MISMATCH), true),
+                    "{what}"
+                );
+                let Err(AcceptFailure::RejectedByPeer(reject)) = accepted else {
+                    panic!("{what}: {accepted:?}")
+                };
+                let expected = PeerReject {
+                    status: Status::POLICY_MISMATCH,
+                    retry_after_ms: 0,
+                    authenticated: true,
+                    from: ReplicaId(0),
+                };
+                assert_eq!(reject, expected, "{what}");
             } else {
                 let expected = SETTINGS.iter().zip(outcomes).filter(|(_, outcome)| *outcome == With);
                 let expected = expected.fold(Flags::NONE, |all, ((_, flag), _)| all | *flag);
@@ -135,36 +150,63 @@ fn two(dialer: &str, acceptor: &str) -> (Ground, [Replica; 2]) {
 fn nodes_tell_of_it_on_both_sides() {
     watched(|| {
         for (setting, flag) in SETTINGS {
-            // Two policies at once would be declined together.
             let others = if flag == Flags::SEALED { "" } else { "sealed = \"off\"\n" };
             let [required, off] =
                 ["required", "off"].map(|policy| format!("{others}{setting} = \"{policy}\"\n"));
 
-            // The acceptor requires it: its reject has a MAC.
-            let (_ground, mut replicas) = two(&off, &required);
-            poll_until(&mut replicas, "both know", |replicas| {
-                replicas.iter().all(|replica| replica.refusals().count() > 0)
-            });
-            for (replica, by) in replicas.iter().zip([RejectedBy::Peer, RejectedBy::Us]) {
-                let refusal = replica.refusals().next().unwrap();
-                assert_eq!((refusal.status, refusal.authenticated), (Status::POLICY_MISMATCH, true));
-                assert_eq!(refusal.by, by);
+            // Whichever end requires it refuses with a MAC, and both have proof.
+            for (dialer, acceptor, by) in [
+                (&off, &required, [RejectedBy::Peer, RejectedBy::Us]),
+                (&required, &off, [RejectedBy::Us, RejectedBy::Peer]),
+            ] {
+                let (_ground, mut replicas) = two(dialer, acceptor);
+                poll_until(&mut replicas, "both know", |replicas| {
+                    replicas.iter().all(|replica| replica.refusals().count() > 0)
+                });
+                for ((replica, by), peer) in replicas.iter().zip(by).zip([1, 0]) {
+                    let refusal = replica.refusals().next().unwrap();
+                    assert_eq!((refusal.status, refusal.authenticated), (Status::POLICY_MISMATCH, true));
+                    assert_eq!((refusal.by, refusal.peer), (by, Some(ReplicaId(peer))));
+                    assert!(
+                        refusal.explanation.contains("cluster.link")
+                            || refusal.explanation.contains("link settings"),
+                        "{}",
+                        refusal.explanation
+                    );
+                    let counted = replica.handle().stats().handshakes;
+                    assert!(counted.iter().any(|&(status, who, count)| {
+                        (status, who) == (Status::POLICY_MISMATCH, by) && count > 0
+                    }));
+                    let declined = |warning: &&Warning| matches!(warning, Warning::Declined { .. });
+                    assert_eq!(replica.warnings().filter(declined).count(), 0, "nothing is guessed");
+                    assert_eq!(replica.ups().count(), 0, "no link without it");
+                }
             }
-            drop(replicas);
+        }
+    });
+}
 
-            // The dialer requires it, and leaves: the acceptor says what is likely.
-            let (_ground, mut replicas) = two(&required, &off);
-            poll_until(&mut replicas, "both know", |replicas| {
-                replicas[0].refusals().count() > 0 && replicas[1].warnings().count() > 0
-            });
-            let refusal = replicas[0].refusals().next().unwrap();
-            assert_eq!((refusal.status, refusal.by), (Status::POLICY_MISMATCH, RejectedBy::Us));
-            let warning = replicas[1].warnings().next().unwrap();
+/// A dialer that does not know D-12 leaves without a word. What the acceptor declined is then likely
+/// to be why.
+#[test]
+fn who_leaves_without_a_word_has_likely_been_declined() {
+    watched(|| {
+        for (setting, flag) in SETTINGS {
+            let ground = Ground::new(2, "");
+            let config = ground.config(AUTH, &format!("{QUICK}{setting} = \"off\"\n"));
+            let mut replicas = [Replica::start(&ground, config, NodeOptions::new(ReplicaId(1)), 1)];
+            let mut older = ground.raw(1, 1);
+            let mut hello = RawPeer::new(0, SECRET).hello();
+            put(&mut hello, at::FLAGS, &flag.0.to_le_bytes());
+            older.send(&hello);
+            older.stop_sending();
+            poll_until(&mut replicas, "it is told", |replicas| replicas[0].warnings().count() > 0);
+            let warning = replicas[0].warnings().next().unwrap();
             let Warning::Declined { peer, flags, .. } = warning else { panic!("{warning}") };
             assert_eq!((*peer, *flags), (ReplicaId(0), flag));
             let text = warning.to_string();
             assert!(text.contains("policy_mismatch") && text.contains(&flag.to_string()), "{text}");
-            assert!(replicas.iter().all(|replica| replica.ups().count() == 0), "no link without it");
+            assert_eq!(replicas[0].refusals().count(), 0);
         }
     });
 }
@@ -177,8 +219,7 @@ fn who_leaves_for_another_reason_is_not_taken_for_one() {
         let config = ground.config(AUTH, QUICK);
         let mut replicas = [Replica::start(&ground, config, NodeOptions::new(ReplicaId(1)), 1)];
         let mut stranger = ground.raw(1, 1);
-        let hello = replink_tests::raw_peer::RawPeer::new(0, replink_tests::fixtures::SECRET).hello();
-        stranger.send(&hello);
+        stranger.send(&RawPeer::new(0, SECRET).hello());
         drop(stranger);
         poll_until(&mut replicas, "it is counted", |replicas| replicas[0].handle().stats().broken > 0);
         assert_eq!(replicas[0].warnings().count(), 0);

@@ -9,7 +9,7 @@ use replink_handshake::{
     Acceptor, App, Availability, ChannelBinding, DialTarget, Dialer, EphemeralSecret, Fresh, Key, Nonce,
     Secret,
 };
-use replink_tests::fixtures::{Sides, fresh, key, ring};
+use replink_tests::fixtures::{Sides, fresh, key, rejected_by_peer, ring};
 use replink_tests::forge::{Forge, subkey};
 
 /// As many bytes of a secret in a row as nothing may show.
@@ -207,6 +207,20 @@ fn states() {
         let failed = sides.dial_with(known_fresh(1).0).0.receive(hello.bytes()).unwrap_err();
         secrets.absent_from_debug(&failed);
         secrets.absent_from_display(&failed.error);
+        if version == Version::V2 {
+            // The dialer refuses (D-12).
+            let mut demanding = sides.clone();
+            demanding.dialer.flags.required = Flags::ENCRYPTED;
+            let (waiting, hello) = demanding.dial_with(known_fresh(1).0);
+            let (accepting, challenge) =
+                demanding.answer_with(hello.bytes(), Availability::Open, known_fresh(2).0).unwrap();
+            let failed = waiting.receive(challenge.bytes()).unwrap_err();
+            secrets.absent_from_debug(&failed);
+            secrets.absent_from_display(&failed.error);
+            let refused = accepting.receive(&failed.reply.unwrap());
+            secrets.absent_from_debug(&refused);
+            secrets.absent_from_display(&rejected_by_peer(refused));
+        }
         let target = DialTarget { key_index: 1, ..DialTarget::new(ReplicaId(2)) };
         let no_key = Dialer::new(sides.dialer).begin((), target, sides.dialer_binding, known_fresh(1).0);
         let failed = no_key.unwrap_err();

@@ -11,7 +11,9 @@ use replink_frame::{
 use replink_handshake::{
     Availability, DialError, FlagPolicy, Local, PeerReject, Rejection, cluster_id, disabled,
 };
-use replink_tests::fixtures::{OTHER_SECRET, SECRET, Sides, dialer_config, fresh, late_reject, ring};
+use replink_tests::fixtures::{
+    OTHER_SECRET, SECRET, Sides, dialer_config, fresh, late_reject, rejected, ring,
+};
 use replink_tests::forge::Forge;
 
 type Frame = [u8; 256];
@@ -318,7 +320,7 @@ fn mac_mismatch() {
         let (accepting, challenge) = sides.answer(hello.bytes()).unwrap();
         let (dialed, mut finish) = waiting.receive(challenge.bytes()).unwrap();
         finish.fields_mut().mac[0] ^= 1;
-        let ((), reply, rejection) = accepting.receive(finish.bytes()).unwrap_err().into_parts();
+        let ((), reply, rejection) = rejected(accepting.receive(finish.bytes()).unwrap_err()).into_parts();
         let v2 = version == Version::V2;
         assert_eq!((rejection.status, rejection.authenticated), (Status::MAC_MISMATCH, v2));
         let expected = match version {

@@ -8,10 +8,11 @@ use replink_frame::{
     Challenge, Command, Flags, GenericHeader, GoodbyeReason, HandshakeFields, Status, Version,
 };
 use replink_handshake::{
-    Authenticated, DialError, DialFailed, PeerReject, Receiving, Rejected, Roster, Sending, disabled,
+    AcceptFailed, Authenticated, DialError, DialFailed, PeerReject, Receiving, Roster, Sending, disabled,
 };
 use replink_tests::fixtures::{SECRET, Sides};
 use replink_tests::forge::Forge;
+use replink_tests::raw_peer::{RawPeer, at, put};
 use replink_tests::snapshot;
 
 type Frame = [u8; 256];
@@ -53,7 +54,17 @@ fn frames() -> Vec<(String, Frame)> {
         }
     }
 
+    // D-12.
     let run = sides(Version::V2).run();
+    let dialer = RawPeer::new(0, SECRET);
+    for code in [0, 9, 12, 13, 77] {
+        let proved = dialer.dialer_reject(run.hello.bytes(), run.challenge.bytes(), code);
+        let mut bare = proved;
+        put(&mut bare, at::MAC, &[0; 32]);
+        add(format!("dialer's reject {code}"), &bare);
+        add(format!("dialer's reject {code} proved"), &proved);
+    }
+
     for (from, end) in [("dialer", run.dialed), ("acceptor", run.verified.admit())] {
         let (_, mut sending) = end.into_parts().1.split();
         for (name, frame) in control_frames(&mut sending) {
@@ -88,16 +99,21 @@ fn sent(frame: &Frame) -> String {
     format!("{} version byte {} status {} {proof}", header.command, fields.version, fields.status)
 }
 
-fn rejected(rejected: Rejected<()>) -> String {
+fn rejected(failed: impl Into<AcceptFailed<()>>) -> String {
+    let rejected = match failed.into() {
+        AcceptFailed::Rejected(rejected) => rejected,
+        AcceptFailed::RejectedByPeer { reject, .. } => return format!("rejected by {}", peer_reject(reject)),
+    };
     let ((), reply, rejection) = rejected.into_parts();
     let claimed = rejection.claimed.map_or("-".to_owned(), |replica| replica.to_string());
     format!("rejected {} claimed {claimed}; sends {}", rejection.status, sent(&reply))
 }
 
 fn failed(failed: &DialFailed<()>) -> String {
+    let sends = failed.reply.map_or(String::new(), |reply| format!("; sends {}", sent(&reply)));
     match &failed.error {
-        DialError::Rejected(reject) => format!("rejected by {}", peer_reject(*reject)),
-        error => format!("failed {error:?}"),
+        DialError::Rejected(reject) => format!("rejected by {}{sends}", peer_reject(*reject)),
+        error => format!("failed {error:?}{sends}"),
     }
 }
 

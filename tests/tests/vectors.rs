@@ -260,13 +260,15 @@ fn every_bit_flip_of_a_version_2_handshake_is_refused() {
         // the acceptor the Finish.
         if let Ok((accepting, challenge)) = case.accept().receive(&hello, Availability::Open, case.fresh(1)) {
             accepted_hellos += 1;
-            case.dial().0.receive(challenge.bytes()).unwrap_err();
+            let failed = case.dial().0.receive(challenge.bytes()).unwrap_err();
+            assert!(failed.reply.is_none(), "who proves nothing is owed nothing");
             assert!(accepting.receive(&vector.finish).is_err());
         }
     }
     assert!(accepted_hellos > 0);
     for challenge in flips(&vector.challenge) {
-        case.dial().0.receive(&challenge).unwrap_err();
+        let failed = case.dial().0.receive(&challenge).unwrap_err();
+        assert!(failed.reply.is_none(), "who proves nothing is owed nothing");
     }
     for finish in flips(&vector.finish) {
         assert!(case.challenge(&vector.hello).0.receive(&finish).is_err());
@@ -285,12 +287,14 @@ fn every_bit_flip_of_a_version_1_handshake_is_refused() {
     let case = Case::from(vector);
     for hello in flips(&vector.hello) {
         if let Ok((accepting, challenge)) = case.accept().receive(&hello, Availability::Open, case.fresh(1)) {
-            case.dial().0.receive(challenge.bytes()).unwrap_err();
+            let failed = case.dial().0.receive(challenge.bytes()).unwrap_err();
+            assert!(failed.reply.is_none(), "who proves nothing is owed nothing");
             assert!(accepting.receive(&vector.finish).is_err());
         }
     }
     for challenge in flips(&vector.challenge) {
-        case.dial().0.receive(&challenge).unwrap_err();
+        let failed = case.dial().0.receive(&challenge).unwrap_err();
+        assert!(failed.reply.is_none(), "who proves nothing is owed nothing");
     }
     for finish in flips(&vector.finish) {
         assert!(case.challenge(&vector.hello).0.receive(&finish).is_err());

@@ -49,17 +49,18 @@ fn an_acceptor_that_requires_seals_refuses_and_both_log_it() {
 }
 
 #[test]
-fn a_dialer_that_requires_seals_leaves_and_both_log_it() {
-    let [zero, one] = run("required", "off", |[zero, one]| {
-        let event = zero.event_where("rejected", |event| event["status"] == "policy_mismatch");
-        assert_eq!((&event["by"], &event["peer"]), (&"us".into(), &1.into()));
-        let told = |event: &Value| event["message"].as_str().unwrap().contains("policy_mismatch");
-        one.event_where("warning", told);
+fn a_dialer_that_requires_seals_refuses_and_both_log_it() {
+    let [zero, one] = run("required", "off", |both| {
+        for ((serve, by), peer) in both.iter_mut().zip(["us", "peer"]).zip([1, 0]) {
+            let event = serve.event_where("rejected", |event| event["status"] == "policy_mismatch");
+            assert_eq!((&event["by"], &event["peer"]), (&by.into(), &peer.into()));
+            assert_eq!(event["authenticated"], true, "D-12");
+        }
     });
-    assert!(logged(&zero, &["policy_mismatch", "we require sealed"]), "{}", zero.stderr);
-    let likely =
-        ["most likely policy_mismatch: replica 0 at 127.0.0.1:", "offered sealed", "has \"off\" here"];
-    assert!(logged(&one, &likely), "{}", one.stderr);
+    let log = ["policy_mismatch", "authenticated=true"];
+    assert!(logged(&zero, &[&log[..], &["by=\"us\"", "we require sealed"]].concat()), "{}", zero.stderr);
+    assert!(logged(&one, &[&log[..], &["by=\"peer\"", "replica 0 rejected us"]].concat()), "{}", one.stderr);
+    assert!(!logged(&one, &["most likely"]), "it knows: {}", one.stderr);
     for serve in [&zero, &one] {
         assert!(!serve.stdout.contains("\"up\""), "no link without a seal");
     }

@@ -60,7 +60,7 @@ statuses! {
     BUSY = 9, "busy", "the acceptor has too many handshakes under way; try again after retry_after_ms";
     DRAINING = 10, "draining", "the acceptor is shutting down; try again after retry_after_ms";
     DUPLICATE_REPLICA = 11, "duplicate_replica", "another process is connected under the same replica id";
-    RELEASE_MISMATCH = 12, "release_mismatch", "the acceptor does not talk to the dialer's software release";
+    RELEASE_MISMATCH = 12, "release_mismatch", "one end does not talk to the software release of the other";
     POLICY_MISMATCH = 13, "policy_mismatch", "one end requires what the other does not offer; compare their link settings";
     MALFORMED_FRAME = 14, "malformed_frame", "the frame has the wrong size or bytes set that must be zero";
 }

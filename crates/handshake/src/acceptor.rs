@@ -11,13 +11,14 @@ use replink_frame::{
 };
 
 use crate::authenticated::{Authentication, Peer, Role};
+use crate::dialer_reject::{self, Refused};
 use crate::key_bytes::KeyBytes;
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
 use crate::reject_frame::{Refusal, RejectProof, reject};
 use crate::secret::Pair;
 use crate::{
-    Authenticated, ChannelBinding, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local, Rejected, Roster,
-    Session,
+    AcceptFailed, Authenticated, ChannelBinding, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local,
+    Rejected, Roster, Session,
 };
 
 /// How this node answers those who connect.
@@ -236,6 +237,12 @@ impl Handshake {
         Rejected::new(link, reply, rejection)
     }
 
+    /// What is left of it to a reject of the dialer's.
+    fn refused(&self) -> Refused<'_> {
+        let Self { config, binding, key, hello, challenge } = self;
+        Refused { local: &config.local, key, hello, challenge, binding }
+    }
+
     fn check_finish(&self, frame: &[u8; 256]) -> Result<Finish, Refusal> {
         let (local, hello) = (&self.config.local, &self.hello);
         let finish = Finish::parse(frame)?; // H-8, H-10
@@ -303,19 +310,26 @@ impl<L> AwaitFinish<L> {
     ///
     /// # Errors
     ///
-    /// [`Rejected`] with the late reject owed to the peer (H-9).
-    pub fn receive(self, frame: &[u8; 256]) -> Result<Verified<L>, Rejected<L>> {
+    /// [`AcceptFailed::Rejected`] with the late reject owed to the peer (H-9);
+    /// [`AcceptFailed::RejectedByPeer`] where it sent a reject of its own instead (D-12).
+    pub fn receive(self, frame: &[u8; 256]) -> Result<Verified<L>, AcceptFailed<L>> {
         let Self { link, handshake, ephemeral } = self;
+        if handshake.hello.version() == Version::V2 && dialer_reject::is_one(frame) {
+            return Err(match handshake.refused().read(frame) {
+                Ok(reject) => AcceptFailed::RejectedByPeer { link, reject },
+                Err(refusal) => handshake.reject(link, &refusal).into(),
+            });
+        }
         let finish = match handshake.check_finish(frame) {
             Ok(finish) => finish,
-            Err(refusal) => return Err(handshake.reject(link, &refusal)),
+            Err(refusal) => return Err(handshake.reject(link, &refusal).into()),
         };
         // K-4: only now, after the peer's MAC verified, is the private key used.
         let shared = match ephemeral {
             None => KeyBytes::new(&[0; 32]),
             Some(secret) => match secret.agree(&handshake.hello.fields().ephemeral) {
                 Some(shared) => shared,
-                None => return Err(handshake.reject(link, &Status::MALFORMED_FRAME.into())),
+                None => return Err(handshake.reject(link, &Status::MALFORMED_FRAME.into()).into()),
             },
         };
         let Handshake { config, binding, key, hello, challenge } = &handshake;
@@ -346,7 +360,7 @@ impl<L> AwaitFinish<L> {
     }
 
     /// What the Hello offers and the challenge does not select. A dialer that requires one of these
-    /// leaves without a word (D-10); nothing of this is proved.
+    /// and does not know D-12 leaves without a word; nothing of this is proved.
     pub fn declined(&self) -> Flags {
         let offered = self.handshake.hello.fields().flags();
         let selected = self.handshake.challenge.fields().flags();

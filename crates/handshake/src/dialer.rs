@@ -5,11 +5,12 @@ use core::fmt;
 use core::ops::RangeInclusive;
 
 use replink_frame::{
-    Challenge, ClusterId, Finish, Flags, HandshakeFrameError, Hello, KeyId, ReplicaId, Status, Version,
+    Challenge, ClusterId, Finish, Flags, HandshakeFrameError, Hello, ReplicaId, Status, Version,
 };
 use thiserror::Error;
 
 use crate::authenticated::{Authentication, Peer, Role};
+use crate::dialer_reject::Refused;
 use crate::key_bytes::KeyBytes;
 use crate::late_reject::{self, LateRejectVerifier, PeerReject, RejectContext};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
@@ -153,8 +154,8 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// The status of section 2.1 that names the reason, for logs: nothing tells the acceptor.
-    /// `None` for a mistake of this end.
+    /// The status of section 2.1 that names the reason, for logs; the acceptor is told it where the
+    /// error [is proved](Self::is_proved). `None` for a mistake of this end.
     pub fn status(&self) -> Option<Status> {
         Some(match self {
             Self::Direction { .. } | Self::NoSuchKey { .. } | Self::NotInVersion1 => return None,
@@ -172,15 +173,40 @@ impl DialError {
             Self::Release { .. } => Status::RELEASE_MISMATCH,
         })
     }
+
+    /// Whether it was found behind the MAC of the challenge: the acceptor has proved itself, but
+    /// what it answers does not suit this end. It is told so with a MAC (D-12).
+    pub fn is_proved(&self) -> bool {
+        matches!(
+            self,
+            Self::NotRepeated { .. }
+                | Self::NotOffered { .. }
+                | Self::Policy { .. }
+                | Self::Release { .. }
+                | Self::LowOrderShare
+        )
+    }
 }
 
-/// A handshake that failed on the dialer's side. The protocol owes the acceptor nothing more;
-/// the link is there to be closed.
+/// A handshake that failed on the dialer's side: the link to close, the reject that the acceptor is
+/// still owed, and why.
+#[must_use = "the peer may still be owed a reject frame"]
 pub struct DialFailed<L> {
-    /// The link to close.
+    /// The link to send the reject on and to close.
     pub link: L,
+    /// The reject to send in the place of the Finish (D-12); `None` where the acceptor is owed
+    /// nothing, because it has not proved itself.
+    pub reply: Option<[u8; 256]>,
     /// Why.
     pub error: DialError,
+}
+
+impl<L> DialFailed<L> {
+    /// One that the peer is not told of.
+    pub(crate) fn silent(link: L, error: DialError) -> Self {
+        debug_assert!(!error.is_proved());
+        Self { link, reply: None, error }
+    }
 }
 
 impl<L> fmt::Debug for DialFailed<L> {
@@ -220,15 +246,15 @@ impl Dialer {
         let v1 = config.version == Version::V1;
         if local.replica >= target.peer {
             let error = DialError::Direction { local: local.replica, peer: target.peer };
-            return Err(DialFailed { link, error }); // H-1
+            return Err(DialFailed::silent(link, error)); // H-1
         }
         if v1 && (offered != Flags::NONE || target.lane != 0) {
-            return Err(DialFailed { link, error: DialError::NotInVersion1 }); // H-13
+            return Err(DialFailed::silent(link, DialError::NotInVersion1)); // H-13
         }
         let pair = Pair::new(local.replica, target.peer);
         let Some(key) = config.ring.serving(pair).nth(target.key_index) else {
             let error = DialError::NoSuchKey { keys: config.ring.serving(pair).count() };
-            return Err(DialFailed { link, error });
+            return Err(DialFailed::silent(link, error));
         };
 
         let mut hello = Hello::new(local.cluster, local.replica, config.version);
@@ -274,11 +300,17 @@ impl<L> AwaitChallenge<L> {
     ///
     /// # Errors
     ///
-    /// [`DialFailed`] with the first [`DialError`] found; the handshake is over.
+    /// [`DialFailed`] with the first [`DialError`] found (D-10), and the reject owed to an acceptor
+    /// that has proved itself (D-12).
     pub fn receive(self, frame: &[u8; 256]) -> Result<(Authenticated<L>, Finish), DialFailed<L>> {
-        match self.verify(frame) {
-            Ok((challenge, key_id)) => self.finish(&challenge, key_id),
-            Err(error) => Err(DialFailed { link: self.link, error }),
+        let challenge = match self.verify(frame) {
+            Ok(challenge) => challenge,
+            Err(error) => return Err(DialFailed::silent(self.link, error)),
+        };
+        // From here on the peer has proved itself; what is wrong now is its own doing.
+        match self.check(&challenge) {
+            Ok(()) => self.finish(&challenge),
+            Err(error) => Err(self.refuse(&challenge, error)),
         }
     }
 
@@ -292,7 +324,8 @@ impl<L> AwaitChallenge<L> {
         self.link
     }
 
-    fn verify(&self, frame: &[u8; 256]) -> Result<(Challenge, KeyId), DialError> {
+    /// D-10, up to the MAC.
+    fn verify(&self, frame: &[u8; 256]) -> Result<Challenge, DialError> {
         let (config, hello) = (&*self.config, &self.context.hello);
         let challenge = Challenge::parse(frame)?;
         if challenge.version() != config.version {
@@ -309,7 +342,7 @@ impl<L> AwaitChallenge<L> {
         if challenge.sender() != self.peer {
             return Err(DialError::WrongPeer { expected: self.peer, found: challenge.sender() });
         }
-        let (ours, theirs) = (hello.fields(), challenge.fields());
+        let theirs = challenge.fields();
         if theirs.nonce == [0; 32] {
             return Err(DialError::ZeroNonce); // H-2
         }
@@ -322,8 +355,14 @@ impl<L> AwaitChallenge<L> {
         if !mac.matches(&theirs.mac) {
             return Err(DialError::Mac); // H-3
         }
+        Ok(challenge)
+    }
+
+    /// D-10, behind the MAC.
+    fn check(&self, challenge: &Challenge) -> Result<(), DialError> {
+        let config = &*self.config;
+        let (ours, theirs) = (self.context.hello.fields(), challenge.fields());
         if config.version == Version::V2 {
-            // From here on the peer has proved itself; what is wrong now is its own doing.
             if theirs.key_id != ours.key_id {
                 return Err(DialError::NotRepeated { field: "key_id" });
             }
@@ -343,14 +382,19 @@ impl<L> AwaitChallenge<L> {
                 return Err(DialError::Release { found: challenge.release(), lowest, highest });
             }
         }
-        Ok((challenge, self.key.id()))
+        Ok(())
     }
 
-    fn finish(
-        mut self,
-        challenge: &Challenge,
-        key_id: KeyId,
-    ) -> Result<(Authenticated<L>, Finish), DialFailed<L>> {
+    /// D-12: what a proved peer answered does not suit this end, and it is told so.
+    fn refuse(self, challenge: &Challenge, error: DialError) -> DialFailed<L> {
+        let RejectContext { hello, binding, .. } = &self.context;
+        let refused = Refused { local: &self.config.local, key: &self.key, hello, challenge, binding };
+        let reply = error.status().filter(|_| error.is_proved()).map(|status| refused.make(status));
+        DialFailed { link: self.link, reply, error }
+    }
+
+    fn finish(mut self, challenge: &Challenge) -> Result<(Authenticated<L>, Finish), DialFailed<L>> {
+        let key_id = self.key.id();
         let (config, hello) = (&*self.config, &self.context.hello);
         let local = &config.local;
         let selected = challenge.fields().flags();
@@ -360,7 +404,7 @@ impl<L> AwaitChallenge<L> {
             Some(secret) if selected.contains(Flags::EPHEMERAL) => {
                 match secret.agree(&challenge.fields().ephemeral) {
                     Some(shared) => shared,
-                    None => return Err(DialFailed { link: self.link, error: DialError::LowOrderShare }),
+                    None => return Err(self.refuse(challenge, DialError::LowOrderShare)),
                 }
             }
             _ => KeyBytes::new(&[0; 32]),

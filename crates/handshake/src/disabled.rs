@@ -27,7 +27,7 @@ use crate::{
 /// [`DialError::Direction`] when `peer` is not higher than this node (H-1).
 pub fn dial<L>(link: L, local: &Local, peer: ReplicaId) -> Result<(Authenticated<L>, Hello), DialFailed<L>> {
     if local.replica >= peer {
-        return Err(DialFailed { link, error: DialError::Direction { local: local.replica, peer } }); // H-1
+        return Err(DialFailed::silent(link, DialError::Direction { local: local.replica, peer })); // H-1
     }
     let hello = Hello::new(local.cluster, local.replica, Version::V1);
     let (app, binding) = (local.app.clone(), ChannelBinding::None);

@@ -7,14 +7,15 @@ use replink_frame::{Challenge, Hello, ReplicaId, Status, Version};
 use crate::mac::acceptor_v2;
 use crate::{App, ChannelBinding, Key};
 
-/// A reject that an acceptor sent: instead of its challenge, or late, after the Finish (H-9).
+/// A reject that the peer sent: an acceptor instead of its challenge, or late, after the Finish
+/// (H-9); a dialer instead of its Finish (D-12).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerReject {
     /// Why.
     pub status: Status,
-    /// When to come back, in milliseconds; 0 where the acceptor does not say.
+    /// When to come back, in milliseconds; 0 where the peer does not say.
     pub retry_after_ms: u32,
-    /// Whether the acceptor proved with the key that the reject is its own (H-7). One that is
+    /// Whether the peer proved with the key that the reject is its own (H-7). One that is
     /// not proved is a hint: anyone on the path could have sent it.
     pub authenticated: bool,
     /// The replica that the reject says it is from.

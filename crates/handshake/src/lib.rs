@@ -35,6 +35,7 @@ mod binding;
 mod cluster;
 mod control;
 mod dialer;
+mod dialer_reject;
 pub mod disabled;
 mod fresh;
 mod key;
@@ -64,7 +65,7 @@ pub use key::Key;
 pub use late_reject::PeerReject;
 pub use local::Local;
 pub use policy::FlagPolicy;
-pub use rejected::{Rejected, Rejection};
+pub use rejected::{AcceptFailed, Rejected, Rejection};
 pub use ring::KeyRing;
 pub use roster::Roster;
 pub use seal::{

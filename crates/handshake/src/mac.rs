@@ -119,6 +119,20 @@ pub(crate) fn dialer_v2(
     v2(app, key, Direction::Dialer, &[hello.bytes(), challenge.bytes(), finish.bytes()], binding)
 }
 
+/// `mac_d` of H-5 over a reject in the place of the Finish (D-12). Its command and its status are
+/// covered, so it is never the MAC of a Finish.
+pub(crate) fn dialer_reject_v2(
+    app: &App,
+    key: &Key,
+    hello: &Hello,
+    challenge: &Challenge,
+    reject: &Challenge,
+    binding: &ChannelBinding,
+) -> Mac {
+    let reject = reject.without_mac();
+    v2(app, key, Direction::Dialer, &[hello.bytes(), challenge.bytes(), reject.bytes()], binding)
+}
+
 /// What both MACs of H-5 have in common.
 fn v2(app: &App, key: &Key, direction: Direction, frames: &[&[u8; 256]], binding: &ChannelBinding) -> Mac {
     let mut hasher = Hasher::new_keyed(key.v2());

@@ -2,6 +2,8 @@ use core::fmt;
 
 use replink_frame::{HandshakeFrameError, ReplicaId, Status};
 
+use crate::PeerReject;
+
 /// A handshake that this end, the acceptor, refused: the link to close, the reject still owed
 /// to the peer, and why.
 #[must_use = "the peer is still owed the reject frame"]
@@ -30,6 +32,38 @@ impl<L> Rejected<L> {
 impl<L> fmt::Debug for Rejected<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejected").field("rejection", &self.rejection).finish_non_exhaustive()
+    }
+}
+
+/// A handshake that failed on the acceptor's side once its challenge was out.
+#[must_use = "the peer may still be owed a reject frame"]
+#[expect(clippy::large_enum_variant, reason = "boxing the frame would allocate for an unauthenticated peer")]
+pub enum AcceptFailed<L> {
+    /// This end refused the Finish: the peer is still owed the reject (H-9).
+    Rejected(Rejected<L>),
+    /// The dialer refused the challenge, and says why (D-12). It is owed nothing.
+    RejectedByPeer {
+        /// The link to close.
+        link: L,
+        /// What it says.
+        reject: PeerReject,
+    },
+}
+
+impl<L> From<Rejected<L>> for AcceptFailed<L> {
+    fn from(rejected: Rejected<L>) -> Self {
+        Self::Rejected(rejected)
+    }
+}
+
+impl<L> fmt::Debug for AcceptFailed<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::RejectedByPeer { reject, .. } => {
+                f.debug_struct("RejectedByPeer").field("reject", reject).finish_non_exhaustive()
+            }
+        }
     }
 }
 

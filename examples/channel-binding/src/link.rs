@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use replink_transport::frame::{Command, GenericHeader, ReplicaId, Version};
 use replink_transport::handshake::{
-    Acceptor, AcceptorConfig, App, Authenticated, Availability, ChannelBinding, DialTarget, Dialer,
-    DialerConfig, ExportedKey, FlagPolicy, Key, KeyRing, Local, Peer, Secret, cluster_id,
+    AcceptFailed, Acceptor, AcceptorConfig, App, Authenticated, Availability, ChannelBinding, DialFailed,
+    DialTarget, Dialer, DialerConfig, ExportedKey, FlagPolicy, Key, KeyRing, Local, Peer, Secret, cluster_id,
 };
 use replink_transport::{Inbound, Outbound, OutboundLimits, OwnedFrame, Received, fresh, incarnation};
 
@@ -60,7 +60,15 @@ pub fn dial<S: Read + Write>(
     let (mut waiting, hello) = begun.map_err(|failed| failed.error)?;
     waiting.link_mut().write_all(hello.bytes())?;
     let challenge = read_frame(waiting.link_mut())?;
-    let (proved, finish) = waiting.receive(&challenge).map_err(|failed| failed.error)?;
+    let (proved, finish) = match waiting.receive(&challenge) {
+        Ok(proved) => proved,
+        Err(DialFailed { mut link, reply, error }) => {
+            if let Some(reject) = reply {
+                link.write_all(&reject)?; // D-12
+            }
+            return Err(error.into());
+        }
+    };
     let mut link = Link::open(proved)?;
     link.stream.write_all(finish.bytes())?;
     Ok(link)
@@ -87,7 +95,8 @@ pub fn accept<S: Read + Write>(
     let rejected = match verified {
         Ok(answered) => match answered? {
             Ok(verified) => return Link::open(verified.admit()),
-            Err(late) => late,
+            Err(AcceptFailed::Rejected(late)) => late,
+            Err(AcceptFailed::RejectedByPeer { reject, .. }) => return Err(reject.to_string().into()),
         },
         Err(rejected) => rejected,
     };

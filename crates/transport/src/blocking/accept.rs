@@ -1,6 +1,8 @@
 use std::time::Instant;
 
-use replink_handshake::{Authenticated, Availability, ChannelBinding, Rejected, Rejection, disabled};
+use replink_handshake::{
+    AcceptFailed, Authenticated, Availability, ChannelBinding, PeerReject, Rejected, Rejection, disabled,
+};
 use thiserror::Error;
 
 use super::handshake_io::{
@@ -16,6 +18,9 @@ pub enum AcceptFailure {
     /// We turned the peer away, and told it.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// The peer turned us away when it had read our challenge (D-12).
+    #[error("{0}")]
+    RejectedByPeer(PeerReject),
     /// The connection ended or stalled.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -48,7 +53,10 @@ pub fn accept(
             let finish = read_frame(waiting.link_mut(), Step::Finish, deadline)?;
             match waiting.receive(&finish) {
                 Ok(verified) => verified.admit(),
-                Err(rejected) => return Err(tell(rejected, deadline)),
+                Err(AcceptFailed::Rejected(rejected)) => return Err(tell(rejected, deadline)),
+                Err(AcceptFailed::RejectedByPeer { reject, .. }) => {
+                    return Err(AcceptFailure::RejectedByPeer(reject));
+                }
             }
         }
         Answering::Disabled { local, roster } => {

@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use replink_frame::Status;
-use replink_handshake::{Authenticated, ChannelBinding, DialError, DialTarget, disabled};
+use replink_handshake::{Authenticated, ChannelBinding, DialError, DialFailed, DialTarget, disabled};
 use thiserror::Error;
 
 use super::handshake_io::{Step, StreamError, clear_timeouts, make_blocking, read_frame, write_frame};
@@ -101,7 +101,8 @@ pub fn dial(
                 dialer.begin(link, target, ChannelBinding::None, fresh()?).map_err(|failed| failed.error)?;
             write_frame(waiting.link_mut(), Step::Hello, hello.bytes(), deadline)?;
             let challenge = read_frame(waiting.link_mut(), Step::Challenge, deadline)?;
-            let (authenticated, finish) = waiting.receive(&challenge).map_err(|failed| failed.error)?;
+            let (authenticated, finish) =
+                waiting.receive(&challenge).map_err(|failed| tell(failed, deadline))?;
             write_frame(authenticated.link(), Step::Finish, finish.bytes(), deadline)?;
             authenticated
         }
@@ -114,4 +115,15 @@ pub fn dial(
     };
     clear_timeouts(authenticated.link(), Step::Finish)?;
     Ok(authenticated)
+}
+
+/// D-12: the peer that proved itself, but does not suit us, gets to know why.
+fn tell(failed: DialFailed<Link>, deadline: Instant) -> DialError {
+    let DialFailed { link, reply, error } = failed;
+    if let Some(reply) = reply {
+        // Whether the peer takes the reject is its own affair. It has sent nothing that is unread, so
+        // closing does not reset the connection.
+        let _ = write_frame(&link, Step::Finish, &reply, deadline);
+    }
+    error
 }

@@ -20,15 +20,12 @@ impl Refusal {
     pub(super) fn in_dial(dialed: ReplicaId, error: &DialError) -> Option<Self> {
         match error {
             DialError::Rejected(reject) => Self::in_reject(dialed, *reject),
-            // Found after the challenge's MAC was verified (D-10), or before anything was sent.
-            DialError::NotRepeated { .. }
-            | DialError::NotOffered { .. }
-            | DialError::Policy { .. }
-            | DialError::Release { .. }
-            | DialError::LowOrderShare
-            | DialError::Direction { .. }
-            | DialError::NoSuchKey { .. }
-            | DialError::NotInVersion1 => Some(Self { status: error.status(), retry_after: Duration::ZERO }),
+            // Found before anything was sent.
+            DialError::Direction { .. } | DialError::NoSuchKey { .. } | DialError::NotInVersion1 => {
+                Some(Self { status: None, retry_after: Duration::ZERO })
+            }
+            // Found behind the challenge's MAC (D-10).
+            _ if error.is_proved() => Some(Self { status: error.status(), retry_after: Duration::ZERO }),
             _ => None,
         }
     }

@@ -170,9 +170,9 @@ pub enum Warning {
         /// Where it is.
         address: SocketAddr,
     },
-    /// A peer left when it had read our challenge, and had offered what our configuration declines.
-    /// Most likely it requires that, and has logged `policy_mismatch`: the protocol has no frame for
-    /// a dialer to say so (D-12).
+    /// A peer left without a word when it had read our challenge, and had offered what our
+    /// configuration declines. Most likely it requires that, and is of a release that does not say so
+    /// (D-12). One that does makes an [`Event::Rejected`] of it.
     Declined {
         /// Whom it claims to be; not proved.
         peer: ReplicaId,
@@ -205,7 +205,7 @@ impl fmt::Display for Warning {
             Self::Declined { peer, address, flags } => write!(
                 f,
                 "most likely policy_mismatch: replica {peer} at {address} offered {flags}, which cluster.link has \
-                 \"off\" here, and left after our challenge; compare cluster.link on both ends"
+                 \"off\" here, and left without a word after our challenge; compare cluster.link on both ends"
             ),
             Self::Accept { error } => {
                 write!(f, "can't accept connections: {error}; trying again, raise the limit of open files")

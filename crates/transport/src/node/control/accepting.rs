@@ -60,6 +60,7 @@ impl<D: Driver> Control<D> {
                 self.shared.counters.closed_unread.fetch_add(1, Ordering::Relaxed);
                 return self.refuse_stranger(
                     refused.status(),
+                    RejectedBy::Us,
                     || Refusal {
                         address,
                         peer: None,
@@ -134,6 +135,15 @@ impl<D: Driver> Control<D> {
                     return self.establish(token, authenticated, address, turn);
                 }
                 Accepted::Rejected(rejection) => self.turned_away(token, &accepting, &rejection, turn),
+                Accepted::RejectedByPeer(reject) => {
+                    let refusal = Refusal::by_peer(accepting.address, reject);
+                    if reject.authenticated {
+                        self.refuse(refusal, turn); // no stranger's: no flood of theirs hides it
+                    } else {
+                        self.refuse_stranger(reject.status, RejectedBy::Peer, || refusal, turn);
+                    }
+                    return self.give_up(accepting, turn);
+                }
                 Accepted::Broken(error) => {
                     self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
                     if self.refusals.tell(now) {
@@ -179,15 +189,21 @@ impl<D: Driver> Control<D> {
             self.leaving.push_back((until, token));
         }
         let address = accepting.address;
-        self.refuse_stranger(rejection.status, || Refusal::by_us(address, rejection), turn);
+        self.refuse_stranger(rejection.status, RejectedBy::Us, || Refusal::by_us(address, rejection), turn);
     }
 
     /// Somebody did not get in. In a flood not each of them is told of, but all are counted.
-    fn refuse_stranger(&mut self, status: Status, refusal: impl FnOnce() -> Refusal, turn: &mut Turn<'_, D>) {
+    fn refuse_stranger(
+        &mut self,
+        status: Status,
+        by: RejectedBy,
+        refusal: impl FnOnce() -> Refusal,
+        turn: &mut Turn<'_, D>,
+    ) {
         if self.refusals.tell(turn.driver.now()) {
             self.refuse(refusal(), turn);
         } else {
-            self.shared.counters.count_handshake(status, RejectedBy::Us);
+            self.shared.counters.count_handshake(status, by);
         }
     }
 

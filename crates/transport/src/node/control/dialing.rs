@@ -125,7 +125,7 @@ impl<D: Driver> Control<D> {
                     address,
                     peer: Some(peer),
                     status: error.status().unwrap_or_default(),
-                    authenticated: false,
+                    authenticated: error.is_proved(),
                     by: RejectedBy::Us,
                     explanation: error.to_string(),
                 };

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use replink_frame::{Flags, ReplicaId};
 use replink_handshake::{
-    Authenticated, Availability, AwaitFinish, AwaitHello, ChannelBinding, Rejected, Rejection, Verified,
-    disabled,
+    AcceptFailed, Authenticated, Availability, AwaitFinish, AwaitHello, ChannelBinding, PeerReject, Rejected,
+    Rejection, Verified, disabled,
 };
 
 use super::frames::{Incoming, Outgoing};
@@ -65,9 +65,11 @@ pub(in crate::node) enum Accepted<S> {
     Unproved(Authenticated<S>),
     /// It is turned away. The connection stays until the peer has had time to read why.
     Rejected(Rejection),
+    /// The peer turned us away when it had read our challenge (D-12). It is owed nothing.
+    RejectedByPeer(PeerReject),
     /// The stream failed.
     Broken(StreamError),
-    /// The peer left when it had read our challenge, which declines what it offered.
+    /// The peer left without a word when it had read our challenge, which declines what it offered.
     Left(Declined),
     /// The system gave no randomness.
     Entropy(EntropyError),
@@ -161,7 +163,13 @@ impl<S: Stream> Accepting<S> {
                         Ok(Some(frame)) => {
                             return match state.receive(&frame) {
                                 Ok(verified) => Accepted::Verified(verified),
-                                Err(rejected) => self.turn_away(rejected, driver.now()),
+                                Err(AcceptFailed::Rejected(rejected)) => {
+                                    self.turn_away(rejected, driver.now())
+                                }
+                                Err(AcceptFailed::RejectedByPeer { link, reject }) => {
+                                    driver.unwatch(&link);
+                                    Accepted::RejectedByPeer(reject)
+                                }
                             };
                         }
                         Ok(None) => {

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use replink_frame::{ReplicaId, Status};
-use replink_handshake::{Authenticated, AwaitChallenge, ChannelBinding, DialError, DialTarget, disabled};
+use replink_handshake::{
+    Authenticated, AwaitChallenge, ChannelBinding, DialError, DialFailed, DialTarget, disabled,
+};
 
 use super::frames::{Incoming, Outgoing};
 use crate::Endpoint;
@@ -37,6 +39,12 @@ enum DialState<S> {
     Finishing {
         authenticated: Authenticated<S>,
         outgoing: Outgoing,
+    },
+    /// The peer does not suit us. It is told why (D-12); then this is over.
+    Refusing {
+        stream: S,
+        outgoing: Outgoing,
+        error: DialError,
     },
     Over,
 }
@@ -90,7 +98,7 @@ impl<S: Stream> DialAttempt<S> {
 
     pub(in crate::node) fn stream(&mut self) -> Option<&S> {
         match &mut self.state {
-            DialState::Connecting(stream) => Some(stream),
+            DialState::Connecting(stream) | DialState::Refusing { stream, .. } => Some(stream),
             DialState::Challenge { state, .. } => Some(state.link_mut()),
             DialState::Finishing { authenticated, .. } => Some(authenticated.link()),
             DialState::Over => None,
@@ -149,6 +157,16 @@ impl<S: Stream> DialAttempt<S> {
                             driver.unwatch(authenticated.link());
                             Err(error.into())
                         }
+                    }
+                }
+                DialState::Refusing { stream, mut outgoing, error } => {
+                    // Whether the peer takes it is its own affair.
+                    if outgoing.write(driver, &stream).is_ok_and(|out| !out) {
+                        self.state = DialState::Refusing { stream, outgoing, error };
+                        Ok(false)
+                    } else {
+                        driver.unwatch(&stream);
+                        Err(error.into())
                     }
                 }
                 DialState::Over => Err(DialFailure::NoAddress),
@@ -219,6 +237,11 @@ impl<S: Stream> DialAttempt<S> {
                 self.state = DialState::Finishing { authenticated, outgoing };
                 Ok(true)
             }
+            Err(DialFailed { link, reply: Some(reply), error }) => {
+                let outgoing = Outgoing::new(Step::Finish, &reply);
+                self.state = DialState::Refusing { stream: link, outgoing, error };
+                Ok(true)
+            }
             Err(failed) => {
                 driver.unwatch(&failed.link);
                 drop(failed.link);
@@ -243,6 +266,7 @@ impl<S: Stream> DialAttempt<S> {
                 StreamError::TimedOut { step: incoming.step, received: incoming.received }.into()
             }
             DialState::Finishing { outgoing, .. } => StreamError::NotTaken { step: outgoing.step }.into(),
+            DialState::Refusing { error, .. } => error.clone().into(),
             DialState::Connecting(stream) => DialFailure::Connect {
                 address: stream.peer_address(),
                 source: io::ErrorKind::TimedOut.into(),

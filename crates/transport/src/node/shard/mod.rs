@@ -105,8 +105,9 @@ impl<D: Driver> Shard<D> {
     /// What the system says of its poller. The shard can be polled again.
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Events<'_, D>> {
         self.shared.post.attend_here(self.index);
-        // What this thread has queued goes out with the wait.
-        self.take_messages();
+        // What this thread has queued goes out with the wait. Whatever else it was told may have
+        // consequences, which don't wait.
+        let timeout = if self.take_messages() { Some(Duration::ZERO) } else { timeout };
         let now = self.driver.now();
         let due = self.due(now);
         let wait = match (timeout, due) {

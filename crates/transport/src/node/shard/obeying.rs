@@ -10,22 +10,28 @@ use crate::node::inbox::Message;
 use crate::node::link::Place;
 
 impl<D: Driver> Shard<D> {
-    pub(super) fn take_messages(&mut self) {
+    /// Does what this shard was told. Whether that was anything but to write.
+    pub(super) fn take_messages(&mut self) -> bool {
+        let mut other = false;
         let mut messages = mem::take(&mut self.messages);
         self.shared.post.take(self.index, &mut messages);
         for message in messages.drain(..) {
+            other |= !matches!(message, Message::Attend(_));
             self.obey(message);
         }
         self.messages = messages;
-        self.take_local();
+        other | self.take_local()
     }
 
     /// What this shard has told itself so far; what it says while it listens is for the next time.
-    pub(super) fn take_local(&mut self) {
+    fn take_local(&mut self) -> bool {
+        let mut other = false;
         for _ in 0..self.local.len() {
-            let Some(message) = self.local.pop_front() else { return };
+            let Some(message) = self.local.pop_front() else { break };
+            other |= !matches!(message, Message::Attend(_));
             self.obey(message);
         }
+        other
     }
 
     pub(super) fn obey(&mut self, message: Message<D::Stream>) {

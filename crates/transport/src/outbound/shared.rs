@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 mod batch;
 mod end;
+mod outcome;
 mod take;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::sync::{Mutex, MutexGuard};
 
 #[cfg(target_os = "linux")]
 pub(crate) use batch::{Batch, Begun};
+pub use outcome::{Attention, Flushed, OutboundStats, Sent};
 pub use take::TakeOutboundError;
 
 /// Most writes that one call makes before it leaves the rest to others: no sender is kept writing
@@ -45,56 +47,6 @@ pub struct SharedOutbound<W> {
     writer: W,
     attention: Box<dyn Fn(Attention) + Send + Sync>,
     queue: Mutex<Queue>,
-}
-
-/// What became of a frame that was queued.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sent {
-    /// The link has taken all of it, and all that was queued before it.
-    Written,
-    /// It waits, and goes out without the sender doing anything more. If the link ends before
-    /// that, it is lost.
-    Queued,
-}
-
-/// What [`SharedOutbound::flush`] left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Flushed {
-    /// Nothing waits.
-    Empty,
-    /// The link takes no more: flush again once it is writable.
-    Blocked,
-    /// Some of it: enough for one call. Flush again, after whatever else there is to do.
-    More,
-    /// Another thread is writing, and will see to what waits. Nothing is to be done.
-    Elsewhere,
-}
-
-/// What a link's owner is asked to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Attention {
-    /// Call [`SharedOutbound::flush`] soon.
-    Flush,
-    /// Call [`SharedOutbound::flush`] when the link is writable: it took no more just now.
-    Writable,
-    /// Close the link: it has failed, or the goodbye is written, the last that goes out.
-    /// Asked for once. [`SharedOutbound::ended`] has the cause.
-    Close,
-}
-
-/// What a [`SharedOutbound`] holds and has done.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct OutboundStats {
-    /// Frames that are not wholly written.
-    pub queued_frames: usize,
-    /// Bytes that are not written.
-    pub queued_bytes: u64,
-    /// Frames wholly written, control frames included.
-    pub written_frames: u64,
-    /// Bytes written.
-    pub written_bytes: u64,
-    /// Calls of [`GatherWrite::write_gathered`], also those that took nothing.
-    pub writes: u64,
 }
 
 /// What the lock guards; it is held for a copy of a small frame at most.

@@ -2,6 +2,7 @@
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 pub mod alone;
+pub mod drivers;
 pub mod fixtures;
 pub mod forge;
 pub mod frames;

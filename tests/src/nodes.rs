@@ -1,6 +1,5 @@
 //! Whole nodes on loopback, polled by the test itself: no thread, no sleep.
 
-use std::env;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -15,6 +14,7 @@ use replink_transport::mesh::LinkId;
 use replink_transport::node::{Event, Handle, LinkDown, LinkUp, Node, NodeOptions, Refusal, Shard, Warning};
 use replink_transport::{Endpoint, Link, OwnedFrame};
 
+use crate::drivers;
 use crate::links::{AUTH, NoSources};
 use crate::raw_peer::RawLink;
 use crate::watchdog::{TEST_TIME_MAX, soon};
@@ -24,9 +24,6 @@ const POLL: Duration = Duration::from_millis(1);
 
 /// Settings that make links come and go quickly.
 pub const QUICK: &str = "reconnect_min = \"5ms\"\nreconnect_max = \"50ms\"\n";
-
-/// Which driver nodes run on, where a test does not say: all scenarios hold on each.
-pub const DRIVER: &str = "REPLINK_TEST_DRIVER";
 
 /// Ports that stay ours, and configurations that name them.
 #[derive(Debug)]
@@ -80,13 +77,8 @@ impl Ground {
             Some(format!("[[cluster.nodes]]\nid = {id}\naddress = \"{address}\"\n{extra}\n"))
         });
         let nodes: String = nodes.collect();
-        let driver = match env::var(DRIVER) {
-            Ok(driver) if !link.contains("driver") => format!("driver = \"{driver}\"\n"),
-            _ => String::new(),
-        };
-        let text = format!(
-            "[cluster]\nname = \"orders\"\n[cluster.auth]\n{auth}\n[cluster.link]\n{link}\n{driver}{nodes}"
-        );
+        let text =
+            format!("[cluster]\nname = \"orders\"\n[cluster.auth]\n{auth}\n[cluster.link]\n{link}\n{nodes}");
         Config::parse(&text, Path::new("/cluster.toml"), &NoSources).unwrap()
     }
 
@@ -148,7 +140,7 @@ impl Replica {
     pub fn start(ground: &Ground, config: Config, options: NodeOptions, shards: usize) -> Self {
         let id = options.replica;
         let node = Node::with_listener(config, options, ground.listener(id.0)).unwrap();
-        Self::of(id, node.into_shards(shards).unwrap())
+        Self::of(id, drivers::shards(node, shards))
     }
 
     /// A replica with these shards.

@@ -1,6 +1,7 @@
 //! Links and failed handshakes, one after the other, for as long as one likes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use replink_frame::{GoodbyeReason, ReplicaId};
 use replink_handshake::Availability;
@@ -84,6 +85,8 @@ impl Soak {
             let stats = node[0].handle().stats();
             stats.links.is_empty() && stats.pending == 0
         });
+        // A descriptor stays open until the operation has ended that names it: with the next waits.
+        (0..3).for_each(|_| self.acceptor[0].poll(Duration::from_millis(1)));
         // The dialer tries on and on: what it has under way is taken away from it.
         let mut attempts = Vec::new();
         poll_until(&mut self.dialer, "it dials", |node| node[0].links() == 0);

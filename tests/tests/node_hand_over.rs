@@ -88,7 +88,7 @@ fn the_next_process_goes_on_with_all_links_and_no_frame_is_lost() {
             assert_eq!((handed.links, handed.lost.len()), (4, 0));
             let node = taking.join().unwrap().unwrap();
             assert_eq!(node.taken_over(), 4);
-            let next = Replica::of(ReplicaId(upgraded), node.into_shards(2).unwrap());
+            let next = Replica::of(ReplicaId(upgraded), replink_tests::drivers::shards(node, 2));
             let mut old = std::mem::replace(&mut replicas[usize::from(upgraded)], next);
             // The old process has nothing more to yield but the end.
             old.poll(Duration::ZERO);

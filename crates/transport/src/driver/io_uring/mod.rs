@@ -7,6 +7,8 @@
 //! threads are system calls of their own, as with any driver: a ring is one thread's.
 
 mod outer_loop;
+#[cfg(test)]
+mod tests;
 mod waker;
 mod watched;
 

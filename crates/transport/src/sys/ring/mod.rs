@@ -159,9 +159,9 @@ impl Ring {
         self.unsubmitted.push_back(entry.user_data(CANCELLED));
     }
 
-    /// Whether something waits to be submitted.
+    /// Whether something waits to be submitted, or to be taken, that the kernel says nothing of.
     pub(crate) fn has_unsubmitted(&self) -> bool {
-        !self.unsubmitted.is_empty()
+        !self.unsubmitted.is_empty() || !self.completed.is_empty()
     }
 
     /// Whether [`Ring::enter`] has anything to do or to find, as far as can be seen without a system call.
@@ -170,10 +170,7 @@ impl Ring {
             let queue = self.io_uring.submission();
             queue.taskrun() || queue.cq_overflow()
         };
-        flagged
-            || !self.unsubmitted.is_empty()
-            || !self.completed.is_empty()
-            || !self.io_uring.completion().is_empty()
+        flagged || self.has_unsubmitted() || !self.io_uring.completion().is_empty()
     }
 
     /// Submits what was started, and waits for a completion.

@@ -129,6 +129,11 @@ impl InFlight {
         }
     }
 
+    /// Whether the network may send from its memory when the operation is over.
+    pub(super) fn is_sent_from(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// It is over: the next one has nothing of it.
     pub(super) fn clear(&mut self) -> Work {
         self.header.msg_iov = ptr::null_mut();

@@ -355,6 +355,24 @@ impl Ring {
         }
     }
 
+    /// Where one thread alone submits, the kernel works on its operations only while that thread is in
+    /// [`Ring::enter`] (`IORING_SETUP_DEFER_TASKRUN`). This ring is going, so no thread ever is again: closing
+    /// it fails what is left without another look at its memory. All but what the network still sends from
+    /// may be freed.
+    fn free_what_nobody_carries_out(&mut self) {
+        for index in 0..self.slots.len() {
+            let slot = &self.slots[index];
+            let Some(place) = slot.place else { continue };
+            let index = u32::try_from(index).expect("as when it was made");
+            let id = OperationId { index, generation: slot.generation };
+            // SAFETY: the place is this ring's, and the kernel does not write to what is looked at.
+            let is_sent_from = unsafe { (*place.as_ptr()).is_sent_from() };
+            if !is_sent_from {
+                self.finish(id);
+            }
+        }
+    }
+
     fn place(&self, id: OperationId) -> Option<NonNull<InFlight>> {
         let slot = self.slots.get(id.index as usize)?;
         slot.place.filter(|_| slot.generation == id.generation)
@@ -406,17 +424,19 @@ impl Drop for Ring {
         }
         for _ in 0..DRAIN_ROUNDS_MAX {
             self.completed.clear();
-            // An error: this is not the thread that may submit. If that one has ended, so have its
-            // operations, and their completions are here.
+            // An error: this is not the thread that may submit.
             let entered = self.under_way == 0 || self.enter(Wait::For(DRAIN_ROUND)).is_err();
             self.take_completions();
             if entered {
                 break;
             }
         }
+        if self.under_way > 0 && self.features.single_issuer {
+            self.free_what_nobody_carries_out();
+        }
         if self.under_way > 0 {
-            // The kernel may still write into their memory, so it is never freed. Closing the ring
-            // cancels them, at some later time.
+            // The kernel may still use their memory, so it is never freed. Closing the ring cancels them,
+            // at some later time.
             tracing::debug!(operations = self.under_way, "operations outlive their ring");
         }
         // SAFETY: dropped here and nowhere else, and not used again.

@@ -45,6 +45,11 @@ flood connections="10000" nice="19":
 soak cycles="10000":
     cargo run --release -p replink-tests --example soak -- {{cycles}}
 
+# Scenarios under address sanitizer, on io_uring and with operations that fail; needs a nightly toolchain. What
+# the sanitizer keeps of freed memory is none of the soak's.
+asan driver="faults":
+    RUSTFLAGS="-Zsanitizer=address" REPLINK_TEST_DRIVER={{driver}} cargo +nightly test -q -p replink-tests --test node --test node_hand_over --target "$(rustc -vV | sed -n 's/host: //p')" --target-dir target/asan -- --skip soak
+
 # Micro benches of the codecs and the handshake.
 bench:
     cargo bench -p replink-benches

@@ -19,9 +19,11 @@ pub fn on_threads<T: Send>(window: Window, tasks: Vec<Task<'_, T>>) -> Result<Ve
     let course = Course::default();
     thread::scope(|scope| {
         let mut spawned = Vec::new();
-        for task in tasks {
+        for (index, task) in tasks.into_iter().enumerate() {
             let course = &course;
-            spawned.push(thread::Builder::new().spawn_scoped(scope, move || task(course)));
+            // So that a profile tells them apart.
+            let named = thread::Builder::new().name(format!("end {index}"));
+            spawned.push(named.spawn_scoped(scope, move || task(course)));
         }
         if spawned.iter().all(Result::is_ok) {
             course.conduct(window);

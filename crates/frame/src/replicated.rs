@@ -41,6 +41,7 @@ impl<'a> ReplicatedHeader<'a> {
         Self::check_from(header, cluster, frame_limit, RESERVED_FRAME_OFFSET + SEAL_SIZE)
     }
 
+    #[inline]
     fn check_from(
         header: &'a GenericHeader,
         cluster: ClusterId,

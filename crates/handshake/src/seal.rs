@@ -1,6 +1,7 @@
 //! Seals of frames (section 5): one tag proves a batch of what went out together.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use core::fmt;
 
 use blake3::{Hash, Hasher};
@@ -23,8 +24,17 @@ pub struct Seal {
     key: KeyBytes,
     /// Has the key as well, and stays where it is. There is one for all batches: wiping it is dearer than a small batch.
     hasher: Box<Hasher>,
+    /// The first `gathered_len` bytes are of the batch, and not hashed yet.
+    gathered: Box<[u8]>,
+    gathered_len: usize,
     batches: u64,
 }
+
+/// Bytes that are hashed at once: with as many, BLAKE3 uses the widest instructions there are. Only while
+/// all that came before is a multiple of it: the 8 bytes of `seq` alone, which come first, would have it
+/// hash in halves of halves. So what is hashed is gathered here, which costs a copy and saves three
+/// quarters of the time for small frames.
+const GATHERED_MAX: usize = 16 * 1024;
 
 impl Seal {
     pub(crate) fn new(key: KeyBytes) -> Self {
@@ -36,7 +46,7 @@ impl Seal {
         wipe_stack();
         let hasher = keyed(&key);
         wipe_stack();
-        Self { key, hasher, batches }
+        Self { key, hasher, gathered: vec![0; GATHERED_MAX].into(), gathered_len: 0, batches }
     }
 
     pub(crate) fn key(&self) -> &[u8; 32] {
@@ -51,18 +61,36 @@ impl Seal {
     /// Begins the next batch. Both ends must count the same batches, so whoever begins one finishes it.
     pub fn begin(&mut self) {
         self.hasher.reset();
-        self.hasher.update(&self.batches.to_le_bytes());
+        self.gathered_len = 0;
+        self.add(&self.batches.to_le_bytes());
         self.batches += 1; // at one a nanosecond this lasts for 584 years
     }
 
     /// The next bytes of the batch's items, as many at once as there are: long inputs are hashed several
     /// times faster than short ones.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
+        let room = &mut self.gathered[self.gathered_len..];
+        if bytes.len() < room.len() {
+            room[..bytes.len()].copy_from_slice(bytes);
+            self.gathered_len += bytes.len();
+            return;
+        }
+        let (filling, rest) = bytes.split_at(room.len());
+        room.copy_from_slice(filling);
+        self.hasher.update(&self.gathered);
+        let mut whole = rest.chunks_exact(GATHERED_MAX);
+        for chunk in &mut whole {
+            self.hasher.update(chunk);
+        }
+        let rest = whole.remainder();
+        self.gathered[..rest.len()].copy_from_slice(rest);
+        self.gathered_len = rest.len();
     }
 
     /// The tag over all that was added to the batch.
     pub fn finish(&mut self) -> SealTag {
+        self.hasher.update(&self.gathered[..self.gathered_len]);
+        self.gathered_len = 0;
         SealTag(self.hasher.finalize())
     }
 

@@ -1,9 +1,10 @@
 use std::fmt;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use replink_frame::{GenericHeader, HEADER_SIZE};
 
 use super::read_ahead::Lent;
+use super::spare::Spare;
 
 /// A frame from an authenticated peer, lent by [`Inbound`](super::Inbound) until the next call.
 ///
@@ -15,7 +16,20 @@ enum Place<'a> {
     /// Header and body in the read-ahead.
     Ahead(Lent<'a>),
     /// A large body in memory of its own.
-    Direct { header: &'a GenericHeader, body: Bytes },
+    Direct(LentBody<'a>),
+}
+
+/// A large body that is lent. What nobody takes is used for the next one.
+struct LentBody<'a> {
+    header: &'a GenericHeader,
+    body: BytesMut,
+    spare: &'a mut Spare,
+}
+
+impl Drop for LentBody<'_> {
+    fn drop(&mut self) {
+        self.spare.keep(std::mem::take(&mut self.body));
+    }
 }
 
 impl<'a> Admitted<'a> {
@@ -24,15 +38,16 @@ impl<'a> Admitted<'a> {
         Self(Place::Ahead(frame))
     }
 
-    pub(crate) fn direct(header: &'a GenericHeader, body: Bytes) -> Self {
-        Self(Place::Direct { header, body })
+    /// `spare` gets the body's memory, unless somebody takes it.
+    pub(super) fn direct(header: &'a GenericHeader, body: BytesMut, spare: &'a mut Spare) -> Self {
+        Self(Place::Direct(LentBody { header, body, spare }))
     }
 
     /// The header, as the embedder at the other end sent it.
     pub fn header(&self) -> &GenericHeader {
         match &self.0 {
             Place::Ahead(frame) => split(frame.bytes()).0,
-            Place::Direct { header, .. } => header,
+            Place::Direct(lent) => lent.header,
         }
     }
 
@@ -40,7 +55,7 @@ impl<'a> Admitted<'a> {
     pub fn body(&self) -> &[u8] {
         match &self.0 {
             Place::Ahead(frame) => split(frame.bytes()).1,
-            Place::Direct { body, .. } => body,
+            Place::Direct(lent) => &lent.body,
         }
     }
 
@@ -57,7 +72,7 @@ impl<'a> Admitted<'a> {
                 bytes.advance(HEADER_SIZE);
                 bytes
             }
-            Place::Direct { body, .. } => body,
+            Place::Direct(mut lent) => std::mem::take(&mut lent.body).freeze(),
         }
     }
 

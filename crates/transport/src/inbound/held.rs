@@ -48,6 +48,9 @@ pub(super) struct HeldFrames {
     /// Bytes of the read-ahead that belong to the body under way.
     direct_skipped: usize,
     direct_hasher: SealBodyHasher,
+    /// Taken apart, and used again: nothing is allocated for each.
+    #[expect(clippy::vec_box, reason = "a frame in the read-ahead takes no more room for the sake of these")]
+    spare: Vec<Box<HeldDirect>>,
     /// How much of the body under way went into it.
     direct_hashed: usize,
 }
@@ -79,6 +82,7 @@ impl HeldFrames {
             batch_bytes: 0,
             direct_skipped: 0,
             direct_hasher: SealBodyHasher::default(),
+            spare: Vec::new(),
             direct_hashed: 0,
         }
     }
@@ -103,6 +107,13 @@ impl HeldFrames {
         self.scanned -= bytes;
         self.hashed -= bytes;
         Some(held)
+    }
+
+    /// Header and body of a frame that is delivered.
+    pub(super) fn take_apart(&mut self, mut held: Box<HeldDirect>) -> (GenericHeader, BytesMut) {
+        let parts = (held.header, std::mem::take(&mut held.body));
+        self.spare.push(held);
+        parts
     }
 
     /// Whether one more frame of `size` bytes may be in the batch (S-1).
@@ -166,7 +177,15 @@ impl HeldFrames {
         self.direct_hashed = 0;
         self.seal.add(&hash);
         let skipped = std::mem::take(&mut self.direct_skipped);
-        self.frames.push_back(Held::Direct(Box::new(HeldDirect { skipped, header, body })));
+        let held = HeldDirect { skipped, header, body };
+        let held = match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = held;
+                spare
+            }
+            None => Box::new(held),
+        };
+        self.frames.push_back(Held::Direct(held));
         if fields.mark == SealFields::CLOSING { self.close(&fields) } else { Ok(()) }
     }
 

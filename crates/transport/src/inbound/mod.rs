@@ -7,6 +7,7 @@ mod error;
 mod held;
 mod read_ahead;
 mod sealed;
+mod spare;
 
 use std::io;
 
@@ -26,6 +27,7 @@ use crate::Link;
 use crate::sys;
 use held::HeldFrames;
 use read_ahead::ReadAhead;
+use spare::Spare;
 
 /// Bytes of read-ahead that a link holds: what one receive takes of small frames.
 pub const READ_AHEAD_SIZE: usize = 256 * 1024;
@@ -44,6 +46,7 @@ pub struct Inbound {
     frame_limit: u32,
     ahead: ReadAhead,
     direct: Option<DirectBody>,
+    spare: Spare,
     /// The header that goes with the direct body under way, or lent last.
     direct_header: GenericHeader,
     /// Frames that wait for their tag, on a sealed link.
@@ -82,6 +85,7 @@ impl Inbound {
             frame_limit,
             ahead: ReadAhead::new(),
             direct: None,
+            spare: Spare::default(),
             held,
             direct_header: GenericHeader::view(&[0; HEADER_SIZE]).to_owned(),
             begun: false,
@@ -217,12 +221,37 @@ impl Inbound {
     /// [`InboundError`]; it ends the link, and every further call repeats it.
     #[expect(clippy::should_implement_trait, reason = "frames are lent, which an iterator can't")]
     pub fn next(&mut self) -> Result<Option<Received<'_>>, InboundError> {
+        if let Some(size) = self.whole_frame_ahead() {
+            return Ok(Some(Received::Frame(Admitted::ahead(self.ahead.lend(size)))));
+        }
         self.is_ready()?;
         Ok(self.ready.take().map(|ready| match ready {
             Ready::Control(control) => Received::Control(control),
             Ready::Ahead { size } => Received::Frame(Admitted::ahead(self.ahead.lend(size))),
-            Ready::Direct(body) => Received::Frame(Admitted::direct(&self.direct_header, body.freeze())),
+            Ready::Direct(body) => {
+                Received::Frame(Admitted::direct(&self.direct_header, body, &mut self.spare))
+            }
         }))
+    }
+
+    /// The size of the frame that comes first, where that is the usual case: one of the embedder's on a link
+    /// without seals, whole in the read-ahead, and nothing else to be looked at before. Whatever else there
+    /// is, and every error, is [`Inbound::step`]'s.
+    #[inline]
+    fn whole_frame_ahead(&self) -> Option<usize> {
+        let usual = self.begun
+            && self.held.is_none()
+            && self.ready.is_none()
+            && self.direct.is_none()
+            && self.failed.is_none();
+        if !usual {
+            return None;
+        }
+        let (header, behind) = self.ahead.unread().split_first_chunk::<HEADER_SIZE>()?;
+        let header = GenericHeader::view(header);
+        let header = ReplicatedHeader::check(header, self.receiving.cluster(), self.frame_limit).ok()?;
+        let body_len = header.body_len();
+        (behind.len() >= body_len).then_some(HEADER_SIZE + body_len)
     }
 
     fn step(&mut self) -> Result<Option<Ready>, InboundError> {
@@ -262,7 +291,7 @@ impl Inbound {
             return Ok(Some(Ready::Ahead { size: HEADER_SIZE + body_len }));
         }
         if body_len >= DIRECT_BODY_MIN {
-            let mut body = BytesMut::with_capacity(body_len);
+            let mut body = self.spare.room_for(body_len);
             body.extend_from_slice(behind);
             let (missing, arrived) = (body_len - behind.len(), HEADER_SIZE + behind.len());
             self.direct_header = *header;

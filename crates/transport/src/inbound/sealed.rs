@@ -1,6 +1,5 @@
 //! Receiving on a sealed link: nothing is delivered before the tag of its batch verified (S-2).
 
-use bytes::BytesMut;
 use replink_frame::{CommandClass, FrameError, GenericHeader, HEADER_SIZE, ReplicatedHeader, SealFields};
 
 use super::held::{Held, HeldFrames};
@@ -14,7 +13,7 @@ impl Inbound {
     pub(super) fn step_sealed(&mut self, held: &mut HeldFrames) -> Result<Option<Ready>, InboundError> {
         loop {
             if let Some(frame) = held.pop_proved() {
-                return self.deliver(frame).map(Some);
+                return self.deliver(held, frame).map(Some);
             }
             if let Some(direct) = self.direct.take_if(|direct| direct.missing == 0) {
                 let header = self.direct_header;
@@ -61,7 +60,7 @@ impl Inbound {
         if body_len < DIRECT_BODY_MIN {
             return Ok(false);
         }
-        let mut body = BytesMut::with_capacity(body_len);
+        let mut body = self.spare.room_for(body_len);
         body.extend_from_slice(behind);
         self.direct_header = *header;
         self.direct = Some(DirectBody { missing: body_len - behind.len(), body });
@@ -70,13 +69,14 @@ impl Inbound {
     }
 
     /// A frame is proved: as its sender's embedder made it (S-2).
-    fn deliver(&mut self, frame: Held) -> Result<Ready, InboundError> {
+    fn deliver(&mut self, held: &mut HeldFrames, frame: Held) -> Result<Ready, InboundError> {
         match frame {
             Held::Direct(direct) => {
                 self.ahead.consume(direct.skipped);
-                self.direct_header = direct.header;
+                let (header, body) = held.take_apart(direct);
+                self.direct_header = header;
                 clear(&mut self.direct_header);
-                Ok(Ready::Direct(direct.body))
+                Ok(Ready::Direct(body))
             }
             Held::Ahead { size } => {
                 let header = self.ahead.first_header_mut();

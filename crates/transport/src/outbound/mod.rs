@@ -241,6 +241,9 @@ impl Outbound {
 
 /// One gathered write of what comes first, as much as goes into one.
 fn write_once(segments: &Segments, writer: &impl GatherWrite) -> io::Result<usize> {
+    if let Some(only) = segments.only() {
+        return writer.write_gathered(&[IoSlice::new(only)]);
+    }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let count = segments.slices(&mut slices);
     writer.write_gathered(&slices[..count])

@@ -28,6 +28,8 @@ pub(super) struct Segments {
     unsealed: Option<Box<Unsealed>>,
     /// Where frames are copied to; its first `staging_written` bytes are out.
     staging: BytesMut,
+    /// The end of the chunk before, empty: by it the chunk is used again.
+    last_chunk: BytesMut,
     staging_written: usize,
     /// How much of `staging` is sealed, on a sealed link.
     staging_sealed: usize,
@@ -39,6 +41,7 @@ impl Segments {
             ready: VecDeque::new(),
             unsealed: sealed.then(Box::default),
             staging: BytesMut::new(),
+            last_chunk: BytesMut::new(),
             staging_written: 0,
             staging_sealed: 0,
         }
@@ -70,12 +73,12 @@ impl Segments {
         let needed = HEADER_SIZE + copied;
         if self.staging.capacity() - self.staging.len() < needed {
             self.set_staging_aside();
-            if !self.staging.try_reclaim(CHUNK_SIZE) {
-                self.staging = BytesMut::with_capacity(CHUNK_SIZE);
-            }
+            self.find_chunk();
         }
         self.staging.extend_from_slice(header);
-        self.staging.extend_from_slice(&body[..copied]);
+        if copied > 0 {
+            self.staging.extend_from_slice(&body[..copied]);
+        }
         if let Some(unsealed) = &mut self.unsealed {
             unsealed.add_frame(body.len());
         }
@@ -115,6 +118,18 @@ impl Segments {
         self.unsealed.as_ref().is_none_or(|unsealed| unsealed.is_empty())
     }
 
+    /// Has the next frame go to the memory of this chunk or of the one before, if nothing of it waits any
+    /// more: a queue that is never empty allocates nothing either.
+    fn find_chunk(&mut self) {
+        if self.staging.try_reclaim(CHUNK_SIZE) {
+            return;
+        }
+        mem::swap(&mut self.staging, &mut self.last_chunk);
+        if !self.staging.try_reclaim(CHUNK_SIZE) {
+            self.staging = BytesMut::with_capacity(CHUNK_SIZE);
+        }
+    }
+
     /// Has the next frame go to a chunk of its own.
     fn set_staging_aside(&mut self) {
         let written = mem::take(&mut self.staging_written);
@@ -148,6 +163,12 @@ impl Segments {
         while let Some(segment) = front.ready.pop_back() {
             self.ready.push_front(segment);
         }
+    }
+
+    /// All that waits, where it lies together: small frames only, as most often.
+    pub(super) fn only(&self) -> Option<&[u8]> {
+        debug_assert!(self.is_sealed(), "nothing goes out before its batch is closed");
+        self.ready.is_empty().then(|| &self.staging[self.staging_written..])
     }
 
     pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {

@@ -1,11 +1,12 @@
 //! One shard: the links that it owns, and the work of one thread.
 
 mod events;
+mod links;
 mod moving;
 mod obeying;
 mod working;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -30,6 +31,7 @@ use crate::{Body, SendError, Sent};
 const READS_PER_POLL: u32 = 64;
 
 pub use events::Events;
+use links::Links;
 
 /// One thread's part of a [`Node`](super::Node): it owns some of the links, and yields what comes
 /// on them. Shard 0 also lets connections in and dials.
@@ -45,7 +47,7 @@ pub struct Shard<D: Driver = SystemDriver> {
     driver: D,
     shared: Arc<Shared<D::Stream>>,
     control: Option<Box<Control<D>>>,
-    links: HashMap<LinkId, OwnedLink<D::Stream>>,
+    links: Links<D::Stream>,
     /// Links that may have something to read, in turn.
     reading: VecDeque<LinkId>,
     /// How often the first of them was read in its turn.
@@ -77,7 +79,7 @@ impl<D: Driver> Shard<D> {
             driver,
             shared,
             control: control.map(Box::new),
-            links: HashMap::new(),
+            links: Links::default(),
             reading: VecDeque::new(),
             reads_of_first: 0,
             reads_left: 0,

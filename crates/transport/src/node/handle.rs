@@ -11,6 +11,7 @@ use replink_handshake::{Authentication, KeyRing};
 use super::addresses::Addresses;
 use super::inbox::Message;
 use super::link::SharedLink;
+use super::sender::LinkSender;
 use super::settings::{Reload, ReloadError};
 use super::shared::Shared;
 use super::stats::{KeyStats, LinkStats, NodeStats};
@@ -125,6 +126,12 @@ impl<S: Stream> Handle<S> {
         body: impl Into<Body>,
     ) -> Result<Sent, SendError> {
         self.shared.send_back(link, (peer, lane), header, body.into())
+    }
+
+    /// A sender for the link to `peer` on `lane`, if it is up.
+    pub fn sender(&self, peer: ReplicaId, lane: u16) -> Option<LinkSender<S>> {
+        let link = self.shared.routes.find(peer, lane)?;
+        Some(LinkSender::new(Arc::clone(&self.shared), link))
     }
 
     /// The link to `peer` on `lane`, if it is up.

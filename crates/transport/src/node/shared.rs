@@ -166,8 +166,16 @@ impl<S: Stream> Shared<S> {
         header: &GenericHeader,
         body: Body,
     ) -> Result<(), SendError> {
-        let link = self.routes.find(peer, lane);
-        let (link, body) = self.may_send(link.as_deref(), header, body)?;
+        self.queue_on(self.routes.find(peer, lane).as_deref(), header, body)
+    }
+
+    pub(super) fn queue_on(
+        &self,
+        link: Option<&SharedLink<S>>,
+        header: &GenericHeader,
+        body: Body,
+    ) -> Result<(), SendError> {
+        let (link, body) = self.may_send(link, header, body)?;
         let queued = link.outbound.queue(header, body);
         if let Err(error) = &queued {
             self.want_room(link, error);
@@ -180,7 +188,7 @@ impl<S: Stream> Shared<S> {
         self.commands.is_restricted() && !self.settings().permits(replica, command)
     }
 
-    fn send_on(
+    pub(super) fn send_on(
         &self,
         link: Option<&SharedLink<S>>,
         header: &GenericHeader,

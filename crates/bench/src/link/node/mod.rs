@@ -8,7 +8,7 @@ mod throughput;
 pub(super) use handshakes::measure as handshakes;
 pub(super) use round_trip::measure as round_trip;
 pub(super) use sending::BURST_BYTES;
-pub use sending::{connect, fill, next_frame, queue};
+pub use sending::{connect, fill, next_frame};
 pub(super) use throughput::measure as throughput;
 
 use std::time::Duration;

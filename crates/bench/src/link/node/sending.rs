@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use replink_transport::SendCause;
 use replink_transport::frame::{GenericHeader, ReplicaId};
-use replink_transport::node::{Event, Handle, Shard};
-use replink_transport::{Body, SendCause, SendError};
+use replink_transport::node::{Event, Shard};
 
 use super::PATIENCE;
 use crate::loopback::STALL_MAX;
@@ -13,21 +13,6 @@ use crate::{Course, Failure, Frames};
 /// Most bytes that are queued before the queue is written: large frames do not fill it, and the window would
 /// end long before it is empty.
 pub(crate) const BURST_BYTES: usize = 8 << 20;
-
-/// Queues a frame: the one place that says how.
-///
-/// # Errors
-///
-/// [`SendError`] gives it back.
-#[inline]
-pub fn queue(
-    handle: &Handle,
-    peer: ReplicaId,
-    header: &GenericHeader,
-    body: impl Into<Body>,
-) -> Result<(), SendError> {
-    handle.queue(peer, header, body)
-}
 
 /// Polls `shard` until its own link to `peer` is up.
 ///
@@ -52,11 +37,13 @@ pub fn connect(shard: &mut Shard, peer: ReplicaId) -> Result<(), Failure> {
 ///
 /// [`Failure`], also when the link is lost.
 pub fn fill(shard: &mut Shard, peer: ReplicaId, frames: &mut Frames, course: &Course) -> Result<(), Failure> {
-    let handle = shard.handle();
+    let Some(sender) = shard.handle().sender(peer, shard.lane()) else {
+        return if course.is_over() { Ok(()) } else { Err("the link is down".into()) };
+    };
     let mut bytes = 0;
     let mut wait = Duration::ZERO;
     while bytes < BURST_BYTES && !course.is_over() {
-        match queue(&handle, peer, &frames.header(), frames.body()) {
+        match sender.queue(&frames.header(), frames.body()) {
             Ok(()) => frames.advance(),
             Err(full) if matches!(full.cause(), SendCause::Backpressure { .. }) => {
                 wait = PATIENCE;

@@ -203,6 +203,8 @@ impl Node {
     pub fn into_shards(self, shards: usize) -> io::Result<Vec<Shard>> {
         let link = &self.settings.config.link;
         let drivers = SystemDriver::choose(link.driver, link.busy_poll, shards.max(1))?;
+        let driver = drivers.first().map_or("none", SystemDriver::name);
+        tracing::info!(replica = %self.settings.endpoint.local().replica, driver, shards = drivers.len(), "starting");
         self.into_shards_on(drivers)
     }
 

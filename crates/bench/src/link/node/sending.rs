@@ -66,7 +66,7 @@ pub fn fill(shard: &mut Shard, peer: ReplicaId, frames: &mut Frames, course: &Co
     Ok(())
 }
 
-/// Polls `shard` until there are frames, at most for [`PATIENCE`], and has `look` see each header, the peer
+/// Polls `shard` until there are frames, for five milliseconds at most, and has `look` see each header, the peer
 /// that it came from, and the lane.
 ///
 /// # Errors

@@ -40,7 +40,7 @@ const DIRECT_BODY_MIN: usize = 16 * 1024;
 ///
 /// Pure but for [`Inbound::read_from`]. Making one takes the [`Receiving`] half of a session, so
 /// there is none for a link that has not finished the handshake. What it holds is bounded by the
-/// read-ahead and one frame of at most the frame limit; on a sealed link, by 1 MiB more (S-1).
+/// read-ahead and one frame of at most the frame limit; on a sealed link, by 2 MiB more (S-1).
 pub struct Inbound {
     receiving: Receiving,
     frame_limit: u32,
@@ -85,7 +85,7 @@ impl Inbound {
             frame_limit,
             ahead: ReadAhead::new(),
             direct: None,
-            spare: Spare::default(),
+            spare: Spare::new(held.is_some()),
             held,
             direct_header: GenericHeader::view(&[0; HEADER_SIZE]).to_owned(),
             begun: false,

@@ -1,8 +1,8 @@
 //! The figures that several sections show, and tables of them.
 
-use replink_bench::{Failure, Flow, RoundTrips};
+use replink_bench::{Failure, Flow, Handshakes, RoundTrips};
 
-use crate::side_by_side::report::{Column, Measure, Table, rounded};
+use crate::side_by_side::report::{Column, Measure, Row, Table, rounded};
 use crate::side_by_side::rounds::{Entry, Plan, in_rounds, rows};
 
 /// The columns of throughput.
@@ -30,6 +30,22 @@ pub(super) const TRIPS: [Measure<RoundTrips>; 3] = [
     Measure {
         column: Column { name: "p99.9 us", less_is_better: true, charted: false },
         figure: |trips| trips.quantile(0.999),
+    },
+];
+
+/// The columns of handshakes.
+pub(super) const HANDSHAKES: [Measure<Handshakes>; 3] = [
+    Measure {
+        column: Column { name: "handshakes/s", less_is_better: false, charted: true },
+        figure: |handshakes| handshakes.per_second,
+    },
+    Measure {
+        column: Column { name: "dialer CPU us", less_is_better: true, charted: false },
+        figure: |handshakes| handshakes.dialer_cpu_us,
+    },
+    Measure {
+        column: Column { name: "acceptor CPU us", less_is_better: true, charted: false },
+        figure: |handshakes| handshakes.acceptor_cpu_us,
     },
 ];
 
@@ -64,7 +80,7 @@ pub(super) fn table<T>(
     (id, title): (String, String),
     measures: &[Measure<T>],
     further: &[&'static str],
-    rows: Vec<crate::side_by_side::report::Row>,
+    rows: Vec<Row>,
 ) -> Table {
     let columns = measures.iter().map(|measure| measure.column).collect();
     Table { id, title, columns, further: further.to_vec(), rows }

@@ -1,7 +1,12 @@
 //! What is measured, section by section.
 
+mod broadcast;
 mod figures;
+mod handshakes;
+mod lanes;
 mod round_trip;
+mod sealed;
+mod strangers;
 mod throughput;
 
 use replink_bench::Failure;
@@ -15,16 +20,34 @@ use super::rounds::Plan;
 pub(crate) enum Section {
     Throughput,
     RoundTrip,
+    Handshakes,
+    Broadcast,
+    Links,
+    Strangers,
+    Sealed,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 2] = [Self::Throughput, Self::RoundTrip];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Throughput,
+        Self::RoundTrip,
+        Self::Handshakes,
+        Self::Broadcast,
+        Self::Links,
+        Self::Strangers,
+        Self::Sealed,
+    ];
 
     /// Its name on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Throughput => "throughput",
             Self::RoundTrip => "roundtrip",
+            Self::Handshakes => "handshakes",
+            Self::Broadcast => "broadcast",
+            Self::Links => "links",
+            Self::Strangers => "strangers",
+            Self::Sealed => "sealed",
         }
     }
 
@@ -38,6 +61,11 @@ impl Section {
         match self {
             Self::Throughput => "Throughput",
             Self::RoundTrip => "Round trips",
+            Self::Handshakes => "Handshakes",
+            Self::Broadcast => "Broadcast",
+            Self::Links => "Number of links",
+            Self::Strangers => "Unauthenticated connections",
+            Self::Sealed => "What seals cost",
         }
     }
 
@@ -46,6 +74,11 @@ impl Section {
         match self {
             Self::Throughput => throughput::NOTE,
             Self::RoundTrip => round_trip::NOTE,
+            Self::Handshakes => handshakes::NOTE,
+            Self::Broadcast => broadcast::NOTE,
+            Self::Links => lanes::NOTE,
+            Self::Strangers => strangers::NOTE,
+            Self::Sealed => sealed::NOTE,
         }
     }
 
@@ -53,6 +86,11 @@ impl Section {
         match self {
             Self::Throughput => throughput::measure(field, plan),
             Self::RoundTrip => round_trip::measure(field, plan),
+            Self::Handshakes => handshakes::measure(field, plan),
+            Self::Broadcast => broadcast::measure(field, plan),
+            Self::Links => lanes::measure(field, plan),
+            Self::Strangers => strangers::measure(field, plan),
+            Self::Sealed => sealed::measure(field, plan),
         }
     }
 }

@@ -13,7 +13,7 @@ use replink_transport::config;
 use crate::{Contender, Failure, Flow, Handshakes, RoundTrips, Window};
 
 pub use cluster::Cluster;
-pub use node::{connect, fill, next_frame, queue};
+pub use node::{PATIENCE, connect, fill, next_frame, queue, round_trip_between, throughput_between};
 pub use replicas::Replicas;
 
 /// What moves a link's bytes.

@@ -90,7 +90,10 @@ impl Field {
     /// Those who shake hands, and raw TCP that exchanges as many messages.
     pub(crate) fn with_handshakes(&self) -> Result<Vec<Entrant>, Failure> {
         let mut all = vec![raw(self.raw)];
-        all.extend(self.links(&[false]).into_iter().map(|one| link(one, &self.raw)));
+        for forward_secrecy in [false, true] {
+            let links = self.links(&[false]).into_iter();
+            all.extend(links.map(|one| link(ReplicaLink { forward_secrecy, ..one }, &self.raw)));
+        }
         all.extend(peers::with_handshakes()?.into_iter().map(|one| peer(one, &self.raw)));
         Ok(all)
     }

@@ -8,7 +8,7 @@ use snow::{Builder, HandshakeState, TransportState};
 
 use super::byte_stream::{self, Protection};
 
-/// The same that a link has: both ends prove the shared secret, and ephemeral keys give forward secrecy.
+/// What a link with forward secrecy has: both ends prove the shared secret, and agree on ephemeral keys.
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
 
 /// The most that a message of Noise has, and its tag.

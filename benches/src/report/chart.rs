@@ -43,6 +43,8 @@ const WIDTH: f64 = 760.0;
 const LEFT: f64 = 240.0;
 /// How long the longest bar is; figures are right of it.
 const LENGTH: f64 = 360.0;
+/// How much longer than the longest bar a spread may be.
+const SPREAD_MAX: f64 = 1.25;
 const TOP: f64 = 58.0;
 const ROW: f64 = 26.0;
 
@@ -72,7 +74,10 @@ impl Chart {
     #[expect(clippy::cast_precision_loss, reason = "there are few bars")]
     pub(crate) fn svg(&self) -> String {
         let height = TOP + ROW * self.bars.len() as f64 + 12.0;
-        let longest = self.bars.iter().map(|bar| bar.median.max(bar.highest)).fold(1.0, f64::max);
+        // A spread far beyond every bar ends at the edge: the bars stay readable.
+        let median = self.bars.iter().map(|bar| bar.median).fold(1.0, f64::max);
+        let highest = self.bars.iter().map(|bar| bar.highest).fold(median, f64::max);
+        let longest = highest.min(SPREAD_MAX * median);
         let scale = LENGTH / longest;
         let title = escaped(&self.title);
         let better = if self.less_is_better { "shorter is better" } else { "longer is better" };
@@ -114,7 +119,7 @@ impl Bar {
             self.median * scale,
             ROW - 8.0
         );
-        let ends = (LEFT + self.lowest * scale, LEFT + self.highest * scale);
+        let ends = (LEFT + self.lowest * scale, LEFT + (self.highest * scale).min(LENGTH));
         let _ = writeln!(
             svg,
             "<line class=\"spread\" x1=\"{:.1}\" y1=\"{middle:.1}\" x2=\"{:.1}\" y2=\"{middle:.1}\"/>\n\

@@ -50,9 +50,9 @@ fn cells(row: &Row) -> Vec<String> {
     let is_base = row.name == row.base;
     let mut cells = vec![row.name.clone(), if is_base { String::new() } else { row.base.clone() }];
     for ratio in &row.ratios {
-        let spread = || format!("{:.2} ({:.2} to {:.2})", ratio.median, ratio.lowest, ratio.highest);
+        let [median, lowest, highest] = [ratio.median, ratio.lowest, ratio.highest].map(rounded);
         cells.push(rounded(ratio.figure));
-        cells.push(if is_base { "1".to_owned() } else { spread() });
+        cells.push(if is_base { "1".to_owned() } else { format!("{median} ({lowest} to {highest})") });
     }
     cells.extend(row.further.iter().cloned());
     cells

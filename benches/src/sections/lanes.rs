@@ -20,7 +20,7 @@ pub(super) const NOTE: &str = "Two replicas with one shard each and so many lane
 const SIZE: usize = 4 << 10;
 const LANES: [u16; 3] = [1, 16, 128];
 
-/// Frames on each lane before the shard is polled: few, or many lanes would queue more than fits into caches.
+/// Bytes on all lanes together before the shard is polled: many lanes queue no more than one does.
 const BYTES_QUEUED: usize = 1 << 20;
 
 pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
@@ -33,7 +33,11 @@ pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> 
     for link in field.links(&[false, true]).into_iter().filter(|link| link.driver != Driver::Blocking) {
         for lanes in LANES {
             entries.push(Entry {
-                name: format!("replink {}, {lanes} links", link.name()),
+                name: format!(
+                    "replink {}, {lanes} {}",
+                    link.name(),
+                    if lanes == 1 { "link" } else { "links" }
+                ),
                 kind: Kind::Link,
                 base: 0,
                 measure: Box::new(move |window| throughput(&link, lanes, window)),

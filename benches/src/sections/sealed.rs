@@ -43,14 +43,21 @@ fn beside_unsealed(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
 
 fn beside_tls(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
     let tls = Tls::new()?;
-    let mut all = vec![peer(Box::new(tls.clone()), &tls)];
-    all.extend(drivers(field).map(|driver| link(ReplicaLink::new(driver, true), &tls)));
+    let beside = |forward_secrecy| -> Vec<Entrant> {
+        let mut all = vec![peer(Box::new(tls.clone()), &tls)];
+        let links = drivers(field).map(|driver| ReplicaLink::new(driver, true));
+        all.extend(links.map(|one| link(ReplicaLink { forward_secrecy, ..one }, &tls)));
+        all
+    };
+    let (all, forward_secret) = (beside(false), beside(true));
     let entrants: Vec<&Entrant> = all.iter().collect();
     let entries = Entry::of_all(&entrants, |one, window| one.throughput(BESIDE_TLS, window));
     let title = format!("Seals and TLS, throughput, frames of {}", size_name(BESIDE_TLS));
     let throughput = flows(("sealed-and-tls".to_owned(), title), &entries, false, plan)?;
-    let id = "sealed-and-tls-handshakes";
-    Ok(vec![throughput, handshakes::of(id, "Seals and TLS, handshakes", &entrants, plan)?])
+    // TLS has forward secrecy always.
+    let (id, title) = ("sealed-and-tls-handshakes", "Seals and TLS, handshakes with forward secrecy");
+    let entrants: Vec<&Entrant> = forward_secret.iter().collect();
+    Ok(vec![throughput, handshakes::of(id, title, &entrants, plan)?])
 }
 
 /// The plainest driver, and the fastest one where there is one.

@@ -38,7 +38,9 @@ impl Bar {
     }
 }
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 820.0;
+/// Where the page begins, left of zero: the longest names need it.
+const EDGE: f64 = -60.0;
 /// Where bars begin: names are left of it.
 const LEFT: f64 = 240.0;
 /// How long the longest bar is; figures are right of it.
@@ -80,12 +82,13 @@ impl Chart {
         let longest = highest.min(SPREAD_MAX * median);
         let scale = LENGTH / longest;
         let title = escaped(&self.title);
+        let begin = EDGE + 8.0;
         let better = if self.less_is_better { "shorter is better" } else { "longer is better" };
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{EDGE} 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
              height=\"{height}\" role=\"img\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
-             <text class=\"title\" x=\"8\" y=\"20\">{title}</text>\n\
-             <text class=\"note\" x=\"8\" y=\"40\">ratio to the base, the dashed line; {better}; median and \
+             <text class=\"title\" x=\"{begin}\" y=\"20\">{title}</text>\n\
+             <text class=\"note\" x=\"{begin}\" y=\"40\">ratio to the base, the dashed line; {better}; median and \
              spread of the rounds</text>\n"
         );
         for (index, bar) in self.bars.iter().enumerate() {

@@ -71,9 +71,10 @@ channel-binding:
 msrv rustc="/usr/bin/rustc" cargo="/usr/bin/cargo":
     RUSTC={{rustc}} CARGO_TARGET_DIR=target/msrv {{cargo}} check --locked -p replink-frame -p replink-handshake -p replink-transport -p replink
 
-# What seals cost: sealed links beside unsealed ones in one run.
-bench-sealed:
-    cargo bench -p replink-benches --bench sealed
+# Links, raw TCP and what one could take instead, in one run of some ten minutes: tables and charts go into `out`.
+# `cargo bench -p replink-benches --bench side_by_side -- sealed` measures one section and writes nothing.
+bench-side-by-side out="docs/performance" seconds="0.5":
+    REPLINK_SECONDS={{seconds}} cargo bench -p replink-benches --bench side_by_side -- --out "{{absolute_path(out)}}"
 
 # Instructions per operation beside their budget, counted by valgrind; fails above it.
 instructions:

@@ -76,12 +76,14 @@ fn toml(
     listeners: &[TcpListener],
 ) -> Result<Zeroizing<String>, Failure> {
     let sealed = if link.sealed { "required" } else { "off" };
+    let forward_secrecy = if link.forward_secrecy { "required" } else { "off" };
     let mut text = Zeroizing::new(String::new());
     write!(text, "[cluster]\nname = \"bench\"\n[cluster.auth]\nshared_secret = \"")?;
     for _ in 0..4 {
         write!(text, "{:016x}", incarnation()?)?; // 64 random bits each
     }
     write!(text, "\"\n{auth}\n[cluster.link]\nsealed = \"{sealed}\"\nlanes = {lanes}\n")?;
+    writeln!(text, "forward_secrecy = \"{forward_secrecy}\"")?;
     writeln!(text, "driver = \"{}\"", link.driver.in_config().as_str())?;
     if link.busy_poll > Duration::ZERO {
         writeln!(text, "busy_poll = \"{}us\"", link.busy_poll.as_micros())?;

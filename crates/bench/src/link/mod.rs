@@ -13,7 +13,7 @@ use replink_transport::config;
 use crate::{Contender, Failure, Flow, Handshakes, RoundTrips, Window};
 
 pub use cluster::Cluster;
-pub use node::{connect, fill, next_frame};
+pub use node::{PATIENCE, connect, fill, next_frame, round_trip_between, throughput_between};
 pub use replicas::Replicas;
 
 /// What moves a link's bytes.
@@ -64,6 +64,8 @@ pub struct ReplicaLink {
     pub driver: Driver,
     /// Whether every frame is sealed, or none is.
     pub sealed: bool,
+    /// Whether handshakes agree on ephemeral keys.
+    pub forward_secrecy: bool,
     /// Shards of each replica, each a thread with a lane of its own. Blocking links have a thread for each
     /// end, and as many links.
     pub shards: u16,
@@ -74,7 +76,7 @@ pub struct ReplicaLink {
 impl ReplicaLink {
     /// One shard or thread for each end, which sleeps when there is nothing to do.
     pub const fn new(driver: Driver, sealed: bool) -> Self {
-        Self { driver, sealed, shards: 1, busy_poll: Duration::ZERO }
+        Self { driver, sealed, forward_secrecy: false, shards: 1, busy_poll: Duration::ZERO }
     }
 
     /// Whether links can be so on this machine and in this version.
@@ -103,6 +105,9 @@ impl Contender for ReplicaLink {
         let mut words = vec![self.driver.to_string()];
         if self.sealed {
             words.push("sealed".to_owned());
+        }
+        if self.forward_secrecy {
+            words.push("forward secrecy".to_owned());
         }
         if self.shards > 1 {
             words.push(format!("{} shards", self.shards));

@@ -44,7 +44,14 @@ impl Raw {
 
 impl Contender for Raw {
     fn name(&self) -> String {
-        if self.spins { "raw TCP, spinning" } else { "raw TCP" }.to_owned()
+        let mut words = vec!["raw TCP".to_owned()];
+        if self.connections > 1 {
+            words.push(format!("{} connections", self.connections));
+        }
+        if self.spins {
+            words.push("spinning".to_owned());
+        }
+        words.join(", ")
     }
 
     fn throughput(&self, _size: usize, window: Window) -> Result<Flow, Failure> {

@@ -33,7 +33,7 @@ fn measured_link(options: &BenchOptions) -> ReplicaLink {
         MeasuredDriver::Blocking => Driver::Blocking,
     };
     let BenchOptions { sealed, shards, busy_poll, .. } = *options;
-    ReplicaLink { driver, sealed, shards, busy_poll }
+    ReplicaLink { shards, busy_poll, ..ReplicaLink::new(driver, sealed) }
 }
 
 /// Measures on a thread of its own: whatever hangs there, the command ends.

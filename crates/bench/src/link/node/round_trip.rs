@@ -13,8 +13,20 @@ pub(crate) fn measure(
     size: usize,
     window: Window,
 ) -> Result<RoundTrips, Failure> {
-    let id = cluster.config().cluster;
-    let mut replicas = Replicas::start(cluster, shards)?;
+    between(&mut Replicas::start(cluster, shards)?, cluster.config().cluster, size, window)
+}
+
+/// Frames of `size` bytes from replica 0 to replica 1 of two, and back.
+///
+/// # Errors
+///
+/// [`Failure`].
+pub fn between(
+    replicas: &mut Replicas,
+    id: ClusterId,
+    size: usize,
+    window: Window,
+) -> Result<RoundTrips, Failure> {
     let [ours, theirs] = &mut replicas.shards[..] else { return Err("two replicas are measured".into()) };
     let mut tasks: Vec<Task<'_, _>> = Vec::new();
     for (index, shard) in ours.iter_mut().enumerate() {

@@ -9,9 +9,17 @@ use crate::{Calls, Counted, Counter, Course, Failure, Flow, Frames, Order, Task,
 type Observed = (Counted, NodeStats, NodeStats);
 
 pub(crate) fn measure(cluster: &Cluster, shards: u16, size: usize, window: Window) -> Result<Flow, Failure> {
-    let id = cluster.config().cluster;
-    let mut replicas = Replicas::start(cluster, shards)?;
+    between(&mut Replicas::start(cluster, shards)?, cluster.config().cluster, size, window)
+}
+
+/// Frames of `size` bytes from replica 0 to replica 1 of two.
+///
+/// # Errors
+///
+/// [`Failure`].
+pub fn between(replicas: &mut Replicas, id: ClusterId, size: usize, window: Window) -> Result<Flow, Failure> {
     let [ours, theirs] = &mut replicas.shards[..] else { return Err("two replicas are measured".into()) };
+    let shards = ours.len();
     let mut tasks: Vec<Task<'_, Observed>> = Vec::new();
     for shard in ours {
         tasks.push(Box::new(move |course| send(shard, id, size, course)));
@@ -21,7 +29,7 @@ pub(crate) fn measure(cluster: &Cluster, shards: u16, size: usize, window: Windo
     }
     let observed = on_threads(window, tasks)?;
     let counted: Vec<_> = observed.iter().map(|observed| observed.0).collect();
-    let (sender, receiver) = (&observed[0], &observed[usize::from(shards)]);
+    let (sender, receiver) = (&observed[0], &observed[shards]);
     Ok(Flow { calls: Some(calls(sender, receiver)), ..Flow::of(&[], &counted) })
 }
 

@@ -12,7 +12,7 @@ use replink_frame::{
 
 use crate::authenticated::{Authentication, Peer, Role};
 use crate::dialer_reject::{self, Refused};
-use crate::key_bytes::KeyBytes;
+use crate::key_bytes::{KeyBytes, wiping};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
 use crate::reject_frame::{Refusal, RejectProof, reject};
 use crate::secret::Pair;
@@ -91,6 +91,15 @@ impl<L> AwaitHello<L> {
     ///
     /// [`Rejected`] with the first check of H-11 that failed, and the reject owed to the peer.
     pub fn receive(
+        self,
+        frame: &[u8; 256],
+        availability: Availability,
+        fresh: Fresh,
+    ) -> Result<(AwaitFinish<L>, Challenge), Rejected<L>> {
+        wiping(|| self.answer(frame, availability, fresh))
+    }
+
+    fn answer(
         self,
         frame: &[u8; 256],
         availability: Availability,
@@ -313,6 +322,10 @@ impl<L> AwaitFinish<L> {
     /// [`AcceptFailed::Rejected`] with the late reject owed to the peer (H-9);
     /// [`AcceptFailed::RejectedByPeer`] where it sent a reject of its own instead (D-12).
     pub fn receive(self, frame: &[u8; 256]) -> Result<Verified<L>, AcceptFailed<L>> {
+        wiping(|| self.verify(frame))
+    }
+
+    fn verify(self, frame: &[u8; 256]) -> Result<Verified<L>, AcceptFailed<L>> {
         let Self { link, handshake, ephemeral } = self;
         if handshake.hello.version() == Version::V2 && dialer_reject::is_one(frame) {
             return Err(match handshake.refused().read(frame) {
@@ -406,7 +419,7 @@ impl<L> Verified<L> {
         assert!(!status.is_ok(), "a refusal needs a reason");
         let retry_after_ms = if status.carries_retry() { retry_after_ms } else { 0 };
         let refusal = Refusal { retry_after_ms, ..status.into() };
-        self.handshake.reject(self.link, &refusal)
+        wiping(|| self.handshake.reject(self.link, &refusal))
     }
 }
 

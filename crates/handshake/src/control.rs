@@ -5,7 +5,7 @@ use replink_frame::{
 };
 use thiserror::Error;
 
-use crate::key_bytes::KeyBytes;
+use crate::key_bytes::{KeyBytes, wiping};
 use crate::mac::{Mac, keyed_mac};
 use crate::{Local, Receiving, Sending};
 
@@ -134,7 +134,7 @@ impl ControlOpener {
 }
 
 fn control_mac(key: &[u8; 32], frame: &ControlFrame) -> Mac {
-    keyed_mac(key, &[frame.authenticated_header().bytes()])
+    wiping(|| keyed_mac(key, &[frame.authenticated_header().bytes()]))
 }
 
 impl Sending {

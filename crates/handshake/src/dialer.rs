@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::authenticated::{Authentication, Peer, Role};
 use crate::dialer_reject::Refused;
-use crate::key_bytes::KeyBytes;
+use crate::key_bytes::{KeyBytes, wiping};
 use crate::late_reject::{self, LateRejectVerifier, PeerReject, RejectContext};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
 use crate::secret::Pair;
@@ -303,6 +303,10 @@ impl<L> AwaitChallenge<L> {
     /// [`DialFailed`] with the first [`DialError`] found (D-10), and the reject owed to an acceptor
     /// that has proved itself (D-12).
     pub fn receive(self, frame: &[u8; 256]) -> Result<(Authenticated<L>, Finish), DialFailed<L>> {
+        wiping(|| self.answer(frame))
+    }
+
+    fn answer(self, frame: &[u8; 256]) -> Result<(Authenticated<L>, Finish), DialFailed<L>> {
         let challenge = match self.verify(frame) {
             Ok(challenge) => challenge,
             Err(error) => return Err(DialFailed::silent(self.link, error)),

@@ -2,7 +2,7 @@ use core::fmt;
 
 use replink_frame::KeyId;
 
-use crate::key_bytes::KeyBytes;
+use crate::key_bytes::{KeyBytes, wiping};
 use crate::mac::derive_secret;
 use crate::secret::Pair;
 use crate::{App, Secret};
@@ -22,14 +22,17 @@ pub struct Key {
 impl Key {
     /// Derives the keys of H-4, of H-5 and of tickets in the domain of `app`.
     pub fn derive(app: &App, secret: &Secret) -> Self {
-        let id = derive_secret(app, " replica-auth v2 psk->key-id", &[secret.bytes()]);
-        Self {
-            pair: secret.pair(),
-            id: KeyId(core::array::from_fn(|index| id[index])),
-            v1: derive_secret(app, " replica-auth v1 psk->mac-key", &[secret.bytes()]),
-            v2: derive_secret(app, " replica-auth v2 psk->mac-key", &[secret.bytes()]),
-            hand_off: derive_secret(app, " replica-auth v2 psk->hand-off-key", &[secret.bytes()]),
-        }
+        let derive = |purpose| derive_secret(app, purpose, &[secret.bytes()]);
+        wiping(|| {
+            let id = derive(" replica-auth v2 psk->key-id");
+            Self {
+                pair: secret.pair(),
+                id: KeyId(core::array::from_fn(|index| id[index])),
+                v1: derive(" replica-auth v1 psk->mac-key"),
+                v2: derive(" replica-auth v2 psk->mac-key"),
+                hand_off: derive(" replica-auth v2 psk->hand-off-key"),
+            }
+        })
     }
 
     /// The public name of this key (H-5).

@@ -7,7 +7,7 @@ use core::ops::Deref;
 use zeroize::Zeroize;
 
 /// A key in memory of its own: whatever holds it can be moved, and leaves no copy where it was. Wiped when
-/// dropped, and the stack with it.
+/// dropped; what others' code has left of it on the stack is for [`wiping`].
 pub(crate) struct KeyBytes(Box<[u8; 32]>);
 
 impl KeyBytes {
@@ -29,12 +29,24 @@ impl Deref for KeyBytes {
 impl Drop for KeyBytes {
     fn drop(&mut self) {
         self.0.zeroize();
-        wipe_stack();
     }
 }
 
-/// More than the calls below us take that hash or multiply with a key.
+/// More than a whole step of a handshake takes, with the calls below it that hash or multiply with a key.
 const STACK_WIPED: usize = 16 * 1024;
+
+/// Does `work` with keys, and then overwrites what it has left on this thread's stack. Once for a step that
+/// uses many: to wipe takes as long as to hash some frames.
+pub(crate) fn wiping<T>(work: impl FnOnce() -> T) -> T {
+    /// Has all of it in frames below this one, which are wiped.
+    #[inline(never)]
+    fn below<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    let result = below(work);
+    wipe_stack();
+    result
+}
 
 /// Overwrites what calls that have returned left on this thread's stack: copies of keys among it, which
 /// others' code and the compiler make.

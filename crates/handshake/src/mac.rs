@@ -1,4 +1,6 @@
 //! The MACs and derivations of the handshake, H-4, H-5, H-7 and K-4, and of tickets.
+//!
+//! Copies of keys stay on the stack: whoever calls wipes it ([`wiping`](crate::key_bytes::wiping)).
 
 use alloc::format;
 
@@ -6,7 +8,7 @@ use blake3::{Hash, Hasher};
 use replink_frame::{Challenge, ClusterId, Finish, Hello, ReplicaId};
 use zeroize::Zeroize;
 
-use crate::key_bytes::{KeyBytes, wipe_stack};
+use crate::key_bytes::KeyBytes;
 use crate::{App, ChannelBinding, Key};
 
 /// A computed MAC. Comparing it takes the same time wherever the difference is (H-3).
@@ -32,36 +34,32 @@ pub(crate) enum Direction {
 
 /// `derive(app || purpose, parts…)`.
 pub(crate) fn derive_secret(app: &App, purpose: &str, parts: &[&[u8]]) -> KeyBytes {
-    finish_secret(Hasher::new_derive_key(&format!("{app}{purpose}")), parts)
+    finish_secret(&mut Hasher::new_derive_key(&format!("{app}{purpose}")), parts)
 }
 
 /// `keyed(key, parts…)` where the result is itself a key.
 pub(crate) fn keyed_secret(key: &[u8; 32], parts: &[&[u8]]) -> KeyBytes {
-    finish_secret(Hasher::new_keyed(key), parts)
+    finish_secret(&mut Hasher::new_keyed(key), parts)
 }
 
 /// `keyed(key, parts…)` where the result goes over the wire.
 pub(crate) fn keyed_mac(key: &[u8; 32], parts: &[&[u8]]) -> Mac {
-    let mac = Mac(finish(Hasher::new_keyed(key), parts));
-    wipe_stack();
-    mac
+    Mac(finish(&mut Hasher::new_keyed(key), parts))
 }
 
-fn finish_secret(hasher: Hasher, parts: &[&[u8]]) -> KeyBytes {
+fn finish_secret(hasher: &mut Hasher, parts: &[&[u8]]) -> KeyBytes {
     let mut hash = finish(hasher, parts);
     let secret = KeyBytes::new(hash.as_bytes());
     hash.zeroize();
-    wipe_stack();
     secret
 }
 
-fn finish(mut hasher: Hasher, parts: &[&[u8]]) -> Hash {
+/// The hasher has the key, and stays where it is, on the stack that is wiped.
+fn finish(hasher: &mut Hasher, parts: &[&[u8]]) -> Hash {
     for part in parts {
         hasher.update(part);
     }
-    let hash = hasher.finalize();
-    hasher.zeroize(); // it held the key
-    hash
+    hasher.finalize()
 }
 
 /// Everything that a version 1 MAC covers but the direction (H-4).
@@ -142,9 +140,7 @@ fn v2(app: &App, key: &Key, direction: Direction, frames: &[&[u8; 256]], binding
     for frame in frames {
         hasher.update(&frame[..]);
     }
-    let mac = Mac(finish(hasher, &[&[binding.mode()], binding.exporter()]));
-    wipe_stack();
-    mac
+    Mac(finish(&mut hasher, &[&[binding.mode()], binding.exporter()]))
 }
 
 /// What a ticket's MAC is made with where authentication is disabled. Everyone can compute it: it finds
@@ -164,7 +160,7 @@ pub(crate) fn ticket_mac(
     state: &[u8],
     payload: &[&[u8]],
 ) -> Mac {
-    let payload = finish(Hasher::new(), payload);
+    let payload = finish(&mut Hasher::new(), payload);
     keyed_mac(
         key,
         &[

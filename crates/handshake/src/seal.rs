@@ -110,6 +110,8 @@ fn keyed(key: &[u8; 32]) -> Box<Hasher> {
 impl Drop for Seal {
     fn drop(&mut self) {
         self.hasher.zeroize();
+        // What batches have left there, of a thread that ends the link as well.
+        wipe_stack();
     }
 }
 

@@ -6,6 +6,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::App;
+use crate::key_bytes::wiping;
 use crate::mac::derive_secret;
 
 /// Fewest bytes of a secret (K-1).
@@ -69,7 +70,8 @@ impl Secret {
     pub fn pair_bytes(app: &App, root: &Self, a: ReplicaId, b: ReplicaId) -> Zeroizing<[u8; 32]> {
         let Pair { lower, higher } = Pair::new(a, b);
         let ids = [lower.0, higher.0];
-        Zeroizing::new(*derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids])) // K-3
+        let derive = || derive_secret(app, " replica-auth v2 pair-secret", &[root.bytes(), &ids]); // K-3
+        Zeroizing::new(*wiping(derive))
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

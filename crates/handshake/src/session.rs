@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::authenticated::{Peer, Role};
 use crate::control::{ControlOpener, ControlSigner};
-use crate::key_bytes::KeyBytes;
+use crate::key_bytes::{KeyBytes, wiping};
 use crate::late_reject::LateRejectVerifier;
 use crate::mac::keyed_secret;
 use crate::{Local, PeerReject, Seal};
@@ -117,7 +117,7 @@ impl Session {
     /// [`NoSessionKey`] on a version 1 link.
     pub fn export(&self, label: &str) -> Result<ExportedKey, NoSessionKey> {
         let key = self.key.as_ref().ok_or(NoSessionKey)?;
-        Ok(ExportedKey(keyed_secret(key, &[b"export ", label.as_bytes()])))
+        Ok(ExportedKey(wiping(|| keyed_secret(key, &[b"export ", label.as_bytes()]))))
     }
 
     /// The halves that the two directions' codecs need; the session key itself is wiped.
@@ -171,7 +171,8 @@ impl Receiving {
     /// refusal of the Finish (H-9). `None` when it is no such reject, which makes it a protocol
     /// violation.
     pub fn late_reject(&self, frame: &[u8; 256]) -> Option<PeerReject> {
-        self.late_reject.as_ref().and_then(|verifier| verifier.verify(frame))
+        let verifier = self.late_reject.as_ref()?;
+        wiping(|| verifier.verify(frame))
     }
 }
 

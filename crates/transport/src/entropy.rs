@@ -12,12 +12,12 @@ pub struct EntropyError(getrandom::Error);
 ///
 /// [`EntropyError`] when the operating system gives none.
 pub fn fresh() -> Result<Fresh, EntropyError> {
-    let mut nonce = [0; 32];
-    let mut ephemeral = Zeroizing::new([0; 32]);
+    // Both with one system call.
+    let mut drawn = Zeroizing::new([[0; 32]; 2]);
     loop {
-        getrandom::fill(&mut nonce).map_err(EntropyError)?;
-        getrandom::fill(&mut *ephemeral).map_err(EntropyError)?;
-        if let Some(nonce) = Nonce::new(nonce) {
+        getrandom::fill(drawn.as_flattened_mut()).map_err(EntropyError)?;
+        let [nonce, ephemeral] = &*drawn;
+        if let Some(nonce) = Nonce::new(*nonce) {
             return Ok(Fresh { nonce, ephemeral: EphemeralSecret::new(*ephemeral) });
         }
     }

@@ -32,6 +32,11 @@ impl Link {
     /// What the socket says; for instance that the peer is gone already.
     pub fn new(stream: TcpStream) -> io::Result<Self> {
         let peer_address = stream.peer_addr()?;
+        Self::connected(stream, peer_address)
+    }
+
+    /// As [`Link::new`], with a stream that is known to lead to `peer_address`.
+    pub(crate) fn connected(stream: TcpStream, peer_address: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream: Arc::new(stream), peer_address, dont_wait: false, unconnected: false })
     }
@@ -127,6 +132,11 @@ impl Link {
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         (&*self.stream).write(bytes)
+    }
+
+    /// Writes what there is room for, and does not wait for more.
+    pub(crate) fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        SockRef::from(&*self.stream).send_with_flags(bytes, NO_SIGNAL | libc::MSG_DONTWAIT)
     }
 
     pub(crate) fn wait_flag(&self) -> libc::c_int {

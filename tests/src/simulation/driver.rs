@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use replink_handshake::{EphemeralSecret, Fresh, Nonce};
-use replink_transport::driver::{Driver, Readiness, Stream, Token, Waker};
+use replink_transport::driver::{Driver, Readiness, Reception, Stream, Token, Waker};
 use replink_transport::{EntropyError, GatherWrite, Inbound, READ_AHEAD_SIZE};
 
 use super::network::{EndId, HostId, Network, PollerId, ProcessId};
@@ -140,15 +140,15 @@ impl Driver for SimDriver {
         }))
     }
 
-    fn receive(&mut self, stream: &SimStream, inbound: &mut Inbound) -> io::Result<usize> {
+    fn receive(&mut self, stream: &SimStream, inbound: &mut Inbound) -> io::Result<Reception> {
         let mut state = self.network.lock();
         let len = state.readable(stream.end, READ_AHEAD_SIZE)?;
         if len == 0 {
-            return Ok(0);
+            return Ok(Reception { bytes: 0, drained: false });
         }
         match state.read(stream.end, len, |bytes| inbound.push(bytes)) {
             0 => Err(io::ErrorKind::ResourceBusy.into()),
-            taken => Ok(taken),
+            bytes => Ok(Reception { bytes, drained: false }),
         }
     }
 }

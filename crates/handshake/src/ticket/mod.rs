@@ -12,6 +12,7 @@ use replink_frame::{Flags, Version};
 use zeroize::Zeroizing;
 
 use crate::authenticated::{Authentication, Role};
+use crate::key_bytes::wiping;
 use crate::mac::{disabled_hand_off_key, ticket_mac};
 use crate::secret::Pair;
 use crate::{App, KeyRing, Local, Nonce, Receiving, Roster, Sending};
@@ -112,7 +113,8 @@ impl TicketIssuer {
         let index = self.next_index;
         self.next_index += 1; // one for each link: never near the end
         let mut bytes = layout::write(carried);
-        let mac = ticket_mac(app, key, &self.nonce, index, binding.socket, &bytes, binding.payload);
+        let mac =
+            wiping(|| ticket_mac(app, key, &self.nonce, index, binding.socket, &bytes, binding.payload));
         bytes.extend_from_slice(&mac.into_bytes());
         debug_assert_eq!(bytes.len(), TICKET_LEN);
         Ticket(bytes)
@@ -200,8 +202,9 @@ impl Redemption {
         key: &[u8; 32],
         binding: &TicketBinding<'_>,
     ) -> Result<(), TicketError> {
-        let mac =
-            ticket_mac(app, key, &self.nonce, self.index, binding.socket, sealed.state, binding.payload);
+        let mac = wiping(|| {
+            ticket_mac(app, key, &self.nonce, self.index, binding.socket, sealed.state, binding.payload)
+        });
         if mac.matches(sealed.mac) { Ok(()) } else { Err(TicketError::Mac) }
     }
 }

@@ -5,9 +5,7 @@ use replink_handshake::{
 };
 use thiserror::Error;
 
-use super::handshake_io::{
-    Step, StreamError, clear_timeouts, close_after_reject, make_blocking, read_frame, write_frame,
-};
+use super::handshake_io::{FrameIo, Step, StreamError, close_after_reject, make_blocking};
 use crate::endpoint::Answering;
 use crate::{Endpoint, EntropyError, Link, fresh};
 
@@ -41,19 +39,20 @@ pub fn accept(
     deadline: Instant,
 ) -> Result<Authenticated<Link>, AcceptFailure> {
     make_blocking(&link, Step::Hello)?;
-    let first = read_frame(&link, Step::Hello, deadline)?;
+    let mut io = FrameIo::until(deadline);
+    let first = io.read(&link, Step::Hello)?;
     let accepted = match endpoint.answering() {
         Answering::Authenticated(acceptor) => {
             let waiting = acceptor.begin(link, ChannelBinding::None);
             let (mut waiting, challenge) = match waiting.receive(&first, availability, fresh()?) {
                 Ok(answered) => answered,
-                Err(rejected) => return Err(tell(rejected, deadline)),
+                Err(rejected) => return Err(tell(rejected, io, deadline)),
             };
-            write_frame(waiting.link_mut(), Step::Challenge, challenge.bytes(), deadline)?;
-            let finish = read_frame(waiting.link_mut(), Step::Finish, deadline)?;
+            io.write(waiting.link_mut(), Step::Challenge, challenge.bytes())?;
+            let finish = io.read(waiting.link_mut(), Step::Finish)?;
             match waiting.receive(&finish) {
                 Ok(verified) => verified.admit(),
-                Err(AcceptFailed::Rejected(rejected)) => return Err(tell(rejected, deadline)),
+                Err(AcceptFailed::Rejected(rejected)) => return Err(tell(rejected, io, deadline)),
                 Err(AcceptFailed::RejectedByPeer { reject, .. }) => {
                     return Err(AcceptFailure::RejectedByPeer(reject));
                 }
@@ -62,18 +61,18 @@ pub fn accept(
         Answering::Disabled { local, roster } => {
             match disabled::accept(link, local, *roster).receive(&first) {
                 Ok(accepted) => accepted,
-                Err(rejected) => return Err(tell(rejected, deadline)),
+                Err(rejected) => return Err(tell(rejected, io, deadline)),
             }
         }
     };
-    clear_timeouts(accepted.link(), Step::Finish)?;
+    io.finish(accepted.link(), Step::Finish)?;
     Ok(accepted)
 }
 
-fn tell(rejected: Rejected<Link>, deadline: Instant) -> AcceptFailure {
+fn tell(rejected: Rejected<Link>, mut io: FrameIo, deadline: Instant) -> AcceptFailure {
     let (link, reply, rejection) = rejected.into_parts();
     // Whether the peer takes the reject is its own affair.
-    if write_frame(&link, Step::Challenge, &reply, deadline).is_ok() {
+    if io.write(&link, Step::Challenge, &reply).is_ok() {
         close_after_reject(&link, deadline);
     }
     rejection.into()

@@ -6,7 +6,7 @@ use replink_frame::Status;
 use replink_handshake::{Authenticated, ChannelBinding, DialError, DialFailed, DialTarget, disabled};
 use thiserror::Error;
 
-use super::handshake_io::{Step, StreamError, clear_timeouts, make_blocking, read_frame, write_frame};
+use super::handshake_io::{FrameIo, Step, StreamError, make_blocking};
 use crate::endpoint::Dialing;
 use crate::{Endpoint, EntropyError, Link, fresh};
 
@@ -52,7 +52,7 @@ pub fn connect(
     let mut target = target;
     loop {
         let link = connect_any(addresses, deadline)?;
-        match dial(link, endpoint, target, deadline) {
+        match shake_hands(link, endpoint, target, deadline) {
             Err(DialFailure::Handshake(DialError::Rejected(reject)))
                 if reject.status == Status::UNKNOWN_KEY
                     && target.key_index + 1 < endpoint.key_count(target.peer) =>
@@ -73,7 +73,7 @@ fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Link, Dial
         let connected = if left.is_zero() {
             Err(io::Error::from(io::ErrorKind::TimedOut))
         } else {
-            TcpStream::connect_timeout(&address, left).and_then(Link::new)
+            TcpStream::connect_timeout(&address, left).and_then(|stream| Link::connected(stream, address))
         };
         match connected {
             Ok(link) => return Ok(link),
@@ -95,35 +95,46 @@ pub fn dial(
     deadline: Instant,
 ) -> Result<Authenticated<Link>, DialFailure> {
     make_blocking(&link, Step::Hello)?;
+    shake_hands(link, endpoint, target, deadline)
+}
+
+/// On a link that blocks.
+fn shake_hands(
+    link: Link,
+    endpoint: &Endpoint,
+    target: DialTarget,
+    deadline: Instant,
+) -> Result<Authenticated<Link>, DialFailure> {
+    let mut io = FrameIo::until(deadline);
     let authenticated = match endpoint.dialing() {
         Dialing::Authenticated(dialer) => {
             let (mut waiting, hello) =
                 dialer.begin(link, target, ChannelBinding::None, fresh()?).map_err(|failed| failed.error)?;
-            write_frame(waiting.link_mut(), Step::Hello, hello.bytes(), deadline)?;
-            let challenge = read_frame(waiting.link_mut(), Step::Challenge, deadline)?;
+            io.write(waiting.link_mut(), Step::Hello, hello.bytes())?;
+            let challenge = io.read(waiting.link_mut(), Step::Challenge)?;
             let (authenticated, finish) =
-                waiting.receive(&challenge).map_err(|failed| tell(failed, deadline))?;
-            write_frame(authenticated.link(), Step::Finish, finish.bytes(), deadline)?;
+                waiting.receive(&challenge).map_err(|failed| tell(failed, &mut io))?;
+            io.write(authenticated.link(), Step::Finish, finish.bytes())?;
             authenticated
         }
         Dialing::Disabled { local } => {
             let (unproved, hello) =
                 disabled::dial(link, local, target.peer).map_err(|failed| failed.error)?;
-            write_frame(unproved.link(), Step::Hello, hello.bytes(), deadline)?;
+            io.write(unproved.link(), Step::Hello, hello.bytes())?;
             unproved
         }
     };
-    clear_timeouts(authenticated.link(), Step::Finish)?;
+    io.finish(authenticated.link(), Step::Finish)?;
     Ok(authenticated)
 }
 
 /// D-12: the peer that proved itself, but does not suit us, gets to know why.
-fn tell(failed: DialFailed<Link>, deadline: Instant) -> DialError {
+fn tell(failed: DialFailed<Link>, io: &mut FrameIo) -> DialError {
     let DialFailed { link, reply, error } = failed;
     if let Some(reply) = reply {
         // Whether the peer takes the reject is its own affair. It has sent nothing that is unread, so
         // closing does not reset the connection.
-        let _ = write_frame(&link, Step::Finish, &reply, deadline);
+        let _ = io.write(&link, Step::Finish, &reply);
     }
     error
 }

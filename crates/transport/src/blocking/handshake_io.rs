@@ -72,58 +72,90 @@ pub(super) fn make_blocking(link: &Link, step: Step) -> Result<(), StreamError> 
     link.stream().set_nonblocking(false).map_err(|source| StreamError::Io { step, source })
 }
 
-/// Reads exactly one handshake frame (section 6: what is behind it stays in the socket).
-pub(super) fn read_frame(
-    link: &Link,
-    step: Step,
+/// How much longer than the deadline a read may wait. For less than that the socket's timeout is not set
+/// anew, which would be a system call for each frame.
+const SLACK: Duration = Duration::from_millis(10);
+
+/// Reads and writes handshake frames on one link until a deadline.
+pub(super) struct FrameIo {
     deadline: Instant,
-) -> Result<[u8; HEADER_SIZE], StreamError> {
-    let mut frame = [0; HEADER_SIZE];
-    let mut received = 0;
-    let failed = |source| StreamError::Io { step, source };
-    while received < HEADER_SIZE {
-        let Some(left) = time_left(deadline) else {
-            return Err(StreamError::TimedOut { step, received });
-        };
-        link.stream().set_read_timeout(Some(left)).map_err(failed)?;
-        match link.read(&mut frame[received..]) {
-            Ok(0) => return Err(StreamError::Closed { step, received }),
-            Ok(count) => received += count,
-            Err(error) if is_retry(&error) => {} // the deadline decides
-            Err(source) => return Err(failed(source)),
-        }
-    }
-    Ok(frame)
+    /// What the socket's timeouts are set to.
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
 }
 
-/// Writes one handshake frame.
-pub(super) fn write_frame(
-    link: &Link,
-    step: Step,
-    frame: &[u8; HEADER_SIZE],
-    deadline: Instant,
-) -> Result<(), StreamError> {
-    let mut written = 0;
-    let failed = |source| StreamError::Io { step, source };
-    while written < HEADER_SIZE {
-        let Some(left) = time_left(deadline) else {
-            return Err(StreamError::NotTaken { step });
-        };
-        link.stream().set_write_timeout(Some(left)).map_err(failed)?;
-        match link.write(&frame[written..]) {
-            Ok(count) => written += count,
-            Err(error) if is_retry(&error) => {}
-            Err(source) => return Err(failed(source)),
-        }
+impl FrameIo {
+    /// For a link that has no timeouts.
+    pub(super) fn until(deadline: Instant) -> Self {
+        Self { deadline, read_timeout: None, write_timeout: None }
     }
-    Ok(())
-}
 
-/// Takes the deadlines off again.
-pub(super) fn clear_timeouts(link: &Link, step: Step) -> Result<(), StreamError> {
-    let failed = |source| StreamError::Io { step, source };
-    link.stream().set_read_timeout(None).map_err(failed)?;
-    link.stream().set_write_timeout(None).map_err(failed)
+    /// Reads exactly one handshake frame (section 6: what is behind it stays in the socket).
+    pub(super) fn read(&mut self, link: &Link, step: Step) -> Result<[u8; HEADER_SIZE], StreamError> {
+        let mut frame = [0; HEADER_SIZE];
+        let mut received = 0;
+        let failed = |source| StreamError::Io { step, source };
+        while received < HEADER_SIZE {
+            let Some(left) = time_left(self.deadline) else {
+                return Err(StreamError::TimedOut { step, received });
+            };
+            if self.read_timeout.is_none_or(|timeout| timeout > left + SLACK) {
+                link.stream().set_read_timeout(Some(left)).map_err(failed)?;
+                self.read_timeout = Some(left);
+            }
+            match link.read(&mut frame[received..]) {
+                Ok(0) => return Err(StreamError::Closed { step, received }),
+                Ok(count) => received += count,
+                Err(error) if is_retry(&error) => {} // the deadline decides
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        Ok(frame)
+    }
+
+    /// Writes one handshake frame.
+    pub(super) fn write(
+        &mut self,
+        link: &Link,
+        step: Step,
+        frame: &[u8; HEADER_SIZE],
+    ) -> Result<(), StreamError> {
+        let mut written = 0;
+        let failed = |source| StreamError::Io { step, source };
+        while written < HEADER_SIZE {
+            let Some(left) = time_left(self.deadline) else {
+                return Err(StreamError::NotTaken { step });
+            };
+            let rest = &frame[written..];
+            // So small a frame finds room at once, and needs no timeout.
+            let result = match link.write_at_once(rest) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    link.stream().set_write_timeout(Some(left)).map_err(failed)?;
+                    self.write_timeout = Some(left);
+                    link.write(rest)
+                }
+                result => result,
+            };
+            match result {
+                Ok(count) => written += count,
+                Err(error) if is_retry(&error) => {}
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the timeouts off again.
+    pub(super) fn finish(self, link: &Link, step: Step) -> Result<(), StreamError> {
+        let failed = |source| StreamError::Io { step, source };
+        if self.read_timeout.is_some() {
+            link.stream().set_read_timeout(None).map_err(failed)?;
+        }
+        if self.write_timeout.is_some() {
+            link.stream().set_write_timeout(None).map_err(failed)?;
+        }
+        Ok(())
+    }
 }
 
 /// What a refused peer may still have under way to us, in bytes and time: someone who takes us

@@ -79,6 +79,9 @@ impl Receiver {
     ///
     /// [`LinkEnd`].
     pub fn receive(&mut self) -> Result<Option<Received<'_>>, LinkEnd> {
+        if let Some(size) = self.inbound.whole_frame_ahead() {
+            return Ok(Some(Received::Frame(self.inbound.lend(size))));
+        }
         if !self.inbound.is_ready()? {
             match self.inbound.read_from(&self.link) {
                 Ok(0) if !self.inbound.is_at_frame_boundary() => return Err(LinkEnd::Truncated),

@@ -27,7 +27,8 @@ use crate::{EntropyError, Flushed, GatherWrite, Inbound, SharedOutbound};
 pub struct Token(pub u64);
 
 /// Something is ready. Reported once each time that it *becomes* ready (edge-triggered), perhaps
-/// without cause: whoever is told tries until [`WouldBlock`](io::ErrorKind::WouldBlock).
+/// without cause: whoever is told tries until [`WouldBlock`](io::ErrorKind::WouldBlock), or until what was
+/// received is known to be all ([`Reception::drained`]).
 ///
 /// A driver of completions reports what has come to an end: a try then gives its result, and the next
 /// one begins another operation and gives `WouldBlock`.
@@ -39,6 +40,31 @@ pub struct Readiness {
     pub readable: bool,
     /// There is room to write, the connection is made, or it has failed.
     pub writable: bool,
+    /// The peer has ended its direction, or the connection has failed. Behind the last byte that comes the
+    /// end, which is not reported once more.
+    pub ended: bool,
+}
+
+impl Readiness {
+    /// Something to read or accept.
+    pub fn readable(token: Token) -> Self {
+        Self { token, readable: true, writable: false, ended: false }
+    }
+
+    /// Room to write, or the connection is made.
+    pub fn writable(token: Token) -> Self {
+        Self { token, readable: false, writable: true, ended: false }
+    }
+}
+
+/// What a read into a codec has given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reception {
+    /// Bytes received; 0 is the end of the stream.
+    pub bytes: usize,
+    /// Whether that was all there was: more is reported as [`Readiness`]. Another read, which would find
+    /// nothing, can be saved; but for the end of the stream, which may have come before.
+    pub drained: bool,
 }
 
 /// Wakes a shard up from any thread. Cheap enough to be called for every message.
@@ -144,7 +170,7 @@ pub trait Driver: Send + 'static {
     /// # Errors
     ///
     /// As [`Inbound::read_from`].
-    fn receive(&mut self, stream: &Self::Stream, inbound: &mut Inbound) -> io::Result<usize>;
+    fn receive(&mut self, stream: &Self::Stream, inbound: &mut Inbound) -> io::Result<Reception>;
 
     /// Writes what waits in `outbound`, whose bytes go to `stream`: now, or as an operation that is under
     /// way then ([`Flushed::Elsewhere`]). The stream becomes writable when that has ended, and this is to

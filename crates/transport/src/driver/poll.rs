@@ -13,7 +13,7 @@ use replink_handshake::Fresh;
 use socket2::SockRef;
 
 use super::busy_poll::BusyPoll;
-use super::{Driver, Readiness, Stream, Token, Waker};
+use super::{Driver, Readiness, Reception, Stream, Token, Waker};
 use crate::{EntropyError, Inbound, Link, fresh};
 
 /// The waker's own token; no other is so high.
@@ -109,6 +109,7 @@ impl Driver for PollDriver {
             token: Token(event.token().0 as u64),
             readable: event.is_readable() || event.is_read_closed() || event.is_error(),
             writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+            ended: event.is_read_closed() || event.is_error(),
         }));
         Ok(())
     }
@@ -159,8 +160,8 @@ impl Driver for PollDriver {
         link.read(buffer)
     }
 
-    fn receive(&mut self, link: &Link, inbound: &mut Inbound) -> io::Result<usize> {
-        inbound.read_from(link)
+    fn receive(&mut self, link: &Link, inbound: &mut Inbound) -> io::Result<Reception> {
+        inbound.receive_from(link)
     }
 }
 

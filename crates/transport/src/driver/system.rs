@@ -10,7 +10,7 @@ use replink_handshake::Fresh;
 #[cfg(target_os = "linux")]
 use super::io_uring::IoUringDriver;
 use super::poll::PollDriver;
-use super::{Driver, Readiness, Token, Waker};
+use super::{Driver, Readiness, Reception, Token, Waker};
 use crate::config::Driver as Choice;
 use crate::{EntropyError, Flushed, Inbound, Link, SharedOutbound};
 
@@ -141,7 +141,7 @@ impl Driver for SystemDriver {
         either!(self, driver => driver.read(stream, buffer))
     }
 
-    fn receive(&mut self, stream: &Link, inbound: &mut Inbound) -> io::Result<usize> {
+    fn receive(&mut self, stream: &Link, inbound: &mut Inbound) -> io::Result<Reception> {
         either!(self, driver => driver.receive(stream, inbound))
     }
 

@@ -24,6 +24,7 @@ pub use held::SealError;
 pub(crate) use read_ahead::HELD_SIZE;
 
 use crate::Link;
+use crate::driver::Reception;
 use crate::sys;
 use held::HeldFrames;
 use read_ahead::ReadAhead;
@@ -125,6 +126,11 @@ impl Inbound {
     /// [`io::ErrorKind::ResourceBusy`], this end's mistake: there is no room, for the caller has
     /// yet to take what is here with [`Inbound::next`].
     pub fn read_from(&mut self, link: &Link) -> io::Result<usize> {
+        self.receive_from(link).map(|received| received.bytes)
+    }
+
+    /// As [`Inbound::read_from`]; says as well whether there was room for more.
+    pub(crate) fn receive_from(&mut self, link: &Link) -> io::Result<Reception> {
         let mut none = BytesMut::new();
         loop {
             let ahead = self.ahead.target();
@@ -132,7 +138,8 @@ impl Inbound {
                 Some(direct) => sys::Target { buffer: &mut direct.body, limit: direct.missing },
                 None => sys::Target { buffer: &mut none, limit: 0 },
             };
-            if direct.limit == 0 && ahead.limit == 0 {
+            let room = direct.limit + ahead.limit;
+            if room == 0 {
                 // A read without room gives 0, which would pass for the end of the stream.
                 return Err(no_room());
             }
@@ -141,7 +148,7 @@ impl Inbound {
                     if let Some(direct) = &mut self.direct {
                         direct.missing -= received.min(direct.missing);
                     }
-                    return Ok(received);
+                    return Ok(Reception { bytes: received, drained: received < room });
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -222,12 +229,12 @@ impl Inbound {
     #[expect(clippy::should_implement_trait, reason = "frames are lent, which an iterator can't")]
     pub fn next(&mut self) -> Result<Option<Received<'_>>, InboundError> {
         if let Some(size) = self.whole_frame_ahead() {
-            return Ok(Some(Received::Frame(Admitted::ahead(self.ahead.lend(size)))));
+            return Ok(Some(Received::Frame(self.lend(size))));
         }
         self.is_ready()?;
         Ok(self.ready.take().map(|ready| match ready {
             Ready::Control(control) => Received::Control(control),
-            Ready::Ahead { size } => Received::Frame(Admitted::ahead(self.ahead.lend(size))),
+            Ready::Ahead { size } => Received::Frame(self.lend(size)),
             Ready::Direct(body) => {
                 Received::Frame(Admitted::direct(&self.direct_header, body, &mut self.spare))
             }
@@ -238,12 +245,13 @@ impl Inbound {
     /// without seals, whole in the read-ahead, and nothing else to be looked at before. Whatever else there
     /// is, and every error, is [`Inbound::step`]'s.
     #[inline]
-    fn whole_frame_ahead(&self) -> Option<usize> {
+    pub(crate) fn whole_frame_ahead(&self) -> Option<usize> {
         let usual = self.begun
             && self.held.is_none()
             && self.ready.is_none()
             && self.direct.is_none()
-            && self.failed.is_none();
+            && self.failed.is_none()
+            && !self.lent;
         if !usual {
             return None;
         }
@@ -252,6 +260,12 @@ impl Inbound {
         let header = ReplicatedHeader::check(header, self.receiving.cluster(), self.frame_limit).ok()?;
         let body_len = header.body_len();
         (behind.len() >= body_len).then_some(HEADER_SIZE + body_len)
+    }
+
+    /// The first `size` bytes that are unread, which are a frame that was checked.
+    #[inline]
+    pub(crate) fn lend(&mut self, size: usize) -> Admitted<'_> {
+        Admitted::ahead(self.ahead.lend(size))
     }
 
     fn step(&mut self) -> Result<Option<Ready>, InboundError> {

@@ -142,6 +142,8 @@ pub(crate) struct OwnedLink<S> {
     pub(super) inbound: Inbound,
     /// Whether the stream may have more to read.
     pub(super) readable: bool,
+    /// Whether the stream is known to have an end, which has to be found.
+    pub(super) ended: bool,
     /// Whether it waits for its turn to be read.
     pub(super) queued: bool,
     /// Whether frames still go to the embedder: from up to down, and until the peer's last one.
@@ -201,6 +203,15 @@ impl<S: Stream> OwnedLink<S> {
             received: Received::default(),
             round_trip: [const { AtomicU64::new(u64::MAX) }; 2],
         });
-        Self { shared, inbound, readable: true, queued: false, delivers: true, over: false, finished: false }
+        Self {
+            shared,
+            inbound,
+            readable: true,
+            ended: false,
+            queued: false,
+            delivers: true,
+            over: false,
+            finished: false,
+        }
     }
 }

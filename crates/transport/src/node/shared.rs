@@ -183,9 +183,14 @@ impl<S: Stream> Shared<S> {
         queued
     }
 
+    /// Whether there is any role that forbids something.
+    pub(super) fn restricts_commands(&self) -> bool {
+        self.commands.is_restricted()
+    }
+
     /// Whether the role of `replica`, this one or another, forbids it to send `command`.
     pub(super) fn forbids(&self, replica: ReplicaId, command: Command) -> bool {
-        self.commands.is_restricted() && !self.settings().permits(replica, command)
+        self.restricts_commands() && !self.settings().permits(replica, command)
     }
 
     pub(super) fn send_on(

@@ -33,6 +33,8 @@ impl Poller {
     pub(super) fn take(&mut self) -> Vec<Readiness> {
         self.woken = false;
         let ready = std::mem::take(&mut self.ready).into_iter();
-        ready.map(|(token, (readable, writable))| Readiness { token, readable, writable }).collect()
+        // The end is found as WouldBlock is: every read is tried again.
+        let readiness = |(token, (readable, writable))| Readiness { token, readable, writable, ended: false };
+        ready.map(readiness).collect()
     }
 }

@@ -25,7 +25,7 @@ use replink_handshake::Fresh;
 
 use super::busy_poll::BusyPoll;
 use super::poll::{prepare_listener, random};
-use super::{Driver, Readiness, Token};
+use super::{Driver, Readiness, Reception, Token};
 use crate::outbound::Begun;
 use crate::sys;
 use crate::sys::ring::{Completion, Faults, Features, OperationId, Ring, Wait, Work};
@@ -132,8 +132,8 @@ impl IoUringDriver {
         let descriptor = work.socket()?.as_raw_fd();
         let watched = self.streams.get(descriptor)?;
         let token = watched.token;
-        let readable = Some(Readiness { token, readable: true, writable: false });
-        let writable = Some(Readiness { token, readable: false, writable: true });
+        let readable = Some(Readiness::readable(token));
+        let writable = Some(Readiness::writable(token));
         match &work {
             Work::Receive { .. } | Work::Read { .. } => {
                 watched.more_to_receive = more_to_receive;
@@ -161,13 +161,13 @@ impl IoUringDriver {
         }
         if connection.as_ref().is_err_and(is_passing) {
             // It was ended by us, or is to be made again.
-            return Some(Readiness { token: listening.token, readable: true, writable: false });
+            return Some(Readiness::readable(listening.token));
         }
         listening.accepted.push_back(connection);
         if more && listening.accepted.len() == ACCEPTED_MAX {
             self.ring.cancel(id);
         }
-        Some(Readiness { token: listening.token, readable: true, writable: false })
+        Some(Readiness::readable(listening.token))
     }
 
     /// What is under way for a stream is to end, and nobody wants to know how.
@@ -355,7 +355,7 @@ impl Driver for IoUringDriver {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    fn receive(&mut self, link: &Link, inbound: &mut Inbound) -> io::Result<usize> {
+    fn receive(&mut self, link: &Link, inbound: &mut Inbound) -> io::Result<Reception> {
         let Some(watched) = self.streams.get(link.as_fd().as_raw_fd()) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
@@ -365,7 +365,8 @@ impl Driver for IoUringDriver {
                 match result {
                     Ok(received) => {
                         watched.failures = 0;
-                        return Ok(received as usize);
+                        // The next read is another operation, and has to be begun.
+                        return Ok(Reception { bytes: received as usize, drained: false });
                     }
                     Err(error) => watched.count_failure(error)?,
                 }

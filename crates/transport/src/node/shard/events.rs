@@ -1,5 +1,7 @@
 //! What a shard yields.
 
+use replink_handshake::Peer;
+
 use super::Shard;
 use crate::Received;
 use crate::driver::{Driver, SystemDriver};
@@ -16,6 +18,11 @@ impl<D: Driver> Events<'_, D> {
     /// The next event, or `None`: then it is time to poll again.
     #[expect(clippy::should_implement_trait, reason = "frames are lent, which an iterator can't")]
     pub fn next(&mut self) -> Option<Event<'_>> {
+        if let Some((id, size)) = self.shard.frame_at_hand() {
+            let link = self.shard.links.get_mut(&id)?;
+            let Peer { replica: peer, lane, .. } = *link.shared.peer();
+            return Some(Event::Frame { link: id, peer, lane, frame: link.inbound.lend(size) });
+        }
         let id = loop {
             if let Some(event) = self.shard.events.pop_front() {
                 return Some(event);
@@ -30,8 +37,7 @@ impl<D: Driver> Events<'_, D> {
             }
         };
         let link = self.shard.links.get_mut(&id)?;
-        let peer = link.shared.peer();
-        let (peer, lane) = (peer.replica, peer.lane);
+        let Peer { replica: peer, lane, .. } = *link.shared.peer();
         match link.inbound.next() {
             Ok(Some(Received::Frame(frame))) => Some(Event::Frame { link: id, peer, lane, frame }),
             _ => None,

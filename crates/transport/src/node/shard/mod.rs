@@ -220,6 +220,7 @@ impl<D: Driver> Shard<D> {
         if readiness.readable {
             link.shared.place.hear(self.now);
             link.readable = true;
+            link.ended |= readiness.ended;
             queue_reading(&mut self.reading, id, link);
         }
         if readiness.writable {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use replink_handshake::Control as ControlFrame;
 
 use super::{Shard, queue_reading};
-use crate::driver::{Driver, Stream};
+use crate::driver::{Driver, Reception, Stream};
 use crate::mesh::{Ending, LinkId};
 use crate::node::event::Event;
 use crate::node::inbox::{Message, Report};
@@ -56,6 +56,21 @@ impl<D: Driver> Shard<D> {
             // How it failed shows when it is read, behind what the peer has sent.
             Err(_) => queue_reading(&mut self.reading, id, link),
         }
+    }
+
+    /// The frame that comes next and its size, in the usual case: nothing else is to be done before, it lies
+    /// in the read-ahead of the link whose turn it is, and whoever sent it may send anything. In every other
+    /// case [`Shard::next_frame`] finds out what to do.
+    #[inline]
+    pub(super) fn frame_at_hand(&mut self) -> Option<(LinkId, usize)> {
+        if !self.events.is_empty() || !self.parting.is_empty() || self.shared.restricts_commands() {
+            return None;
+        }
+        let id = *self.reading.front()?;
+        let link = self.links.get_mut(&id).filter(|link| link.delivers && !link.over)?;
+        let size = link.inbound.whole_frame_ahead()?;
+        link.shared.received.count_frame();
+        Some((id, size))
     }
 
     /// Goes on with the link whose turn it is, until it has a frame for the embedder. `None` when
@@ -136,12 +151,13 @@ impl<D: Driver> Shard<D> {
         self.reads_of_first += 1;
         self.reads_left -= 1;
         match self.driver.receive(link.shared.stream(), &mut link.inbound) {
-            Ok(0) => {
+            Ok(Reception { bytes: 0, .. }) => {
                 self.end(id, Ending::Stream);
                 Step::Done
             }
-            Ok(count) => {
-                link.shared.received.count_read(count);
+            Ok(Reception { bytes, drained }) => {
+                link.readable = !drained || link.ended;
+                link.shared.received.count_read(bytes);
                 link.shared.place.hear(self.now);
                 Step::Again
             }

@@ -5,8 +5,8 @@
 
 use std::io::{self, IoSlice};
 use std::net::TcpListener;
-use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -282,6 +282,67 @@ fn nobody_writes_for_the_others_without_end() {
     let stats = outbound.stats();
     assert_eq!((stats.queued_frames, stats.written_frames, stats.written_bytes), (0, 2, 261 + 256));
     assert_eq!(outbound.flush().unwrap(), Flushed::Empty);
+}
+
+#[test]
+fn queued_frames_go_out_together_and_in_order() {
+    let frames: Vec<_> = (0..100).map(|sequence| numbered(0, sequence, 5)).collect();
+    let (held, bytes) = Kept::new();
+    let (outbound, inbound, asked) = share(LinkKind::V2, ROOMY, held);
+    let (first, rest) = frames.split_first().unwrap();
+    outbound.queue(&first.0, first.1.clone()).unwrap();
+    outbound.queue_all(rest.iter().map(|(header, body)| (header, body.clone()))).unwrap();
+    assert_eq!((outbound.stats().queued_frames, outbound.stats().writes), (100, 0));
+    assert!(asked.try_iter().all(|attention| attention == Attention::Flush));
+    assert_eq!(outbound.flush().unwrap(), Flushed::Empty);
+    assert_eq!((outbound.stats().written_frames, outbound.stats().writes), (100, 1));
+    let mut checker = Checker::new(inbound, 1);
+    checker.take(&bytes.lock().unwrap());
+    assert_eq!(checker.next, [100]);
+    outbound.queue_all(std::iter::empty::<(GenericHeader, Bytes)>()).unwrap();
+    assert!(asked.try_iter().all(|attention| attention == Attention::Flush));
+    assert!(asked.try_recv().is_err(), "nothing was queued");
+}
+
+/// Which frame is given back, and what is queued then and what not, wherever the queue is full.
+#[test]
+fn the_first_frame_without_room_comes_back_and_the_next_are_left() {
+    for room in [1, 31, 32, 33, 64, 70] {
+        let limits = OutboundLimits { queue_frames: room, ..ROOMY };
+        let (kept, _) = Kept::new();
+        let (outbound, _inbound, _asked) = share(LinkKind::V2, limits, kept);
+        let mut frames = (0..100).map(|sequence| numbered(0, sequence, 5));
+        let refused = outbound.queue_all(&mut frames).unwrap_err();
+        assert!(matches!(refused.cause(), SendCause::Backpressure { .. }));
+        let (header, body) = numbered(0, room, 5);
+        assert!(refused.into_frame() == (header, body.into()), "the very frame comes back");
+        assert_eq!(outbound.stats().queued_frames, room as usize);
+        assert!(frames.next().unwrap() == numbered(0, room + 1, 5), "the next one was not taken");
+        outbound.close();
+        let refused = outbound.queue_all(&mut frames).unwrap_err();
+        assert_eq!(refused.cause(), SendCause::Closed);
+    }
+}
+
+/// Takes everything, and keeps it.
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    fn new() -> (Self, Arc<Mutex<Vec<u8>>>) {
+        let bytes = Arc::default();
+        (Self(Arc::clone(&bytes)), bytes)
+    }
+}
+
+impl GatherWrite for Kept {
+    fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut bytes = self.0.lock().unwrap();
+        let before = bytes.len();
+        for slice in slices {
+            bytes.extend_from_slice(slice);
+        }
+        Ok(bytes.len() - before)
+    }
 }
 
 #[test]

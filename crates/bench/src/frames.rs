@@ -11,14 +11,18 @@ pub struct Frames {
     header: GenericHeader,
     body: Bytes,
     next: u32,
+    headers: Vec<GenericHeader>,
 }
+
+/// Most headers that are made before.
+const AT_ONCE: usize = 64;
 
 impl Frames {
     /// Frames of `size` bytes in all, at least a header's.
     pub fn new(cluster: ClusterId, size: usize) -> Self {
         let body = vec![7; size.saturating_sub(HEADER_SIZE)];
         let header = GenericHeader::new(cluster, Command::PREPARE, body.len());
-        Self { header, body: Bytes::from(body), next: 0 }
+        Self { header, body: Bytes::from(body), next: 0, headers: Vec::new() }
     }
 
     /// The header of the next frame.
@@ -42,7 +46,23 @@ impl Frames {
     /// The frame is on its way.
     #[inline]
     pub fn advance(&mut self) {
-        self.next = self.next.wrapping_add(1);
+        self.advance_by(1);
+    }
+
+    /// The next frames, at most `bytes` of them in all but at least one, headers made before: as an embedder has
+    /// them that takes what it sends from elsewhere.
+    pub fn upcoming(&mut self, bytes: usize) -> impl Iterator<Item = (&GenericHeader, Bytes)> {
+        let count = (bytes / self.size()).clamp(1, AT_ONCE);
+        self.headers.resize(count, self.header);
+        for (header, number) in self.headers.iter_mut().zip(self.next..) {
+            header.view = number.into();
+        }
+        self.headers.iter().map(|header| (header, self.body.clone()))
+    }
+
+    /// So many of them are on their way.
+    pub fn advance_by(&mut self, count: u32) {
+        self.next = self.next.wrapping_add(count);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sending on one link.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,6 +52,23 @@ impl<S: Stream> LinkSender<S> {
     #[inline]
     pub fn queue(&self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
         self.shared.queue_on(Some(&self.link), header, body.into())
+    }
+
+    /// Queues frames on this link, one behind the other, until there are no more or one is refused: the way
+    /// to send many small frames. What comes behind a refused frame is not taken out of `frames`, so pass it
+    /// by reference to go on with it when there is room again.
+    ///
+    /// `frames` is asked for the next one while the link's queue is locked: it must not itself send on this
+    /// link.
+    ///
+    /// # Errors
+    ///
+    /// As [`LinkSender::send`]; the frames before the one that is given back are queued.
+    pub fn queue_all<H: Borrow<GenericHeader>, B: Into<Body>>(
+        &self,
+        frames: impl IntoIterator<Item = (H, B)>,
+    ) -> Result<(), SendError> {
+        self.shared.queue_all_on(&self.link, frames)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What all shards and handles of a node share.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
@@ -177,6 +178,23 @@ impl<S: Stream> Shared<S> {
     ) -> Result<(), SendError> {
         let (link, body) = self.may_send(link, header, body)?;
         let queued = link.outbound.queue(header, body);
+        if let Err(error) = &queued {
+            self.want_room(link, error);
+        }
+        queued
+    }
+
+    pub(super) fn queue_all_on<H: Borrow<GenericHeader>, B: Into<Body>>(
+        &self,
+        link: &SharedLink<S>,
+        frames: impl IntoIterator<Item = (H, B)>,
+    ) -> Result<(), SendError> {
+        if self.restricts_commands() {
+            let mut frames = frames.into_iter();
+            return frames
+                .try_for_each(|(header, body)| self.queue_on(Some(link), header.borrow(), body.into()));
+        }
+        let queued = link.outbound.queue_all(frames);
         if let Err(error) = &queued {
             self.want_room(link, error);
         }

@@ -75,7 +75,10 @@ impl Segments {
             self.set_staging_aside();
             self.find_chunk();
         }
-        self.staging.extend_from_slice(header);
+        // In halves, which need no call: a header that was just made is so read as it was written.
+        let (first, second) = header.split_at(HEADER_SIZE / 2);
+        self.staging.extend_from_slice(first);
+        self.staging.extend_from_slice(second);
         if copied > 0 {
             self.staging.extend_from_slice(&body[..copied]);
         }

@@ -4,6 +4,7 @@
 mod batch;
 mod end;
 mod outcome;
+mod queueing;
 mod take;
 
 use std::fmt;
@@ -49,7 +50,7 @@ pub struct SharedOutbound<W> {
     queue: Mutex<Queue>,
 }
 
-/// What the lock guards; it is held for a copy of a small frame at most.
+/// What the lock guards; it is held for copies of a few small frames at most.
 struct Queue {
     /// What nobody has begun to write. It also counts what was taken out to be written.
     outbound: Slot,
@@ -161,33 +162,6 @@ impl<W: GatherWrite> SharedOutbound<W> {
                 drop(queue);
                 Err(SendError::new(*header, body, cause))
             }
-        }
-    }
-
-    /// Queues a frame without writing it, so that many go out together: with the next that is sent, or when
-    /// the owner, who is asked to, flushes.
-    ///
-    /// # Errors
-    ///
-    /// As [`SharedOutbound::send`].
-    pub fn queue(&self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
-        let body = body.into();
-        let mut queue = self.lock();
-        if let Some(end) = queue.end {
-            drop(queue);
-            return Err(SendError::new(*header, body, end.into()));
-        }
-        let queued = queue.outbound.enqueue(header, body);
-        let idle = queue.role == Role::Idle;
-        drop(queue);
-        match queued {
-            Ok(_copied) => {
-                if idle {
-                    (self.attention)(Attention::Flush);
-                }
-                Ok(())
-            }
-            Err((cause, body)) => Err(SendError::new(*header, body, cause)),
         }
     }
 

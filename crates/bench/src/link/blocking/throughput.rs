@@ -23,13 +23,21 @@ fn send(halves: Halves, cluster: ClusterId, size: usize, course: &Course) -> Res
     let mut counter = Counter::of_time(course);
     while counter.goes_on() {
         let mut bytes = 0;
-        while bytes < BURST_BYTES {
-            match sender.queue(&frames.header(), frames.body()) {
-                Ok(()) => frames.advance(),
-                Err(full) if matches!(full.cause(), SendCause::Backpressure { .. }) => break,
-                Err(refused) => return Err(refused.into()),
+        let mut is_full = false;
+        while bytes < BURST_BYTES && !is_full {
+            let mut queued = 0;
+            for (header, body) in frames.upcoming(BURST_BYTES) {
+                match sender.queue(header, body) {
+                    Ok(()) => queued += 1,
+                    Err(full) if matches!(full.cause(), SendCause::Backpressure { .. }) => {
+                        is_full = true;
+                        break;
+                    }
+                    Err(refused) => return Err(refused.into()),
+                }
             }
-            bytes += size;
+            frames.advance_by(queued);
+            bytes += queued as usize * size;
         }
         match sender.flush() {
             Err(error) if !course.is_over() => return Err(error.into()),

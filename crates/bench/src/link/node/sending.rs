@@ -10,9 +10,9 @@ use super::PATIENCE;
 use crate::loopback::STALL_MAX;
 use crate::{Course, Failure, Frames};
 
-/// Most bytes that are queued before the queue is written: large frames do not fill it, and the window would
-/// end long before it is empty.
-pub(crate) const BURST_BYTES: usize = 8 << 20;
+/// Most bytes that are queued before the queue is written: large frames do not fill it, and whoever queues
+/// more than the processor's cache has waits for memory.
+pub(crate) const BURST_BYTES: usize = 2 << 20;
 
 /// Polls `shard` until its own link to `peer` is up.
 ///
@@ -43,8 +43,15 @@ pub fn fill(shard: &mut Shard, peer: ReplicaId, frames: &mut Frames, course: &Co
     let mut bytes = 0;
     let mut wait = Duration::ZERO;
     while bytes < BURST_BYTES && !course.is_over() {
-        match sender.queue(&frames.header(), frames.body()) {
-            Ok(()) => frames.advance(),
+        let mut queued = 0;
+        let result = sender.queue_all(frames.upcoming(BURST_BYTES).inspect(|_| queued += 1));
+        if result.is_err() {
+            queued -= 1; // the last one came back
+        }
+        frames.advance_by(queued);
+        bytes += queued as usize * frames.size();
+        match result {
+            Ok(()) => {}
             Err(full) if matches!(full.cause(), SendCause::Backpressure { .. }) => {
                 wait = PATIENCE;
                 break;
@@ -52,7 +59,6 @@ pub fn fill(shard: &mut Shard, peer: ReplicaId, frames: &mut Frames, course: &Co
             Err(_) if course.is_over() => break,
             Err(refused) => return Err(refused.into()),
         }
-        bytes += frames.size();
     }
     let mut events = shard.poll(Some(wait))?;
     while let Some(event) = events.next() {

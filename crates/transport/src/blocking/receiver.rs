@@ -79,7 +79,7 @@ impl Receiver {
     ///
     /// [`LinkEnd`].
     pub fn receive(&mut self) -> Result<Option<Received<'_>>, LinkEnd> {
-        if let Some(size) = self.inbound.whole_frame_ahead() {
+        if let Some(size) = self.inbound.frame_at_hand() {
             return Ok(Some(Received::Frame(self.inbound.lend(size))));
         }
         if !self.inbound.is_ready()? {

@@ -96,6 +96,21 @@ impl HeldFrames {
         self.scanned
     }
 
+    /// The size of the next frame to deliver, if it is proved and lies in the read-ahead.
+    #[inline]
+    pub(super) fn pop_proved_ahead(&mut self) -> Option<usize> {
+        match self.frames.front() {
+            Some(&Held::Ahead { size }) if self.proved > 0 => {
+                self.frames.pop_front();
+                self.proved -= 1;
+                self.scanned -= size;
+                self.hashed -= size;
+                Some(size)
+            }
+            _ => None,
+        }
+    }
+
     /// The next frame to deliver, if it is proved.
     pub(super) fn pop_proved(&mut self) -> Option<Held> {
         self.proved = self.proved.checked_sub(1)?;

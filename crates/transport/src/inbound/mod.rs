@@ -228,7 +228,7 @@ impl Inbound {
     /// [`InboundError`]; it ends the link, and every further call repeats it.
     #[expect(clippy::should_implement_trait, reason = "frames are lent, which an iterator can't")]
     pub fn next(&mut self) -> Result<Option<Received<'_>>, InboundError> {
-        if let Some(size) = self.whole_frame_ahead() {
+        if let Some(size) = self.frame_at_hand() {
             return Ok(Some(Received::Frame(self.lend(size))));
         }
         self.is_ready()?;
@@ -241,18 +241,31 @@ impl Inbound {
         }))
     }
 
-    /// The size of the frame that comes first, where that is the usual case: one of the embedder's on a link
-    /// without seals, whole in the read-ahead, and nothing else to be looked at before. Whatever else there
-    /// is, and every error, is [`Inbound::step`]'s.
+    /// The size of the frame that comes first, where that is the usual case: one of the embedder's, whole in
+    /// the read-ahead, on a sealed link proved, and nothing else to be looked at before. Whoever asks has to
+    /// [`Inbound::lend`] it. Whatever else there is, and every error, is [`Inbound::step`]'s.
     #[inline]
-    pub(crate) fn whole_frame_ahead(&self) -> Option<usize> {
-        let usual = self.begun
-            && self.held.is_none()
-            && self.ready.is_none()
-            && self.direct.is_none()
-            && self.failed.is_none()
-            && !self.lent;
-        if !usual {
+    pub(crate) fn frame_at_hand(&mut self) -> Option<usize> {
+        if self.ready.is_some() || self.failed.is_some() || self.lent {
+            return None;
+        }
+        match &mut self.held {
+            None => self.whole_frame_ahead(),
+            Some(held) => {
+                let header = self.ahead.unread().first_chunk().map(GenericHeader::view)?;
+                if header.command.class() == CommandClass::Control {
+                    return None;
+                }
+                let size = held.pop_proved_ahead()?;
+                sealed::clear(self.ahead.first_header_mut());
+                Some(size)
+            }
+        }
+    }
+
+    #[inline]
+    fn whole_frame_ahead(&self) -> Option<usize> {
+        if !self.begun || self.direct.is_some() {
             return None;
         }
         let (header, behind) = self.ahead.unread().split_first_chunk::<HEADER_SIZE>()?;

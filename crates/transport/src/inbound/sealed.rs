@@ -92,6 +92,6 @@ impl Inbound {
     }
 }
 
-fn clear(header: &mut GenericHeader) {
+pub(super) fn clear(header: &mut GenericHeader) {
     *SealFields::view_mut(header) = SealFields { mark: 0, zero: 0, tag: [0; 16] };
 }

@@ -68,7 +68,7 @@ impl<D: Driver> Shard<D> {
         }
         let id = *self.reading.front()?;
         let link = self.links.get_mut(&id).filter(|link| link.delivers && !link.over)?;
-        let size = link.inbound.whole_frame_ahead()?;
+        let size = link.inbound.frame_at_hand()?;
         link.shared.received.count_frame();
         Some((id, size))
     }

@@ -21,7 +21,7 @@ fn main() {
 }
 
 /// The seeds of every target.
-pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 6] {
+pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 7] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vectors: Vec<Value> = ["handshake_v1.json", "handshake_v2.json"]
         .iter()
@@ -37,8 +37,33 @@ pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 6] {
         ("dialer", dialer(&vectors)),
         ("remac", remac()),
         ("inbound", inbound::seeds()),
+        ("sealed", sealed()),
         ("config", config::seeds()),
     ]
+}
+
+/// Batches of all sizes, each way of writing, and one edit of each kind at each kind of place.
+fn sealed() -> Vec<Vec<u8>> {
+    // Length, shift, whether near the size from which on bodies are hashed, how often.
+    let send = |len: u8, shift: u8, near: u8, times: u8| vec![0, len, shift, near, times];
+    let write = |most: u8, shift: u8, slots: u8| vec![6, most, shift, slots];
+    let all = write(255, 11, 64);
+    let scripts = [
+        [send(0, 0, 1, 0), all.clone(), send(9, 0, 1, 4), all.clone()].concat(),
+        [send(7, 1, 1, 6), vec![3], send(127, 0, 0, 4), vec![4, 9], all.clone(), send(128, 0, 0, 4)].concat(),
+        [send(0, 0, 1, 7), write(100, 0, 3), send(200, 10, 1, 3), write(200, 9, 5), vec![5, 0]].concat(),
+        [send(255, 8, 1, 5), write(33, 3, 1), vec![3, 3, 4, 0], send(1, 0, 1, 1)].concat(),
+    ];
+    let mut seeds = Vec::new();
+    for (index, script) in scripts.iter().enumerate() {
+        let head = [index as u8, 255, 11, 100, 3, 17, 0];
+        seeds.push([&head[..], script, &[7, 0]].concat());
+        for kind in (0..5).flat_map(|edit| [0, 16, 32].map(|place| edit + place)) {
+            let edit = [1, kind, 3, 0, 70, 0, 9, 0, 5, 0];
+            seeds.push([&head[..], script, &[7], &edit].concat());
+        }
+    }
+    seeds
 }
 
 /// Connects with what was recorded and answers with what was recorded; with and without

@@ -19,4 +19,5 @@ pub mod mac;
 pub mod node;
 pub mod patch;
 pub mod remac;
+pub mod sealed;
 pub mod wire;

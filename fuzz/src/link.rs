@@ -5,11 +5,14 @@ use std::ops::Range;
 
 use arbitrary::Unstructured;
 use replink_frame::{GenericHeader, GoodbyeReason, ReplicaId, ReplicatedHeader, Status, Version};
-use replink_handshake::{Authenticated, Control, ControlError, Peer, PeerReject, Receiving, Role, Sending};
+use replink_handshake::{
+    Authenticated, Availability, ChannelBinding, Control, ControlError, DialTarget, Peer, PeerReject,
+    Receiving, Role, Sending,
+};
 
 use crate::frame_parse::link_fault;
 use crate::mac::{self, Binding, Keys, same};
-use crate::node::{CLUSTER, Knobs};
+use crate::node::{CLUSTER, Draw, Knobs, Side};
 use crate::patch::byte;
 use crate::wire::{self, Frame, LinkFault};
 
@@ -53,6 +56,20 @@ impl Dialed {
         }
         Some(reject)
     }
+}
+
+/// A handshake between two nodes that goes well: its frames, and the link of either.
+pub fn shake_hands(dialer: &Knobs, acceptor: &Knobs) -> ([Frame; 3], Authenticated<()>, Authenticated<()>) {
+    let (theirs, ours) = (Draw::new(Side::Acceptor, 1), Draw::new(Side::Dialer, 1));
+    let to = DialTarget::new(ReplicaId(acceptor.replica));
+    let begun = dialer.dialer().begin((), to, ChannelBinding::None, ours.fresh());
+    let (dialing, hello) = begun.expect("a target to dial");
+    let answering = acceptor.acceptor().begin((), ChannelBinding::None);
+    let received = answering.receive(hello.bytes(), Availability::Open, theirs.fresh());
+    let (answering, challenge) = received.expect("a genuine Hello");
+    let (dialed, finish) = dialing.receive(challenge.bytes()).expect("a genuine challenge");
+    let answered = answering.receive(finish.bytes()).expect("a genuine Finish").admit();
+    ([*hello.bytes(), *challenge.bytes(), *finish.bytes()], dialed, answered)
 }
 
 /// Why a control frame ends the link.

@@ -94,6 +94,13 @@ pub fn same(received: &[u8], mac: [u8; 32]) -> bool {
     blake3::Hash::from_slice(received).expect("a MAC's length") == blake3::Hash::from_bytes(mac)
 }
 
+/// Whether `received` is the tag of section 5 over `message`; compared as [`same`] does.
+pub fn same_tag(received: &[u8], key: &[u8; 32], message: &[u8]) -> bool {
+    let mut tag = [0; 32];
+    tag[..16].copy_from_slice(&keyed(key, &[message])[..16]);
+    same(&[received, &[0; 16]].concat(), tag)
+}
+
 /// K-3.
 pub fn pair_secret(root: &[u8], low: u8, high: u8) -> [u8; 32] {
     derive(" replica-auth v2 pair-secret", &[root, &[low, high]])

@@ -46,5 +46,6 @@ reaches! {
     dialer: failures rejects links controls late_rejects unauthenticated_links;
     remac: dialed verified refused both shared controls violations proved_rejects;
     inbound: frames large controls violations late_rejects cut long v1 over_sockets queued refused backpressure;
+    sealed: frames controls batches shared_tags hashed honest broken short;
     config: valid inline files environment disabled mistakes secrets_in_mistakes;
 }

@@ -3,15 +3,13 @@
 use std::ops::Range;
 
 use arbitrary::Unstructured;
-use replink_frame::{GoodbyeReason, ReplicaId};
-use replink_handshake::{
-    Availability, ChannelBinding, Control, ControlError, DialTarget, PeerReject, Receiving, Sending,
-};
+use replink_frame::GoodbyeReason;
+use replink_handshake::{Control, ControlError, PeerReject, Receiving, Sending};
 use replink_transport::InboundError;
 
 use super::Reached;
 use crate::frame_parse::link_fault;
-use crate::link::Dialed;
+use crate::link::{self, Dialed};
 use crate::mac::{self, same};
 use crate::node::{CLUSTER, Draw, Knobs, Refusal, Side};
 use crate::patch::byte;
@@ -76,19 +74,10 @@ impl Pair {
     fn shake_hands(&self) -> ((Frame, Frame, Frame), Receiving, Sending) {
         let switches = self.v1.into();
         let (dialer, acceptor) = (Knobs { switches, ..DIALER }, Knobs { switches, ..ACCEPTOR });
-        let (theirs, ours) = (Draw::new(Side::Acceptor, 1), Draw::new(Side::Dialer, 1));
-        let to = DialTarget::new(ReplicaId(acceptor.replica));
-        let begun = dialer.dialer().begin((), to, ChannelBinding::None, ours.fresh());
-        let (dialing, hello) = begun.expect("a target to dial");
-        let answering = acceptor.acceptor().begin((), ChannelBinding::None);
-        let received = answering.receive(hello.bytes(), Availability::Open, theirs.fresh());
-        let (answering, challenge) = received.expect("a genuine Hello");
-        let (dialed, finish) = dialing.receive(challenge.bytes()).expect("a genuine challenge");
-        let answered = answering.receive(finish.bytes()).expect("a genuine Finish").admit();
+        let ([hello, challenge, finish], dialed, answered) = link::shake_hands(&dialer, &acceptor);
         let (((), dialed), ((), answered)) = (dialed.into_parts(), answered.into_parts());
         let (near, far) = if self.near_dials { (dialed, answered) } else { (answered, dialed) };
-        let frames = (*hello.bytes(), *challenge.bytes(), *finish.bytes());
-        (frames, near.split().0, far.split().1)
+        ((hello, challenge, finish), near.split().0, far.split().1)
     }
 
     /// The far end's reject of the Finish, as if it were the acceptor.

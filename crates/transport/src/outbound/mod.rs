@@ -28,8 +28,9 @@ pub(crate) use shared::{Batch, Begun};
 use crate::Link;
 use segments::Segments;
 
-/// Most slices that go into one gathered write.
-pub(crate) const SLICES_MAX: usize = 64;
+/// Most slices that go into one gathered write: 128 frames with bodies of their own, so that also those of a few
+/// KiB fill a write.
+pub(crate) const SLICES_MAX: usize = 256;
 
 /// Control frames that may wait beyond the queue's limits. They are small and answer for the
 /// link's life, so the embedder's backpressure must not hold them up; but a peer that pings

@@ -11,7 +11,7 @@ use super::sealing::{Part, Unsealed};
 
 /// Bodies up to this size, in bytes, are copied behind their header: a copy costs less than a
 /// slice of a gathered write. Larger ones go out from where they are.
-pub(super) const COPY_MAX: usize = 4096;
+pub(super) const COPY_MAX: usize = 1024;
 
 /// Size of a staging chunk, in bytes.
 const CHUNK_SIZE: usize = 64 * 1024;

@@ -1,0 +1,149 @@
+//! A sealed link: what an honest end sends, how someone on the way changes it, and what of it the other end
+//! hands up. Nothing that was changed, repeated, left out or moved, and nothing behind it (section 5).
+
+mod reading;
+mod script;
+
+use arbitrary::Unstructured;
+use replink_frame::ReplicaId;
+use replink_handshake::{Control, Receiving, Sending};
+use replink_transport::{Inbound, Received};
+
+use self::reading::{Item, Reading};
+use self::script::Script;
+use crate::link;
+use crate::mac;
+use crate::node::Knobs;
+use crate::patch::byte;
+use crate::wire;
+
+/// The largest frame of the link, in bytes.
+const FRAME_LIMIT: u32 = 256 * 1024;
+
+const DIALER: Knobs = Knobs {
+    replica: 1,
+    switches: 0,
+    keys: 0,
+    supported: wire::SEALED,
+    required: 0,
+    release: 6,
+    incarnation: 0x1001,
+};
+const ACCEPTOR: Knobs = Knobs { replica: 2, release: 7, incarnation: 0x1002, ..DIALER };
+
+/// How far a run came.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Reached {
+    pub frames: usize,
+    pub controls: usize,
+    pub batches: usize,
+    /// Batches of several frames.
+    pub shared_tags: usize,
+    /// Bodies that go into a tag as their hash.
+    pub hashed: usize,
+    /// Streams that arrive as they were sent.
+    pub honest: usize,
+    /// Streams in which the receiver found a fault, and those that only lack their end.
+    pub broken: usize,
+    pub short: usize,
+}
+
+pub fn run(data: &[u8]) -> Reached {
+    let input = &mut Unstructured::new(data);
+    let mut reached = Reached::default();
+    let from_dialer = byte(input) & 1 == 0;
+    let chunks = [0; 3].map(|_| 1 + (usize::from(byte(input)) << (byte(input) % 12)));
+    let (frames, dialed, answered) = link::shake_hands(&DIALER, &ACCEPTOR);
+    let key = DIALER.keys().next().expect("a key");
+    let session = key.session([&frames[0], &frames[1], &frames[2]], DIALER.binding(), &[0; 32]);
+    let ((((), near), ((), far)), label) = if from_dialer {
+        ((answered.into_parts(), dialed.into_parts()), "seal dialer->acceptor")
+    } else {
+        ((dialed.into_parts(), answered.into_parts()), "seal acceptor->dialer")
+    };
+    let (receiving, sending): (Receiving, Sending) = (near.split().0, far.split().1);
+    let key = mac::subkey(&session, label);
+
+    let mut script = Script::new(sending, if from_dialer { ReplicaId(2) } else { ReplicaId(1) });
+    script.play(input);
+    let sent = script.finish();
+    let honest = Reading::of(&sent.bytes, &key, FRAME_LIMIT);
+    assert!(!honest.faulty && honest.end == sent.bytes.len(), "what an honest end sends is proved");
+    sent.check(&honest);
+    honest.count(&mut reached);
+
+    let arrived = script::tamper(input, &sent.bytes, &honest);
+    let expected = Reading::of(&arrived, &key, FRAME_LIMIT);
+    let untouched = arrived.iter().zip(&sent.bytes).take_while(|(one, other)| one == other).count();
+    // The seal's promise, without a word of how it is made: whole batches ahead of the first change, no more.
+    let whole = honest.batch_ends.iter().filter(|(_, end)| *end <= untouched).map(|(items, _)| *items);
+    assert_eq!(expected.items.len(), whole.max().unwrap_or(0));
+    assert_eq!(expected.items, honest.items[..expected.items.len()]);
+    reached.honest += usize::from(arrived == sent.bytes);
+    reached.broken += usize::from(expected.faulty);
+    reached.short += usize::from(!expected.faulty && expected.end < arrived.len());
+
+    deliver(Inbound::new(receiving, FRAME_LIMIT), &arrived, chunks, &expected);
+    reached
+}
+
+/// Has it arrive in chunks, and compares what is handed up.
+fn deliver(mut inbound: Inbound, stream: &[u8], chunks: [usize; 3], expected: &Reading) {
+    let mut items = expected.items.iter();
+    let mut taken = 0;
+    let mut failed = false;
+    for index in 0.. {
+        if taken == stream.len() || failed {
+            break;
+        }
+        let rest = &stream[taken..];
+        taken += inbound.push(&rest[..rest.len().min(chunks[index % chunks.len()])]);
+        loop {
+            match inbound.next() {
+                Ok(Some(received)) => {
+                    let item = items.next().expect("nothing is handed up that is not proved");
+                    assert!(item.batch_end <= taken, "nothing is handed up before its tag has come");
+                    compare(received, item, index % 2 == 0);
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    failed = true;
+                    break;
+                }
+            }
+        }
+        assert!(!failed || inbound.next().is_err(), "a link that failed stays so");
+    }
+    assert_eq!(items.len(), 0, "what is proved is handed up");
+    assert_eq!(failed, expected.faulty);
+    if !failed {
+        assert_eq!(inbound.is_at_frame_boundary(), expected.end == stream.len());
+    }
+}
+
+fn compare(received: Received<'_>, item: &Item, takes: bool) {
+    let header = &item.header;
+    match received {
+        Received::Frame(frame) => {
+            assert_eq!(frame.header().bytes(), header, "as its sender's embedder made it");
+            assert_eq!(frame.body(), item.body);
+            if takes {
+                assert_eq!(frame.into_body(), item.body);
+            }
+        }
+        Received::Control(control) => {
+            let counter = wire::u64_at(header, wire::COUNTER);
+            let (expected, command) = match control {
+                Control::Ping { .. } => (Control::Ping { counter }, wire::PING),
+                Control::Pong { .. } => {
+                    (Control::Pong { echo: wire::u64_at(header, wire::ECHO) }, wire::PONG)
+                }
+                Control::Goodbye(reason) => {
+                    assert_eq!(reason.0, header[wire::REASON]);
+                    (control, wire::GOODBYE)
+                }
+            };
+            assert_eq!((control, header[wire::COMMAND]), (expected, command));
+        }
+    }
+}

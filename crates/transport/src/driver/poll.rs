@@ -231,7 +231,39 @@ impl fmt::Debug for PollDriver {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    /// A read that got all bytes does not find the end behind them; so the event has to tell of it.
+    #[test]
+    fn an_end_that_came_with_bytes_is_reported() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        let link = Link::accepted(stream, address);
+        let mut driver = PollDriver::new(Duration::ZERO).unwrap();
+        peer.write_all(b"last words").unwrap();
+        driver.watch(Token(7), &link).unwrap();
+        let mut wait_for = |found: &dyn Fn(&Readiness) -> bool| {
+            let mut ready = Vec::new();
+            while !ready.iter().any(found) {
+                driver.wait(Some(Duration::from_secs(10)), &mut ready).unwrap();
+            }
+        };
+        wait_for(&|readiness| readiness.readable && !readiness.ended);
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        wait_for(&|readiness| readiness.readable && readiness.ended);
+        let mut buffer = [0; 100];
+        assert_eq!(link.read(&mut buffer).unwrap(), 10);
+        assert_eq!(link.read(&mut buffer).unwrap(), 0);
+        // And once more where it was there before anybody watched.
+        driver.unwatch(&link);
+        driver.watch(Token(8), &link).unwrap();
+        let mut ready = Vec::new();
+        driver.wait(Some(Duration::from_secs(10)), &mut ready).unwrap();
+        assert!(ready.iter().any(|readiness| readiness.token == Token(8) && readiness.ended));
+    }
 
     #[test]
     fn what_is_accepted_does_not_block_and_does_not_wait_for_more() {

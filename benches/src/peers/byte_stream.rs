@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use replink_bench::{
-    Counted, Counter, Course, Failure, Flow, Handshakes, Knock, Order, RoundTrips, Task, Window,
+    Contender, Counted, Counter, Course, Failure, Flow, Handshakes, Knock, Order, RoundTrips, Task, Window,
     connected_pair, listener, on_threads, set_up,
 };
 
@@ -15,7 +15,9 @@ use super::frames::{Numbered, look};
 const BUFFER: usize = 64 << 10;
 
 /// What makes a socket a protected stream of bytes.
-pub(super) trait Protection: Sync {
+pub(crate) trait Protection: Sync {
+    /// Of the row.
+    const NAME: &'static str;
     type Dialer: Read + Write;
     type Acceptor: Read + Write;
 
@@ -23,7 +25,29 @@ pub(super) trait Protection: Sync {
     fn accept(&self, socket: TcpStream) -> Result<Self::Acceptor, Failure>;
 }
 
-pub(super) fn throughput(protection: &impl Protection, size: usize, window: Window) -> Result<Flow, Failure> {
+/// Frames over a protected stream of bytes.
+#[derive(Clone)]
+pub(crate) struct ByteStream<P>(pub(super) P);
+
+impl<P: Protection> Contender for ByteStream<P> {
+    fn name(&self) -> String {
+        P::NAME.to_owned()
+    }
+
+    fn throughput(&self, size: usize, window: Window) -> Result<Flow, Failure> {
+        throughput(&self.0, size, window)
+    }
+
+    fn round_trip(&self, size: usize, window: Window) -> Result<RoundTrips, Failure> {
+        round_trip(&self.0, size, window)
+    }
+
+    fn handshakes(&self, window: Window) -> Result<Handshakes, Failure> {
+        handshakes(&self.0, window)
+    }
+}
+
+fn throughput(protection: &impl Protection, size: usize, window: Window) -> Result<Flow, Failure> {
     let (ours, theirs) = connected_pair()?;
     let tasks: Vec<Task<'_>> = vec![
         Box::new(move |course| send(|| protection.connect(ours), size, course)),
@@ -75,11 +99,7 @@ fn read_frame(stream: &mut impl Read, frame: &mut Vec<u8>) -> std::io::Result<()
     stream.read_exact(frame)
 }
 
-pub(super) fn round_trip(
-    protection: &impl Protection,
-    size: usize,
-    window: Window,
-) -> Result<RoundTrips, Failure> {
+fn round_trip(protection: &impl Protection, size: usize, window: Window) -> Result<RoundTrips, Failure> {
     let (ours, theirs) = connected_pair()?;
     let tasks: Vec<Task<'_, _>> = vec![
         Box::new(move |course| ping(|| protection.connect(ours), size, course)),
@@ -133,7 +153,7 @@ fn echo<S: Read + Write>(
     }
 }
 
-pub(super) fn handshakes(protection: &impl Protection, window: Window) -> Result<Handshakes, Failure> {
+fn handshakes(protection: &impl Protection, window: Window) -> Result<Handshakes, Failure> {
     let listener = listener()?;
     let address = listener.local_addr()?;
     let tasks: Vec<Task<'_>> = vec![

@@ -9,11 +9,11 @@ mod tokio_framed;
 
 use replink_bench::{Contender, Failure};
 
+use byte_stream::ByteStream;
 use noise::Noise;
 use tarpc_calls::TarpcCalls;
+use tls::Tls;
 use tokio_framed::TokioFramed;
-
-pub(crate) use tls::Tls;
 
 /// All of them.
 pub(crate) fn all() -> Result<Vec<Box<dyn Contender>>, Failure> {
@@ -24,5 +24,10 @@ pub(crate) fn all() -> Result<Vec<Box<dyn Contender>>, Failure> {
 
 /// Those that shake hands.
 pub(crate) fn with_handshakes() -> Result<Vec<Box<dyn Contender>>, Failure> {
-    Ok(vec![Box::new(Tls::new()?), Box::new(Noise::new())])
+    Ok(vec![Box::new(tls()?), Box::new(ByteStream(Noise::new()))])
+}
+
+/// The one that sealed links are held against.
+pub(crate) fn tls() -> Result<ByteStream<Tls>, Failure> {
+    Ok(ByteStream(Tls::new()?))
 }

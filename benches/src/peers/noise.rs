@@ -3,10 +3,10 @@
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
 
-use replink_bench::{Contender, Failure, Flow, Handshakes, RoundTrips, Window};
+use replink_bench::Failure;
 use snow::{Builder, HandshakeState, TransportState};
 
-use super::byte_stream::{self, Protection};
+use super::byte_stream::Protection;
 
 /// What a link with forward secrecy has: both ends prove the shared secret, and agree on ephemeral keys.
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
@@ -35,6 +35,8 @@ impl Noise {
 }
 
 impl Protection for Noise {
+    const NAME: &'static str = "snow, Noise NNpsk0";
+
     type Dialer = Stream;
     type Acceptor = Stream;
 
@@ -116,7 +118,7 @@ impl Sockets {
 }
 
 /// A stream of bytes in messages of Noise.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     transport: TransportState,
     sockets: Sockets,
     /// A message to be written, behind its length.
@@ -158,23 +160,5 @@ impl Read for Stream {
         bytes[..count].copy_from_slice(&self.opened[self.unread.start..][..count]);
         self.unread.start += count;
         Ok(count)
-    }
-}
-
-impl Contender for Noise {
-    fn name(&self) -> String {
-        "snow, Noise NNpsk0".to_owned()
-    }
-
-    fn throughput(&self, size: usize, window: Window) -> Result<Flow, Failure> {
-        byte_stream::throughput(self, size, window)
-    }
-
-    fn round_trip(&self, size: usize, window: Window) -> Result<RoundTrips, Failure> {
-        byte_stream::round_trip(self, size, window)
-    }
-
-    fn handshakes(&self, window: Window) -> Result<Handshakes, Failure> {
-        byte_stream::handshakes(self, window)
     }
 }

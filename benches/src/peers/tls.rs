@@ -1,13 +1,17 @@
 //! TLS 1.3 of rustls.
 
+use std::io;
 use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use channel_binding::tls;
-use replink_bench::{Contender, Failure, Flow, Handshakes, RoundTrips, Window};
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
+use replink_bench::Failure;
+use rustls::{
+    ClientConfig, ClientConnection, ConnectionCommon, ServerConfig, ServerConnection, SideData, StreamOwned,
+};
 
-use super::byte_stream::{self, Protection};
+use super::byte_stream::Protection;
 
 /// rustls with ring, over blocking sockets. The server alone proves itself, with a certificate of ECDSA
 /// P-256; mutual TLS takes longer.
@@ -25,42 +29,30 @@ impl Tls {
 }
 
 impl Protection for Tls {
+    const NAME: &'static str = "rustls, TLS 1.3";
+
     type Dialer = StreamOwned<ClientConnection, TcpStream>;
     type Acceptor = StreamOwned<ServerConnection, TcpStream>;
 
     fn connect(&self, socket: TcpStream) -> Result<Self::Dialer, Failure> {
         let client = ClientConnection::new(Arc::clone(&self.client), tls::name()?)?;
-        let mut stream = StreamOwned::new(client, socket);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        Ok(stream)
+        Ok(shake_hands(client, socket)?)
     }
 
     fn accept(&self, socket: TcpStream) -> Result<Self::Acceptor, Failure> {
         let server = ServerConnection::new(Arc::clone(&self.server))?;
-        let mut stream = StreamOwned::new(server, socket);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        Ok(stream)
+        Ok(shake_hands(server, socket)?)
     }
 }
 
-impl Contender for Tls {
-    fn name(&self) -> String {
-        "rustls, TLS 1.3".to_owned()
+fn shake_hands<C, S>(connection: C, socket: TcpStream) -> io::Result<StreamOwned<C, TcpStream>>
+where
+    C: DerefMut + Deref<Target = ConnectionCommon<S>>,
+    S: SideData,
+{
+    let mut stream = StreamOwned::new(connection, socket);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
     }
-
-    fn throughput(&self, size: usize, window: Window) -> Result<Flow, Failure> {
-        byte_stream::throughput(self, size, window)
-    }
-
-    fn round_trip(&self, size: usize, window: Window) -> Result<RoundTrips, Failure> {
-        byte_stream::round_trip(self, size, window)
-    }
-
-    fn handshakes(&self, window: Window) -> Result<Handshakes, Failure> {
-        byte_stream::handshakes(self, window)
-    }
+    Ok(stream)
 }

@@ -1,13 +1,11 @@
 //! What one frame to many costs.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use replink_bench::link::{Cluster, PATIENCE, Replicas, connect, next_frame};
 use replink_bench::{
-    Counted, Counter, Course, Driver, Failure, Flow, Frames, Order, ReplicaLink, Task, Window,
-    connected_pair, on_threads,
+    Counted, Counter, Course, Driver, Failure, Flow, Frames, Order, Raw, ReplicaLink, Task, Window,
+    on_threads,
 };
 use replink_transport::frame::{ClusterId, GenericHeader, ReplicaId};
 use replink_transport::node::{Handle, Shard};
@@ -35,7 +33,7 @@ pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> 
             name: "raw TCP".to_owned(),
             kind: Kind::Raw,
             base: 0,
-            measure: Box::new(move |window| raw(peers, window)),
+            measure: Box::new(move |window| Raw::broadcast(peers, SIZE, window)),
         }];
         for link in field.links(&[false, true]).into_iter().filter(|link| link.driver != Driver::Blocking) {
             entries.push(Entry {
@@ -118,47 +116,6 @@ fn receive(shard: &mut Shard, course: &Course) -> Result<Counted, Failure> {
             counter.add(order.check(header)?);
             Ok(())
         })?;
-    }
-    Ok(counter.finish())
-}
-
-fn raw(peers: u8, window: Window) -> Result<Flow, Failure> {
-    let mut ours = Vec::new();
-    let mut tasks: Vec<Task<'_>> = Vec::new();
-    for _ in 0..peers {
-        let (sender, receiver) = connected_pair()?;
-        ours.push(sender);
-        tasks.push(Box::new(move |course| receive_raw(receiver, course)));
-    }
-    tasks.push(Box::new(move |course| send_raw(&ours, course)));
-    Ok(Flow::of(&[], &on_threads(window, tasks)?))
-}
-
-fn send_raw(streams: &[TcpStream], course: &Course) -> Result<Counted, Failure> {
-    let mut counter = Counter::of_time(course);
-    let frame = vec![7; SIZE];
-    while counter.goes_on() {
-        for mut stream in streams {
-            match stream.write_all(&frame) {
-                Err(error) if !course.is_over() => return Err(error.into()),
-                _ => {}
-            }
-        }
-    }
-    Ok(counter.finish())
-}
-
-fn receive_raw(stream: TcpStream, course: &Course) -> Result<Counted, Failure> {
-    let mut stream = stream;
-    let mut counter = Counter::new(course);
-    let mut buffer = vec![0; SIZE];
-    while counter.goes_on() {
-        match stream.read(&mut buffer) {
-            Ok(0) | Err(_) if course.is_over() => {}
-            Ok(0) => return Err("the raw sender left early".into()),
-            Ok(count) => counter.add(count as u64),
-            Err(error) => return Err(error.into()),
-        }
     }
     Ok(counter.finish())
 }

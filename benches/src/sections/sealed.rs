@@ -5,7 +5,7 @@ use replink_bench::{Driver, Failure, ReplicaLink};
 use super::figures::{flows, size_name, trips};
 use super::handshakes;
 use crate::side_by_side::field::{Entrant, Field, IO_URING, link, peer};
-use crate::side_by_side::peers::Tls;
+use crate::side_by_side::peers;
 use crate::side_by_side::report::Table;
 use crate::side_by_side::rounds::{Entry, Plan};
 
@@ -42,7 +42,7 @@ fn beside_unsealed(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
 }
 
 fn beside_tls(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
-    let tls = Tls::new()?;
+    let tls = peers::tls()?;
     let beside = |forward_secrecy| -> Vec<Entrant> {
         let mut all = vec![peer(Box::new(tls.clone()), &tls)];
         let links = drivers(field).map(|driver| ReplicaLink::new(driver, true));

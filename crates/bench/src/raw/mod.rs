@@ -40,6 +40,15 @@ impl Raw {
         }
         Ok(best.1)
     }
+
+    /// From one thread to `peers` others, `size` bytes to each in turn.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub fn broadcast(peers: u8, size: usize, window: Window) -> Result<Flow, Failure> {
+        throughput::broadcast(peers, size, window)
+    }
 }
 
 impl Contender for Raw {

@@ -268,7 +268,7 @@ impl Dialer {
             fields.incarnation = local.incarnation.into();
             fields.lane = target.lane.into();
             if offered.contains(Flags::EPHEMERAL) {
-                fields.ephemeral = fresh.ephemeral.share();
+                fields.ephemeral = wiping(|| fresh.ephemeral.share());
                 ephemeral = Some(fresh.ephemeral);
             }
         }

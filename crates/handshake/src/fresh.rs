@@ -43,21 +43,16 @@ impl EphemeralSecret {
         secret
     }
 
+    /// Whoever calls wipes the stack.
     pub(crate) fn share(&self) -> [u8; 32] {
-        let share = PublicKey::from(&*self.0).to_bytes();
-        wipe_stack();
-        share
+        PublicKey::from(&*self.0).to_bytes()
     }
 
-    /// The shared secret, or `None` when the peer's share is a low-order point (K-4).
+    /// The shared secret, or `None` when the peer's share is a low-order point (K-4). Whoever calls wipes
+    /// the stack.
     pub(crate) fn agree(self, peer_share: &[u8; 32]) -> Option<KeyBytes> {
-        let agreed = {
-            let shared = self.0.diffie_hellman(&PublicKey::from(*peer_share));
-            shared.was_contributory().then(|| KeyBytes::new(shared.as_bytes()))
-        };
-        drop(self);
-        wipe_stack();
-        agreed
+        let shared = self.0.diffie_hellman(&PublicKey::from(*peer_share));
+        shared.was_contributory().then(|| KeyBytes::new(shared.as_bytes()))
     }
 }
 

@@ -79,15 +79,16 @@ const SLACK: Duration = Duration::from_millis(10);
 /// Reads and writes handshake frames on one link until a deadline.
 pub(super) struct FrameIo {
     deadline: Instant,
-    /// What the socket's timeouts are set to.
+    /// What the socket's timeout for reads is set to.
     read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
+    /// Whether one for writes is set.
+    write_timeout: bool,
 }
 
 impl FrameIo {
     /// For a link that has no timeouts.
     pub(super) fn until(deadline: Instant) -> Self {
-        Self { deadline, read_timeout: None, write_timeout: None }
+        Self { deadline, read_timeout: None, write_timeout: false }
     }
 
     /// Reads exactly one handshake frame (section 6: what is behind it stays in the socket).
@@ -131,7 +132,7 @@ impl FrameIo {
             let result = match link.write_at_once(rest) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     link.stream().set_write_timeout(Some(left)).map_err(failed)?;
-                    self.write_timeout = Some(left);
+                    self.write_timeout = true;
                     link.write(rest)
                 }
                 result => result,
@@ -151,7 +152,7 @@ impl FrameIo {
         if self.read_timeout.is_some() {
             link.stream().set_read_timeout(None).map_err(failed)?;
         }
-        if self.write_timeout.is_some() {
+        if self.write_timeout {
             link.stream().set_write_timeout(None).map_err(failed)?;
         }
         Ok(())

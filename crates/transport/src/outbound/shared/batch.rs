@@ -1,6 +1,6 @@
 //! Writes that take their time: an operation of the system has the bytes while it is under way.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 
 use bytes::Bytes;
@@ -27,11 +27,11 @@ pub(crate) enum Begun {
 
 impl Batch {
     /// What to write, in order.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.segments.slices(slices)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter()
     }
 
-    /// The bytes of the first `count` slices, to be held for longer than the write takes.
+    /// The first `count` of these, to be held for longer than the write takes.
     pub(crate) fn share(&mut self, count: usize) -> Vec<Bytes> {
         self.segments.share(count)
     }

@@ -1,4 +1,3 @@
-use std::io::IoSlice;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 
@@ -85,10 +84,8 @@ impl InFlight {
                     self.held = batch.share(SLICES_MAX);
                     self.sent_on = socket;
                 }
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let count = batch.slices(&mut slices);
                 let mut left = at_most;
-                self.slices.extend(slices[..count].iter().map(|slice| {
+                self.slices.extend(batch.iter().take(SLICES_MAX).map(|slice| {
                     let len = slice.len().min(left);
                     left -= len;
                     libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: len }

@@ -3,10 +3,10 @@
 
 use arbitrary::Unstructured;
 use replink_frame::{GenericHeader, Version};
-use replink_handshake::{Authentication, AwaitFinish, Peer, Role, disabled};
+use replink_handshake::{Authentication, AwaitFinish, Peer, Side, disabled};
 
 use crate::mac::Keys;
-use crate::node::{Draw, Knobs, Refusal, Side, availability};
+use crate::node::{Draw, Drawer, Knobs, Refusal, availability};
 use crate::patch::{self, byte};
 use crate::wire::{self, Frame, Said};
 
@@ -56,7 +56,7 @@ pub fn run(data: &[u8]) -> Reached {
         if choice.is_multiple_of(2) || waiting.is_empty() {
             let available = availability(input);
             let frame = patch::frame(input, &pool);
-            let draw = Draw::new(Side::Acceptor, step);
+            let draw = Draw::new(Drawer::Acceptor, step);
             let expected = knobs.judge_hello(&frame, available);
             match acceptor.begin((), knobs.channel_binding()).receive(&frame, available, draw.fresh()) {
                 Ok((state, challenge)) => {
@@ -111,8 +111,8 @@ fn seen(knobs: &Knobs) -> Vec<Frame> {
     let (mut pool, mut refused) = (Vec::new(), None);
     for v2 in [false, true] {
         let count = u8::from(v2);
-        let hello = dialer.hello(v2, &key, 0, &Draw::new(Side::Dialer, count));
-        let draw = Draw::new(Side::Acceptor, u8::MAX - count);
+        let hello = dialer.hello(v2, &key, 0, &Draw::new(Drawer::Dialer, count));
+        let draw = Draw::new(Drawer::Acceptor, u8::MAX - count);
         let challenge = knobs.challenge(&hello, &key, &draw);
         let finish = dialer.finish(&hello, &challenge, &key);
         let reject = knobs.reject(&hello, Refusal { status: 9, retry_after: 250 }, Some(key), draw.nonce);
@@ -147,7 +147,7 @@ fn without_authentication(knobs: &Knobs, frame: &Frame, pool: &mut Vec<Frame>, r
             assert_eq!(frame, &hello.frame(), "the one Hello that asks for no proof");
             let peer = Peer {
                 replica: replink_frame::ReplicaId(sender),
-                role: Role::Acceptor,
+                side: Side::Acceptor,
                 version: Version::V1,
                 authentication: Authentication::Disabled,
                 flags: replink_frame::Flags::NONE,

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use replink_frame::{ReplicaId, Version};
 use replink_transport::config::{
-    Address, Config, ConfigErrors, MAX_ACCEPTED_SECRETS, MAX_DURATION, Policy, SECRET_VARIABLE,
-    SecretFileError, SecretSource, Sources, parse_size, size_text,
+    ACCEPTED_SECRETS_MAX, Address, Config, ConfigErrors, Policy, SECRET_VARIABLE, SecretFileError,
+    SecretSource, Sources, parse_size, size_text,
 };
 use replink_transport::{Endpoint, OutboundLimits};
 use zeroize::Zeroizing;
@@ -221,7 +221,7 @@ fn check_config(config: &Config, path: &Path, sources: &Fake, reached: &mut Reac
         auth.handshake_timeout,
     ];
     // What nobody set is at most five times what somebody did.
-    assert!(durations.iter().all(|&duration: &Duration| duration <= MAX_DURATION * 5));
+    assert!(durations.iter().all(|&duration: &Duration| duration <= replink_transport::DURATION_MAX * 5));
     for size in [link.renew_after, link.send_queue_bytes, link.max_frame_size.into()] {
         assert_eq!(parse_size(&size_text(size)), Some(size));
     }
@@ -229,7 +229,7 @@ fn check_config(config: &Config, path: &Path, sources: &Fake, reached: &mut Reac
 
     check_keys(config, path, sources, reached);
     for &id in &ids {
-        let endpoint = Endpoint::new(config, id, 1, 2).expect("what is valid can be run");
+        let endpoint = config.endpoint(id, 1, 2).expect("what is valid can be run");
         assert_eq!(endpoint.local().cluster, *cluster);
         let keys = auth.keys.as_ref().map_or(0, |ring| ring.ids().len());
         for &peer in &ids {
@@ -282,7 +282,7 @@ fn check_keys(config: &Config, path: &Path, sources: &Fake, reached: &mut Reache
     assert_eq!(sources.environment(SECRET_VARIABLE).is_some(), *source == SecretSource::Environment);
     let ids: HashSet<_> = ring.ids().collect();
     assert_eq!(ids.len(), ring.ids().len());
-    assert!(ids.len() <= 1 + 2 * MAX_ACCEPTED_SECRETS);
+    assert!(ids.len() <= 1 + 2 * ACCEPTED_SECRETS_MAX);
     if let Some(secret) = secret {
         assert!(secret.len() >= 32, "K-1");
         let context = format!("{} replica-auth v2 psk->key-id", auth.app);

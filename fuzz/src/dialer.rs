@@ -4,10 +4,10 @@
 
 use arbitrary::Unstructured;
 use replink_frame::{Flags, ReplicaId, Version};
-use replink_handshake::{Authentication, DialError, Peer, Role, disabled};
+use replink_handshake::{Authentication, DialError, Peer, Side, disabled};
 
 use crate::link::{self, Dialed, End};
-use crate::node::{DialFault, Draw, Knobs, Refusal, Side, Target};
+use crate::node::{DialFault, Draw, Drawer, Knobs, Refusal, Target};
 use crate::patch::{self, byte};
 use crate::wire::{self, Frame};
 
@@ -56,7 +56,9 @@ pub fn run(data: &[u8]) -> Reached {
             }
             (3, Some(link)) => deliver(link, input, &mut pool, &mut reached),
             _ => {
-                let Some(dialing) = knobs.dial(&dialer, target, Draw::new(Side::Dialer, step)) else { break };
+                let Some(dialing) = knobs.dial(&dialer, target, Draw::new(Drawer::Dialer, step)) else {
+                    break;
+                };
                 pool.push(dialing.dialed.hello);
                 let frame = patch::frame(input, &pool);
                 match knobs.answer(dialing, &frame) {
@@ -94,8 +96,8 @@ fn seen(knobs: &Knobs, target: Target) -> Vec<Frame> {
     let key = knobs.serving(target.peer).chain(knobs.keys()).next().expect("a ring has a key");
     let mut pool = Vec::new();
     for v2 in [false, true] {
-        let draw = Draw::new(Side::Acceptor, u8::MAX - u8::from(v2));
-        let hello = dialer.hello(v2, &key, target.lane, &Draw::new(Side::Dialer, u8::MAX - u8::from(v2)));
+        let draw = Draw::new(Drawer::Acceptor, u8::MAX - u8::from(v2));
+        let hello = dialer.hello(v2, &key, target.lane, &Draw::new(Drawer::Dialer, u8::MAX - u8::from(v2)));
         let challenge = acceptor.challenge(&hello, &key, &draw);
         let finish = dialer.finish(&hello, &challenge, &key);
         let busy = Refusal { status: 9, retry_after: 250 };
@@ -110,10 +112,10 @@ fn seen(knobs: &Knobs, target: Target) -> Vec<Frame> {
 fn establish(knobs: &Knobs, target: Target, step: u8, pool: &mut Vec<Frame>) -> Option<Link> {
     // What X25519 does is for another target, which is slower for it.
     let knobs = Knobs { supported: knobs.supported & !wire::SHARE, ..*knobs };
-    let dialing = knobs.dial(&knobs.dialer(), target, Draw::new(Side::Dialer, step))?;
+    let dialing = knobs.dial(&knobs.dialer(), target, Draw::new(Drawer::Dialer, step))?;
     let (key, hello) = (dialing.key, dialing.dialed.hello);
     let acceptor = honest(&knobs, target);
-    let draw = Draw::new(Side::Acceptor, step);
+    let draw = Draw::new(Drawer::Acceptor, step);
     let challenge = acceptor.challenge(&hello, &key, &draw);
     let (end, finish) = knobs.answer(dialing, &challenge).ok()?;
     let reject = acceptor.reject(&hello, 11.into(), Some(key), draw.nonce);
@@ -174,7 +176,7 @@ fn without_authentication(
     assert_eq!(hello, knobs.said(wire::HELLO, false).frame(), "a nonce of zero and nothing else");
     let peer = Peer {
         replica: ReplicaId(target.peer),
-        role: Role::Dialer,
+        side: Side::Dialer,
         version: Version::V1,
         authentication: Authentication::Disabled,
         flags: Flags::NONE,

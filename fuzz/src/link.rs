@@ -7,12 +7,12 @@ use arbitrary::Unstructured;
 use replink_frame::{GenericHeader, GoodbyeReason, ReplicaId, ReplicatedHeader, Status, Version};
 use replink_handshake::{
     Authenticated, Availability, ChannelBinding, Control, ControlError, DialTarget, Peer, PeerReject,
-    Receiving, Role, Sending,
+    Receiving, Sending, Side,
 };
 
 use crate::frame_parse::link_fault;
 use crate::mac::{self, Binding, Keys, same};
-use crate::node::{CLUSTER, Draw, Knobs, Side};
+use crate::node::{CLUSTER, Draw, Drawer, Knobs};
 use crate::patch::byte;
 use crate::wire::{self, Frame, LinkFault};
 
@@ -60,7 +60,7 @@ impl Dialed {
 
 /// A handshake between two nodes that goes well: its frames, and the link of either.
 pub fn shake_hands(dialer: &Knobs, acceptor: &Knobs) -> ([Frame; 3], Authenticated<()>, Authenticated<()>) {
-    let (theirs, ours) = (Draw::new(Side::Acceptor, 1), Draw::new(Side::Dialer, 1));
+    let (theirs, ours) = (Draw::new(Drawer::Acceptor, 1), Draw::new(Drawer::Dialer, 1));
     let to = DialTarget::new(ReplicaId(acceptor.replica));
     let begun = dialer.dialer().begin((), to, ChannelBinding::None, ours.fresh());
     let (dialing, hello) = begun.expect("a target to dial");
@@ -117,9 +117,9 @@ impl End {
             assert_eq!(opened.export(label).ok().map(|key| *key.bytes()), expected);
         }
         let (from_dialer, from_acceptor) = ("control dialer->acceptor", "control acceptor->dialer");
-        let (send, receive) = match peer.role {
-            Role::Dialer => (from_dialer, from_acceptor),
-            Role::Acceptor => (from_acceptor, from_dialer),
+        let (send, receive) = match peer.side {
+            Side::Dialer => (from_dialer, from_acceptor),
+            Side::Acceptor => (from_acceptor, from_dialer),
         };
         let keys = session.map(|session| Subkeys {
             send: mac::subkey(&session, send),

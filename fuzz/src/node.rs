@@ -10,7 +10,7 @@ use replink_frame::{ClusterId, Flags, KeyId, ReplicaId, Version};
 use replink_handshake::{
     AcceptFailed, Acceptor, AcceptorConfig, App, Authentication, Availability, AwaitChallenge,
     ChannelBinding, DialError, DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh, Key,
-    KeyRing, Local, Nonce, Peer, PeerReject, Rejected, Rejection, Role, Roster, Secret,
+    KeyRing, Local, Nonce, Peer, PeerReject, Rejected, Rejection, Roster, Secret, Side,
 };
 
 use crate::frame_parse::handshake_fault;
@@ -548,7 +548,7 @@ impl Refusal {
 
 /// Which end of a handshake draws.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
+pub enum Drawer {
     Dialer = 0xd1,
     Acceptor = 0xac,
 }
@@ -558,17 +558,17 @@ pub enum Side {
 #[derive(Clone, Copy)]
 pub struct Draw {
     pub nonce: [u8; 32],
-    side: Side,
+    side: Drawer,
 }
 
 static SHARES: LazyLock<[[u8; 32]; 2]> = LazyLock::new(|| {
-    [Side::Dialer, Side::Acceptor]
+    [Drawer::Dialer, Drawer::Acceptor]
         .map(|side| x25519_dalek::x25519([side as u8; 32], x25519_dalek::X25519_BASEPOINT_BYTES))
 });
 
 impl Draw {
     /// The `count`-th of `side`.
-    pub fn new(side: Side, count: u8) -> Self {
+    pub fn new(side: Drawer, count: u8) -> Self {
         let mut nonce = [side as u8; 32];
         nonce[31] = count;
         Self { nonce, side }
@@ -582,7 +582,7 @@ impl Draw {
     }
 
     pub fn share(&self) -> [u8; 32] {
-        SHARES[usize::from(self.side == Side::Acceptor)]
+        SHARES[usize::from(self.side == Drawer::Acceptor)]
     }
 
     /// K-4: the secret shared with the sender of `frame`, unless it is all zero.
@@ -770,7 +770,7 @@ impl Knobs {
                 let finish = *finish.bytes();
                 assert_eq!(finish, self.finish(hello, frame, &key));
                 assert_eq!(wire::handshake_fault(&finish, wire::FINISH), None);
-                let peer = peer(target.peer, Role::Dialer, &key, frame, frame);
+                let peer = peer(target.peer, Side::Dialer, &key, frame, frame);
                 let session = key.session([hello, frame, &finish], self.binding(), &shared);
                 let session = (!self.v1()).then_some(session);
                 let dialed = Dialed { challenge: Some(*frame), ..dialed };
@@ -791,10 +791,10 @@ impl Knobs {
 }
 
 /// What an end must know of its peer, whose last frame but the Finish was `theirs`.
-pub fn peer(replica: u8, role: Role, key: &Keys, theirs: &Frame, challenge: &Frame) -> Peer {
+pub fn peer(replica: u8, side: Side, key: &Keys, theirs: &Frame, challenge: &Frame) -> Peer {
     Peer {
         replica: ReplicaId(replica),
-        role,
+        side,
         version: if theirs[wire::VERSION] == 2 { Version::V2 } else { Version::V1 },
         authentication: Authentication::PreSharedKey(KeyId(key.id)),
         flags: Flags(wire::u16_at(challenge, wire::FLAGS)),

@@ -5,11 +5,11 @@
 
 use arbitrary::Unstructured;
 use replink_frame::{Status, Version};
-use replink_handshake::Role;
+use replink_handshake::Side;
 
 use crate::link::{self, Dialed, End};
 use crate::mac::Keys;
-use crate::node::{DialFault, Draw, Knobs, Refusal, Side, Target, availability, peer};
+use crate::node::{DialFault, Draw, Drawer, Knobs, Refusal, Target, availability, peer};
 use crate::patch::{self, byte, change};
 use crate::wire::{self, Frame};
 
@@ -62,13 +62,13 @@ fn against_acceptor(input: &mut Unstructured<'_>, reached: &mut Reached) -> Opti
     let v2 = version % 4 != 1;
     // Any key of the acceptor's: one that does not serve between these two, as well.
     let offered = knobs.keys().nth(key_index.into()).or(knobs.serving(hand.replica).next())?;
-    let draw = Draw::new(Side::Dialer, 1);
+    let draw = Draw::new(Drawer::Dialer, 1);
     let mut hello = hand.hello(v2, &offered, lane, &draw);
     let pool = [hello, hand.said(wire::FINISH, v2).frame()];
     change(input, &mut hello, &pool);
     let available = availability(input);
 
-    let draw = Draw::new(Side::Acceptor, 1);
+    let draw = Draw::new(Drawer::Acceptor, 1);
     let expected = knobs.judge_hello(&hello, available);
     let state = knobs.acceptor().begin((), knobs.channel_binding());
     let (state, challenge) = match state.receive(&hello, available, draw.fresh()) {
@@ -121,7 +121,7 @@ fn against_acceptor(input: &mut Unstructured<'_>, reached: &mut Reached) -> Opti
     let shared = expected.expect("nothing is wrong with the Finish that was accepted");
     reached.verified += 1;
     reached.shared += usize::from(shared != [0; 32]);
-    let peer = peer(dialer.replica, Role::Acceptor, &key, &hello, &challenge);
+    let peer = peer(dialer.replica, Side::Acceptor, &key, &hello, &challenge);
     assert_eq!(verified.peer(), &peer);
 
     let choice = byte(input);
@@ -152,9 +152,9 @@ fn against_dialer(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option
     let hand = Knobs::read(input);
     let target = Target::read(input);
     let hand = Knobs { replica: target.peer, switches: knobs.switches, ..hand };
-    let dialing = knobs.dial(&knobs.dialer(), target, Draw::new(Side::Dialer, 1))?;
+    let dialing = knobs.dial(&knobs.dialer(), target, Draw::new(Drawer::Dialer, 1))?;
     let (key, hello) = (dialing.key, dialing.dialed.hello);
-    let draw = Draw::new(Side::Acceptor, 1);
+    let draw = Draw::new(Drawer::Acceptor, 1);
 
     let choice = byte(input);
     let mut challenge = match choice % 4 {
@@ -260,13 +260,13 @@ fn between(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option<()> {
         _ => Knobs { replica: target.peer, switches: switches & 7, ..acceptor },
     };
 
-    let dialing = dialer.dial(&dialer.dialer(), target, Draw::new(Side::Dialer, 1))?;
+    let dialing = dialer.dial(&dialer.dialer(), target, Draw::new(Drawer::Dialer, 1))?;
     let (key, hello) = (dialing.key, dialing.dialed.hello);
     let mut their_hello = hello;
     let mut heard = vec![hello];
     change(input, &mut their_hello, &heard);
 
-    let draw = Draw::new(Side::Acceptor, 1);
+    let draw = Draw::new(Drawer::Acceptor, 1);
     let available = availability(input);
     let expected = acceptor.judge_hello(&their_hello, available);
     let state = acceptor.acceptor().begin((), acceptor.channel_binding());
@@ -365,7 +365,7 @@ fn between(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option<()> {
     reached.both += 1;
     reached.shared += usize::from(shared != [0; 32]);
     let v2 = hello[wire::VERSION] == 2;
-    let peer = peer(dialer.replica, Role::Acceptor, &key, &hello, &challenge);
+    let peer = peer(dialer.replica, Side::Acceptor, &key, &hello, &challenge);
     let session = key.session([&hello, &challenge, &finish], acceptor.binding(), &shared);
     // Either end is compared with one and the same session key, exports included.
     let mut far = End::new(verified.admit(), &acceptor, peer, v2.then_some(session), None);
@@ -403,7 +403,7 @@ fn between(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option<()> {
 fn agree(near: &End, far: &End, dialer: &Knobs, acceptor: &Knobs) {
     let (of_acceptor, of_dialer) = (near.peer(), far.peer());
     assert_eq!((of_acceptor.replica.0, of_dialer.replica.0), (acceptor.replica, dialer.replica));
-    assert_eq!((of_acceptor.role, of_dialer.role), (Role::Dialer, Role::Acceptor));
+    assert_eq!((of_acceptor.side, of_dialer.side), (Side::Dialer, Side::Acceptor));
     assert_eq!(of_acceptor.version, of_dialer.version);
     assert_eq!(of_acceptor.authentication, of_dialer.authentication);
     assert_eq!(of_acceptor.flags, of_dialer.flags);

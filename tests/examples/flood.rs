@@ -25,11 +25,11 @@ use replink_tests::raw_peer::RawPeer;
 use replink_tests::running::Running;
 use replink_transport::config::Config;
 use replink_transport::node::{Event, Node, NodeOptions};
-use replink_transport::{Endpoint, Link, blocking};
+use replink_transport::{Link, blocking};
 use socket2::{Domain, Socket, Type};
 
 const WINDOWS: usize = 7;
-const MAX_PENDING: u64 = 256;
+const PENDING_MAX: u64 = 256;
 
 /// Connections that each flooder has open at most.
 const OPEN_MAX: usize = 400;
@@ -228,7 +228,7 @@ impl Stage {
 
 /// How long it takes replica 1 to have a link, which it then leaves.
 fn connect(port: u16) -> Duration {
-    let endpoint = Endpoint::new(&config(port), ReplicaId(1), 0, 5).unwrap();
+    let endpoint = config(port).endpoint(ReplicaId(1), 0, 5).unwrap();
     let started = Instant::now();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((OTHER, 0)).into()).unwrap();
@@ -304,9 +304,9 @@ fn attack(all: u64, nice: &str) {
         kib(memory_after)
     );
     println!(
-        "  peak above before    {} KiB, {} bytes for each of max_pending {MAX_PENDING}",
+        "  peak above before    {} KiB, {} bytes for each of max_pending {PENDING_MAX}",
         kib(peak.saturating_sub(memory_before)),
-        peak.saturating_sub(memory_before) / MAX_PENDING
+        peak.saturating_sub(memory_before) / PENDING_MAX
     );
     println!(
         "TCP memory, machine    before {} KiB, peak {} KiB",

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use replink_frame::ReplicaId;
 use replink_handshake::{Authenticated, Availability, Control, DialTarget, Peer};
-use replink_transport::blocking::{self, AcceptFailure, DialFailure, LinkEnd};
+use replink_transport::blocking::{self, LinkEnd};
 use replink_transport::config::{Config, SecretFileError, Sources};
+use replink_transport::exchange::{AcceptFailure, DialFailure};
 use replink_transport::{Endpoint, Link, OwnedFrame, Received};
 use zeroize::Zeroizing;
 
@@ -47,7 +48,7 @@ impl Sources for NoSources {
 
 /// Replica `replica` with these settings of `[cluster.auth]` and `[cluster.link]`.
 pub fn endpoint_with(replica: u8, auth: &str, link: &str) -> Endpoint {
-    Endpoint::new(&config_with(auth, link), ReplicaId(replica), 7, 0x1000 + u64::from(replica)).unwrap()
+    config_with(auth, link).endpoint(ReplicaId(replica), 7, 0x1000 + u64::from(replica)).unwrap()
 }
 
 /// The configuration of the cluster with these settings of `[cluster.auth]` and `[cluster.link]`.

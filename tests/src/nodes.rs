@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use replink_frame::{Command, GenericHeader, ReplicaId};
 use replink_handshake::DialTarget;
-use replink_transport::blocking::{self, DialFailure};
+use replink_transport::blocking;
 use replink_transport::config::Config;
+use replink_transport::exchange::DialFailure;
 use replink_transport::mesh::LinkId;
 use replink_transport::node::{Event, Handle, LinkDown, LinkUp, Node, NodeOptions, Refusal, Shard, Warning};
 use replink_transport::{Endpoint, Link, OwnedFrame};
@@ -94,7 +95,7 @@ impl Ground {
 
     /// The process `incarnation` of `replica`, for the blocking driver.
     pub fn endpoint(&self, replica: u8, incarnation: u64) -> Endpoint {
-        Endpoint::new(&self.config(AUTH, ""), ReplicaId(replica), 7, incarnation).unwrap()
+        self.config(AUTH, "").endpoint(ReplicaId(replica), 7, incarnation).unwrap()
     }
 
     /// A connection to `replica` in rough hands, from the loopback address 127.0.0.`from`.

@@ -13,7 +13,8 @@ use replink_tests::links::{ACCEPTOR, AUTH, Event, Server, endpoint, endpoint_wit
 use replink_tests::random::Random;
 use replink_tests::raw_peer::{Frame, RawLink, RawPeer, at, command, put};
 use replink_tests::watchdog::{TEST_TIME_MAX, soon, watched};
-use replink_transport::blocking::{self, AcceptFailure, DialFailure, LinkEnd, Step, StreamError};
+use replink_transport::blocking::{self, LinkEnd};
+use replink_transport::exchange::{AcceptFailure, DialFailure, Step, StreamError};
 use replink_transport::{Endpoint, InboundError, Link};
 
 /// What a handshake may take where a peer uses up all of it.

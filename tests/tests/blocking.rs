@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_frame::{Flags, GoodbyeReason, ReplicaId, Status, Version};
-use replink_handshake::{Authentication, Availability, Control, DialError, DialTarget, Role};
+use replink_handshake::{Authentication, Availability, Control, DialError, DialTarget, Side};
 use replink_tests::frames::{Ends, LinkKind, plain, wire};
 use replink_tests::links::{
     ACCEPTOR, AUTH, Event, Server, endpoint, endpoint_with, listen, open_link, receive, shake_hands, sockets,
 };
 use replink_tests::random::Random;
 use replink_tests::watchdog::{soon, watched};
-use replink_transport::blocking::{self, AcceptFailure, DialFailure, LinkEnd, SendFailure};
+use replink_transport::blocking::{self, LinkEnd, SendFailure};
+use replink_transport::exchange::{AcceptFailure, DialFailure};
 use replink_transport::{Inbound, Link, OutboundLimits, READ_AHEAD_SIZE, SendCause};
 
 const V1: &str = "shared_secret = \"a secret for tests, 32 bytes or more\"\nversion = 1\nmin_version = 1";
@@ -30,8 +31,8 @@ fn both_ends_know_each_other_in_both_versions() {
             let (dialed, accepted) = shake_hands(&endpoint(0, auth), &endpoint(ACCEPTOR, auth));
             let (dialed, accepted) = (dialed.unwrap(), accepted.unwrap());
             let (theirs, ours) = (dialed.peer(), accepted.peer());
-            assert_eq!((theirs.replica, theirs.role), (ReplicaId(ACCEPTOR), Role::Dialer));
-            assert_eq!((ours.replica, ours.role), (ReplicaId(0), Role::Acceptor));
+            assert_eq!((theirs.replica, theirs.side), (ReplicaId(ACCEPTOR), Side::Dialer));
+            assert_eq!((ours.replica, ours.side), (ReplicaId(0), Side::Acceptor));
             // The handshake's deadline is not the link's.
             for link in [dialed.link(), accepted.link()] {
                 let stream = link.stream();
@@ -328,8 +329,8 @@ fn a_silent_peer_costs_the_deadline_and_no_more() {
         .unwrap_err();
         assert!(matches!(
             failed,
-            AcceptFailure::Stream(blocking::StreamError::TimedOut {
-                step: blocking::Step::Hello,
+            AcceptFailure::Stream(replink_transport::exchange::StreamError::TimedOut {
+                step: replink_transport::exchange::Step::Hello,
                 received: 0
             })
         ));

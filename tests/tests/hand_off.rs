@@ -518,7 +518,7 @@ fn a_node_hands_off_its_listener_and_every_link() {
             // Another release, as after an upgrade.
             let config = config_with(AUTH, "");
             let replica = world.node.local().replica;
-            let endpoint = Endpoint::new(&config, replica, 8, successor.node().incarnation).unwrap();
+            let endpoint = config.endpoint(replica, 8, successor.node().incarnation).unwrap();
             std::iter::from_fn(|| successor.next(&endpoint).unwrap()).collect::<Vec<_>>()
         });
         let mut taken = taken.into_iter();
@@ -548,8 +548,7 @@ fn successor_process() {
     watched(move || {
         let stream = UnixStream::connect(path).unwrap();
         let mut successor = Successor::begin(&stream, soon()).unwrap();
-        let endpoint =
-            Endpoint::new(&config_with(AUTH, ""), ReplicaId(3), 8, successor.node().incarnation).unwrap();
+        let endpoint = config_with(AUTH, "").endpoint(ReplicaId(3), 8, successor.node().incarnation).unwrap();
         let taken = successor.next(&endpoint).unwrap();
         assert!(successor.next(&endpoint).unwrap().is_none());
         let Some(Taken::Link { link, inbound, outbound }) = taken else { panic!("{taken:?}") };

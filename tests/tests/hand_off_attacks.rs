@@ -559,7 +559,7 @@ fn nobody_waits_longer_than_the_deadline() {
 fn a_successor_with_another_configuration_takes_nothing() {
     watched(|| {
         let with = |auth: &str, replica: u8, incarnation: u64| {
-            Endpoint::new(&config_with(auth, ""), ReplicaId(replica), 7, incarnation).unwrap()
+            config_with(auth, "").endpoint(ReplicaId(replica), 7, incarnation).unwrap()
         };
         let incarnation = node().local().incarnation;
         let other_key = "shared_secret = \"another secret, which is as long as it must be\"";

@@ -8,10 +8,10 @@ use replink_tests::links::{ACCEPTOR, AUTH, config_with, endpoint_with, shake_han
 use replink_tests::nodes::{Ground, QUICK, Replica, poll_until};
 use replink_tests::raw_peer::{RawPeer, at, put};
 use replink_tests::watchdog::watched;
-use replink_transport::blocking::{AcceptFailure, DialFailure};
+use replink_transport::EndpointError;
 use replink_transport::config::Policy::{self, Off, Optional, Required};
+use replink_transport::exchange::{AcceptFailure, DialFailure};
 use replink_transport::node::{NodeOptions, RejectedBy, Warning};
-use replink_transport::{Endpoint, EndpointError};
 
 const POLICIES: [Policy; 3] = [Off, Optional, Required];
 
@@ -121,7 +121,7 @@ fn where_there_are_no_flags_none_is_required_in_vain() {
         for (setting, policies) in [("sealed", [2, 0]), ("forward_secrecy", [0, 2])] {
             let mut config = config_with(AUTH, &link_settings(policies));
             config.auth.min_version = replink_frame::Version::V1;
-            let answering = Endpoint::new(&config, ReplicaId(ACCEPTOR), 7, 1).unwrap();
+            let answering = config.endpoint(ReplicaId(ACCEPTOR), 7, 1).unwrap();
             let dialing = endpoint_with(0, &version_1, "sealed = \"optional\"");
             let (dialed, accepted) = shake_hands(&dialing, &answering);
             let Err(AcceptFailure::Rejected(rejection)) = accepted else { panic!("{accepted:?}") };
@@ -129,7 +129,7 @@ fn where_there_are_no_flags_none_is_required_in_vain() {
             assert!(matches!(dialed, Err(DialFailure::Handshake(DialError::Rejected(_)))), "{dialed:?}");
 
             config.auth.version = replink_frame::Version::V1;
-            let error = Endpoint::new(&config, ReplicaId(ACCEPTOR), 7, 1).unwrap_err();
+            let error = config.endpoint(ReplicaId(ACCEPTOR), 7, 1).unwrap_err();
             assert!(matches!(error, EndpointError::Unavailable { .. }), "{setting}: {error}");
         }
     });

@@ -124,7 +124,7 @@ fn peer_reject(reject: PeerReject) -> String {
 
 fn up(end: &Authenticated<()>) -> String {
     let peer = end.peer();
-    format!("Authenticated {:?} as {:?} version {} {}", peer.replica, peer.role, peer.version, peer.flags)
+    format!("Authenticated {:?} as {:?} version {} {}", peer.replica, peer.side, peer.version, peer.flags)
 }
 
 fn await_challenge(version: Version, frame: &Frame) -> String {

@@ -1,8 +1,8 @@
 //! What each role may send in the clusters that this command runs.
 
-use replink_transport::config::Role;
 use replink_transport::frame::Command;
 use replink_transport::mesh::CommandPolicy;
+use replink_transport::mesh::Role;
 
 /// What leads or votes in viewstamped replication. A standby does neither: it takes in and
 /// acknowledges.

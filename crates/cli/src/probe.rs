@@ -4,8 +4,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use replink_transport::blocking::{self, DialFailure, LinkEnd, Receiver, Sender};
+use replink_transport::blocking::{self, LinkEnd, Receiver, Sender};
 use replink_transport::config::Config;
+use replink_transport::exchange::DialFailure;
 use replink_transport::frame::{GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, Control, DialError, DialTarget, Peer};
 use replink_transport::mesh::PROBE_LANE;
@@ -46,7 +47,7 @@ pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
         ));
     }
     let endpoint = match incarnation() {
-        Ok(incarnation) => Endpoint::new(&config, replica, RELEASE, incarnation),
+        Ok(incarnation) => config.endpoint(replica, RELEASE, incarnation),
         Err(error) => return fail(error),
     };
     let endpoint = match endpoint {

@@ -10,7 +10,7 @@ use replink_frame::{
     Version,
 };
 
-use crate::authenticated::{Authentication, Peer, Role};
+use crate::authenticated::{Authentication, Peer, Side};
 use crate::dialer_reject::{self, Refused};
 use crate::key_bytes::{KeyBytes, wiping};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
@@ -355,7 +355,7 @@ impl<L> AwaitFinish<L> {
         };
         let peer = Peer {
             replica: hello.sender(),
-            role: Role::Acceptor,
+            side: Side::Acceptor,
             version,
             authentication: Authentication::PreSharedKey(key.id()),
             flags: challenge.fields().flags(),

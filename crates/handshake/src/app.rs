@@ -4,7 +4,7 @@ use core::fmt;
 use thiserror::Error;
 
 /// Longest name of an embedding product, in bytes.
-const MAX_APP_LEN: usize = 64;
+const APP_LEN_MAX: usize = 64;
 
 /// The embedding product's constant name: the domain that keeps its keys and MACs apart from
 /// every other product's (section 3, `app`).
@@ -13,7 +13,7 @@ pub struct App(Arc<str>);
 
 /// An app name that is empty, longer than 64 bytes, or holds control characters.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
-#[error("app must be 1 to {MAX_APP_LEN} bytes without control characters")]
+#[error("app must be 1 to {APP_LEN_MAX} bytes without control characters")]
 pub struct InvalidApp;
 
 impl App {
@@ -23,7 +23,7 @@ impl App {
     ///
     /// [`InvalidApp`] for an empty name, one above 64 bytes, or one with control characters.
     pub fn new(name: &str) -> Result<Self, InvalidApp> {
-        let valid = !name.is_empty() && name.len() <= MAX_APP_LEN && !name.chars().any(char::is_control);
+        let valid = !name.is_empty() && name.len() <= APP_LEN_MAX && !name.chars().any(char::is_control);
         if valid { Ok(Self(name.into())) } else { Err(InvalidApp) }
     }
 

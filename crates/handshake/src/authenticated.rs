@@ -46,7 +46,7 @@ impl<L> fmt::Debug for Authenticated<L> {
 
 /// Which end of the handshake this one was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
+pub enum Side {
     /// This end connected: it has the lower replica id (H-1).
     Dialer,
     /// This end accepted.
@@ -68,7 +68,7 @@ pub struct Peer {
     /// The peer's replica id.
     pub replica: ReplicaId,
     /// Which end this one is.
-    pub role: Role,
+    pub side: Side,
     /// The handshake version of the link.
     pub version: Version,
     /// What the peer proved.

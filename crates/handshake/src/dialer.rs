@@ -9,7 +9,7 @@ use replink_frame::{
 };
 use thiserror::Error;
 
-use crate::authenticated::{Authentication, Peer, Role};
+use crate::authenticated::{Authentication, Peer, Side};
 use crate::dialer_reject::Refused;
 use crate::key_bytes::{KeyBytes, wiping};
 use crate::late_reject::{self, LateRejectVerifier, PeerReject, RejectContext};
@@ -435,7 +435,7 @@ impl<L> AwaitChallenge<L> {
         };
         let peer = Peer {
             replica: self.peer,
-            role: Role::Dialer,
+            side: Side::Dialer,
             version: config.version,
             authentication: Authentication::PreSharedKey(key_id),
             flags: selected,

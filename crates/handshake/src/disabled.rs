@@ -10,7 +10,7 @@ use core::fmt;
 use replink_frame::{Flags, Hello, ReplicaId, Status, Version};
 
 use crate::acceptor::check_dialer;
-use crate::authenticated::{Authentication, Peer, Role};
+use crate::authenticated::{Authentication, Peer, Side};
 use crate::late_reject::{LateRejectVerifier, RejectContext};
 use crate::reject_frame::{Refusal, reject};
 use crate::ticket::{self, IssueError, Redemption, Ticket, TicketBinding, TicketError, TicketIssuer};
@@ -32,7 +32,7 @@ pub fn dial<L>(link: L, local: &Local, peer: ReplicaId) -> Result<(Authenticated
     let hello = Hello::new(local.cluster, local.replica, Version::V1);
     let (app, binding) = (local.app.clone(), ChannelBinding::None);
     let late_reject = LateRejectVerifier::new(RejectContext { app, key: None, hello, binding }, None);
-    let session = Session::new(local, unproved(peer, Role::Dialer), None, Some(late_reject));
+    let session = Session::new(local, unproved(peer, Side::Dialer), None, Some(late_reject));
     Ok((Authenticated::new(link, session), hello))
 }
 
@@ -58,7 +58,7 @@ impl<L> AwaitHello<L> {
     pub fn receive(self, frame: &[u8; 256]) -> Result<Authenticated<L>, Rejected<L>> {
         match self.check(frame) {
             Ok(hello) => {
-                let peer = unproved(hello.sender(), Role::Acceptor);
+                let peer = unproved(hello.sender(), Side::Acceptor);
                 let session = Session::new(&self.local, peer, None, None);
                 Ok(Authenticated::new(self.link, session))
             }
@@ -128,10 +128,10 @@ pub fn redeem(
     ticket::redeem_disabled(redemption, ticket, local, roster, binding)
 }
 
-fn unproved(replica: ReplicaId, role: Role) -> Peer {
+fn unproved(replica: ReplicaId, side: Side) -> Peer {
     Peer {
         replica,
-        role,
+        side,
         version: Version::V1,
         authentication: Authentication::Disabled,
         flags: Flags::NONE,

@@ -55,7 +55,7 @@ mod ticket;
 
 pub use acceptor::{Acceptor, AcceptorConfig, Availability, AwaitFinish, AwaitHello, Verified};
 pub use app::{App, InvalidApp};
-pub use authenticated::{Authenticated, Authentication, Peer, Role};
+pub use authenticated::{Authenticated, Authentication, Peer, Side};
 pub use binding::ChannelBinding;
 pub use cluster::cluster_id;
 pub use control::{Control, ControlError};
@@ -72,7 +72,7 @@ pub use seal::{
     SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBodyHasher, SealTag,
     seal_body_hash,
 };
-pub use secret::{MIN_SECRET_LEN, Secret, SecretTooShort};
+pub use secret::{SECRET_LEN_MIN, Secret, SecretTooShort};
 pub use session::{ExportedKey, NoSessionKey, Receiving, Sending, Session};
 pub use ticket::{
     IssueError, Redemption, TICKET_LEN, Ticket, TicketBinding, TicketError, TicketIssuer, TicketRedeemer,

@@ -10,7 +10,7 @@ use crate::key_bytes::wiping;
 use crate::mac::derive_secret;
 
 /// Fewest bytes of a secret (K-1).
-pub const MIN_SECRET_LEN: usize = 32;
+pub const SECRET_LEN_MIN: usize = 32;
 
 /// A pre-shared secret: the exact bytes of the configured string (K-1).
 ///
@@ -21,9 +21,9 @@ pub struct Secret {
     pair: Option<Pair>,
 }
 
-/// A secret under [`MIN_SECRET_LEN`] bytes. Says how many there were, not what they were.
+/// A secret under [`SECRET_LEN_MIN`] bytes. Says how many there were, not what they were.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
-#[error("a secret needs at least {MIN_SECRET_LEN} bytes, this one has {len}")]
+#[error("a secret needs at least {SECRET_LEN_MIN} bytes, this one has {len}")]
 pub struct SecretTooShort {
     /// Bytes in the refused secret.
     pub len: usize,
@@ -34,10 +34,10 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// [`SecretTooShort`] below [`MIN_SECRET_LEN`] bytes (K-1).
+    /// [`SecretTooShort`] below [`SECRET_LEN_MIN`] bytes (K-1).
     pub fn new(bytes: impl Into<Zeroizing<Vec<u8>>>) -> Result<Self, SecretTooShort> {
         let bytes = bytes.into();
-        if bytes.len() < MIN_SECRET_LEN {
+        if bytes.len() < SECRET_LEN_MIN {
             Err(SecretTooShort { len: bytes.len() })
         } else {
             Ok(Self { bytes, pair: None })
@@ -49,7 +49,7 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// [`SecretTooShort`] below [`MIN_SECRET_LEN`] bytes (K-1).
+    /// [`SecretTooShort`] below [`SECRET_LEN_MIN`] bytes (K-1).
     pub fn of_pair(
         bytes: impl Into<Zeroizing<Vec<u8>>>,
         a: ReplicaId,

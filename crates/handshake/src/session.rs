@@ -3,7 +3,7 @@ use core::fmt;
 use replink_frame::{ClusterId, Flags, Version};
 use thiserror::Error;
 
-use crate::authenticated::{Peer, Role};
+use crate::authenticated::{Peer, Side};
 use crate::control::{ControlOpener, ControlSigner};
 use crate::key_bytes::{KeyBytes, wiping};
 use crate::late_reject::LateRejectVerifier;
@@ -71,9 +71,9 @@ impl Session {
         late_reject: Option<LateRejectVerifier>,
     ) -> Self {
         debug_assert_eq!(key.is_some(), peer.version == Version::V2);
-        let (send_label, receive_label) = match peer.role {
-            Role::Dialer => (DIALER_TO_ACCEPTOR, ACCEPTOR_TO_DIALER),
-            Role::Acceptor => (ACCEPTOR_TO_DIALER, DIALER_TO_ACCEPTOR),
+        let (send_label, receive_label) = match peer.side {
+            Side::Dialer => (DIALER_TO_ACCEPTOR, ACCEPTOR_TO_DIALER),
+            Side::Acceptor => (ACCEPTOR_TO_DIALER, DIALER_TO_ACCEPTOR),
         };
         let subkey = |label| key.as_ref().map(|key| keyed_secret(key, &[b"control ", label]));
         let sealed = key.as_ref().filter(|_| peer.flags.contains(Flags::SEALED));

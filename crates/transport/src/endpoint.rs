@@ -1,13 +1,52 @@
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
 use replink_frame::{Flags, ReplicaId, Version};
-use replink_handshake::{Acceptor, AcceptorConfig, Dialer, DialerConfig, FlagPolicy, Local, Roster};
+use replink_handshake::{Acceptor, AcceptorConfig, Dialer, DialerConfig, FlagPolicy, KeyRing, Local, Roster};
 use thiserror::Error;
 
 use crate::OutboundLimits;
-use crate::config::{Config, LinkConfig, Policy};
 
-/// One replica as a `cluster.toml` describes it, ready to shake hands in both roles.
-///
-/// Cheap to rebuild when the configuration changes; the incarnation stays the process's.
+/// What one replica is, and what its links are to be: all that a handshake in either role goes by.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EndpointSettings {
+    /// Who this node is.
+    pub local: Local,
+    /// The keys to prove oneself with; `None` where authentication is disabled (H-12).
+    pub keys: Option<Arc<KeyRing>>,
+    /// The replicas of the cluster, this one among them.
+    pub roster: Roster,
+    /// The version to dial with.
+    pub version: Version,
+    /// The lowest version of a peer that dials (H-6).
+    pub min_version: Version,
+    /// What links can have, and must have.
+    pub flags: FlagPolicy,
+    /// The releases of peers that get in (`release_mismatch`).
+    pub releases: RangeInclusive<u32>,
+    /// How much may wait on a link, and how large a frame may be.
+    pub limits: OutboundLimits,
+}
+
+impl EndpointSettings {
+    /// Version 2 in both directions, peers of any release, links without further protection, and the limits
+    /// of an empty `[cluster.link]`.
+    pub fn new(local: Local, keys: Option<Arc<KeyRing>>, roster: Roster) -> Self {
+        Self {
+            local,
+            keys,
+            roster,
+            version: Version::V2,
+            min_version: Version::V2,
+            flags: FlagPolicy::default(),
+            releases: 0..=u32::MAX,
+            limits: OutboundLimits::default(),
+        }
+    }
+}
+
+/// One replica, ready to shake hands in both roles: over a stream of any kind, by whatever drives it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     dialing: Dialing,
@@ -60,66 +99,53 @@ pub enum EndpointError {
         /// This one.
         replica: ReplicaId,
     },
-    /// A setting is required that no link of this endpoint can have. A configuration that was
-    /// read from a file never asks for one.
-    #[error("{setting} is \"required\", which no link of this configuration can have")]
+    /// Something is required that no link of this endpoint can have: it dials with version 1 (H-13), or
+    /// without authentication (H-12).
+    #[error("{flags} is required, which no link of version 1 or without authentication can have")]
     Unavailable {
-        /// The setting.
-        setting: &'static str,
+        /// What.
+        flags: Flags,
     },
 }
 
 impl Endpoint {
-    /// Replica `replica` of the cluster in `config`. `release` is the embedder's software
-    /// release, `incarnation` the random number of this process (see [`crate::incarnation`]).
+    /// An endpoint of these settings.
     ///
     /// # Errors
     ///
     /// [`EndpointError`].
-    pub fn new(
-        config: &Config,
-        replica: ReplicaId,
-        release: u32,
-        incarnation: u64,
-    ) -> Result<Self, EndpointError> {
-        config.node(replica).ok_or(EndpointError::UnknownReplica(replica))?;
-        check_required(config)?;
-        let (auth, link) = (&config.auth, &config.link);
-        if let Some(pairwise) = auth.pairwise.as_ref().filter(|pairwise| pairwise.replica != replica) {
-            return Err(EndpointError::NotOurPairSecrets { holder: pairwise.replica, replica });
+    pub fn new(settings: EndpointSettings) -> Result<Self, EndpointError> {
+        let EndpointSettings { local, keys, roster, version, min_version, flags, releases, limits } =
+            settings;
+        if !roster.contains(local.replica) {
+            return Err(EndpointError::UnknownReplica(local.replica));
         }
-        let roster = config.roster();
-        let local = Local { app: auth.app.clone(), cluster: config.cluster, replica, release, incarnation };
-        let flags = flag_policy(link);
-        let releases = 0..=u32::MAX;
-        let (dialing, answering) = match (auth.enabled, &auth.keys) {
-            (true, None) => return Err(EndpointError::NoKey),
-            (true, Some(ring)) => (
+        // H-12, H-13: a link without authentication or of version 1 has no flags at all.
+        let has_flags = keys.is_some() && version == Version::V2;
+        if flags.required != Flags::NONE && !has_flags {
+            return Err(EndpointError::Unavailable { flags: flags.required });
+        }
+        let (dialing, answering) = match keys {
+            Some(ring) => (
                 Dialing::Authenticated(Dialer::new(DialerConfig {
                     local: local.clone(),
                     ring: ring.clone(),
-                    version: auth.version,
-                    // H-13: version 1 has no flags to offer.
-                    flags: if auth.version == Version::V1 { FlagPolicy::default() } else { flags },
+                    version,
+                    flags: if version == Version::V1 { FlagPolicy::default() } else { flags },
                     releases: releases.clone(),
                 })),
                 Answering::Authenticated(Acceptor::new(AcceptorConfig {
                     local,
-                    ring: ring.clone(),
+                    ring,
                     roster,
-                    min_version: auth.min_version,
+                    min_version,
                     flags,
                     releases,
                 })),
             ),
-            (false, _) => (Dialing::Disabled { local: local.clone() }, Answering::Disabled { local, roster }),
+            None => (Dialing::Disabled { local: local.clone() }, Answering::Disabled { local, roster }),
         };
-        let outbound_limits = OutboundLimits {
-            frame_size: link.max_frame_size,
-            queue_frames: link.send_queue_frames,
-            queue_bytes: link.send_queue_bytes,
-        };
-        Ok(Self { dialing, answering, outbound_limits })
+        Ok(Self { dialing, answering, outbound_limits: limits })
     }
 
     /// Who this node is.
@@ -160,30 +186,5 @@ impl Endpoint {
 
     pub(crate) fn answering(&self) -> &Answering {
         &self.answering
-    }
-}
-
-/// What links are to have, and must have.
-fn flag_policy(link: &LinkConfig) -> FlagPolicy {
-    let policies = [(link.sealed, Flags::SEALED), (link.forward_secrecy, Flags::EPHEMERAL)];
-    let with = |wanted| {
-        let flags = policies.into_iter().filter(|&(policy, _)| policy == wanted).map(|(_, flag)| flag);
-        flags.fold(Flags::NONE, |all, flag| all | flag)
-    };
-    FlagPolicy { supported: with(Policy::Optional), required: with(Policy::Required) }
-}
-
-/// Nobody goes without the protection that they require, wherever the configuration came from.
-fn check_required(config: &Config) -> Result<(), EndpointError> {
-    let (auth, link) = (&config.auth, &config.link);
-    let has_flags = auth.enabled && auth.version == Version::V2; // H-12, H-13
-    let settings = [
-        ("cluster.link.sealed", link.sealed, has_flags),
-        ("cluster.link.encryption", link.encryption, false), // not in this version
-        ("cluster.link.forward_secrecy", link.forward_secrecy, has_flags),
-    ];
-    match settings.into_iter().find(|&(_, policy, possible)| policy == Policy::Required && !possible) {
-        Some((setting, _, _)) => Err(EndpointError::Unavailable { setting }),
-        None => Ok(()),
     }
 }

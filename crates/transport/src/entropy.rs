@@ -1,12 +1,14 @@
+//! Randomness from the operating system.
+
+use rand::rngs::{SmallRng, SysRng};
+use rand::{Rng, SeedableRng, TryRng};
 use replink_handshake::{EphemeralSecret, Fresh, Nonce};
 use zeroize::Zeroizing;
 
-/// The operating system gave no randomness; without it there is no handshake (H-2).
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug)]
-#[error("the operating system gives no randomness: {0}")]
-pub struct EntropyError(getrandom::Error);
+use crate::EntropyError;
 
-/// Randomness for one side of one handshake, straight from the operating system's CSPRNG (H-2).
+/// Randomness for one side of one handshake, straight from the operating system's CSPRNG (H-2): that keeps
+/// no state in this process, so there is nothing that a fork could double.
 ///
 /// # Errors
 ///
@@ -15,7 +17,7 @@ pub fn fresh() -> Result<Fresh, EntropyError> {
     // Both with one system call.
     let mut drawn = Zeroizing::new([[0; 32]; 2]);
     loop {
-        getrandom::fill(drawn.as_flattened_mut()).map_err(EntropyError)?;
+        SysRng.try_fill_bytes(drawn.as_flattened_mut()).map_err(failed)?;
         let [nonce, ephemeral] = &*drawn;
         if let Some(nonce) = Nonce::new(*nonce) {
             return Ok(Fresh { nonce, ephemeral: EphemeralSecret::new(*ephemeral) });
@@ -30,5 +32,35 @@ pub fn fresh() -> Result<Fresh, EntropyError> {
 ///
 /// [`EntropyError`] when the operating system gives none.
 pub fn incarnation() -> Result<u64, EntropyError> {
-    getrandom::u64().map_err(EntropyError)
+    SysRng.try_next_u64().map_err(failed)
+}
+
+/// 256 bits for a new secret. They are wiped when dropped.
+///
+/// # Errors
+///
+/// [`EntropyError`] when the operating system gives none.
+pub fn secret_bytes() -> Result<Zeroizing<[u8; 32]>, EntropyError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    SysRng.try_fill_bytes(&mut *bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Numbers that spread waits, and are no secret: they come from a small generator of this process.
+pub(crate) struct Jitter(SmallRng);
+
+impl Jitter {
+    pub(crate) fn new() -> Self {
+        // Without a seed from the system two replicas may wait for as long as each other, no more.
+        let seed = SysRng.try_next_u64().unwrap_or_else(|_| std::process::id().into());
+        Self(SmallRng::seed_from_u64(seed))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}
+
+fn failed(error: rand::rngs::SysError) -> EntropyError {
+    EntropyError::new(error.raw_os_error())
 }

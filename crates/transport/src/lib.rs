@@ -15,29 +15,43 @@
 //! `Inbound`, `Outbound`, `Gate`, `Mesh` and [`Backoff`] are pure: they can be driven by any runtime.
 //! [`blocking`] drives them with threads.
 
+#[cfg(feature = "blocking")]
 pub mod blocking;
+#[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "node")]
 pub mod driver;
+pub mod exchange;
 pub mod gate;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
 pub mod hand_off;
 pub mod mesh;
+#[cfg(feature = "node")]
 pub mod node;
+#[cfg(feature = "config")]
 pub mod security;
 
 mod backoff;
+mod duration;
 mod endpoint;
+#[cfg(feature = "sockets")]
 mod entropy;
 mod inbound;
+#[cfg(feature = "sockets")]
 mod link;
 mod outbound;
 mod sync;
+#[cfg(feature = "sockets")]
 mod sys;
 
 pub use backoff::Backoff;
-pub use endpoint::{Endpoint, EndpointError};
-pub use entropy::{EntropyError, fresh, incarnation};
+pub use duration::DURATION_MAX;
+pub use endpoint::{Endpoint, EndpointError, EndpointSettings};
+#[cfg(feature = "sockets")]
+pub use entropy::{fresh, incarnation, secret_bytes};
+pub use exchange::EntropyError;
 pub use inbound::{Admitted, Inbound, InboundError, OwnedFrame, READ_AHEAD_SIZE, Received, SealError};
+#[cfg(feature = "sockets")]
 pub use link::Link;
 pub use outbound::{
     Attention, Body, Flushed, GatherWrite, Outbound, OutboundLimits, OutboundStats, SendCause, SendError,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::sys;
+use crate::{GatherWrite, sys};
 
 /// A connected TCP socket between two replicas: plain, and dup-able.
 ///
@@ -162,6 +162,12 @@ const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 /// There the standard library sets the option `SO_NOSIGPIPE` on every socket.
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: libc::c_int = 0;
+
+impl GatherWrite for Link {
+    fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send_gathered(slices)
+    }
+}
 
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {

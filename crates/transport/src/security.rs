@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use replink_frame::{KeyId, ReplicaId, Version};
 
 use crate::config::{Address, Config, Policy};
-use crate::node::KeyStats;
 
 /// What an operator should look at, worst first. Empty is good.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -153,6 +152,26 @@ impl fmt::Display for SecurityWarning {
                 )
             }
         }
+    }
+}
+
+/// How much a key is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct KeyStats {
+    /// Which.
+    pub key: KeyId,
+    /// Whether it is the one that this node offers, or with pair secrets offers to one peer. One that is not is retired: it can go when no
+    /// link uses it any more.
+    pub offered: bool,
+    /// The links that were made with it.
+    pub links: usize,
+}
+
+impl KeyStats {
+    /// A key that `links` links were made with.
+    pub fn new(key: KeyId, offered: bool, links: usize) -> Self {
+        Self { key, offered, links }
     }
 }
 

@@ -10,9 +10,10 @@ use config_support::{FILE, Fake, FakeFile, SECRET, text};
 use replink_frame::{ReplicaId, Version};
 use replink_handshake::{App, Key, KeyRing, Secret, cluster_id};
 use replink_transport::config::{
-    Address, Config, Driver, LinkConfig, MAX_CONFIG_FILE_BYTES, MAX_SECRET_FILE_BYTES, Policy, Role,
+    Address, CONFIG_FILE_BYTES_MAX, Config, Driver, LinkConfig, Policy, SECRET_FILE_BYTES_MAX,
     SECRET_VARIABLE, SecretSource,
 };
+use replink_transport::mesh::Role;
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -793,13 +794,13 @@ fn loads_from_the_file_system() -> TestResult {
     assert_keys(&config, SECRET, &[])?;
     assert_eq!(config.auth.secret_source, Some(SecretSource::File(key.clone())));
 
-    std::fs::write(&key, vec![b'x'; MAX_SECRET_FILE_BYTES + 1])?;
+    std::fs::write(&key, vec![b'x'; SECRET_FILE_BYTES_MAX + 1])?;
     assert!(
         shown(&path).starts_with(&format!("{prefix}that has more than 65536 bytes; ")),
         "{}",
         shown(&path)
     );
-    std::fs::write(&key, vec![b'x'; MAX_SECRET_FILE_BYTES])?;
+    std::fs::write(&key, vec![b'x'; SECRET_FILE_BYTES_MAX])?;
     Config::load(&path)?;
     Ok(())
 }
@@ -813,10 +814,10 @@ fn a_file_that_is_no_configuration() -> TestResult {
     assert!(shown().starts_with(&format!("{prefix}: can't be read: No such file")), "{}", shown());
     std::fs::write(&path, b"[cluster]\nname = \"\xff\"")?;
     assert_eq!(shown(), format!("{prefix}:2: is not UTF-8 text; must be saved as UTF-8"));
-    std::fs::write(&path, vec![b'#'; MAX_CONFIG_FILE_BYTES + 1])?;
+    std::fs::write(&path, vec![b'#'; CONFIG_FILE_BYTES_MAX + 1])?;
     let expected = format!("{prefix}: has more than 1048576 bytes; must be the configuration of one cluster");
     assert_eq!(shown(), expected);
-    std::fs::write(&path, vec![b'#'; MAX_CONFIG_FILE_BYTES])?;
+    std::fs::write(&path, vec![b'#'; CONFIG_FILE_BYTES_MAX])?;
     assert_eq!(shown(), format!("{prefix}:1: cluster: is missing; start with [cluster] and its name"));
     Ok(())
 }

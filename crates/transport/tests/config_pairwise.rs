@@ -7,12 +7,12 @@ mod config_support;
 use std::path::{Path, PathBuf};
 
 use config_support::{FILE, Fake, FakeFile, SECRET, text};
-use replink_transport::config::{Config, MAX_PAIR_SECRETS, SECRET_VARIABLE, SecretSource, pair_file};
+use replink_transport::EndpointError;
+use replink_transport::config::{Config, PAIR_SECRETS_MAX, SECRET_VARIABLE, SecretSource, pair_file};
 use replink_transport::frame::{KeyId, ReplicaId, Version};
 use replink_transport::handshake::{App, Key, Secret};
-use replink_transport::mesh::{CommandPolicy, MeshSettings};
+use replink_transport::mesh::CommandPolicy;
 use replink_transport::security::{SecurityStatus, SecurityWarning};
-use replink_transport::{Endpoint, EndpointError};
 
 const KEYS: &str = "/etc/orders/replica-0.keys";
 const HEADER: &str = "pair secrets of replica 0, app replink";
@@ -89,10 +89,10 @@ fn each_peer_has_keys_of_its_own() {
         let offered: Vec<_> = ring.ids().filter(|&id| ring.is_offered(id)).collect();
         assert_eq!(offered, [key_id(2, 0, 2), key_id(1, 0, 1)], "one for each pair");
 
-        let endpoint = Endpoint::new(&config, ReplicaId(0), 1, 1).unwrap();
+        let endpoint = config.endpoint(ReplicaId(0), 1, 1).unwrap();
         let counts = [0, 1, 2, 3].map(|peer| endpoint.key_count(ReplicaId(peer)));
         assert_eq!(counts, [0, 2, 1, 0]);
-        let mesh = MeshSettings::new(&config, CommandPolicy::default());
+        let mesh = config.mesh_settings(CommandPolicy::default());
         assert_eq!(mesh.keys.as_ref().map(Vec::len), Some(3));
         assert_eq!(mesh.pairs[&key_id(3, 0, 1)], ReplicaId(1));
         assert_eq!(mesh.pairs[&key_id(2, 0, 2)], ReplicaId(2));
@@ -104,11 +104,11 @@ fn a_shared_key_counts_for_every_peer() {
     let auth = format!("shared_secret = \"{SECRET}\"\naccept_secrets = [\"x{SECRET}\"]");
     let config = Fake::default().parse(&three("", &auth)).unwrap();
     assert!(config.auth.pairwise.is_none());
-    let endpoint = Endpoint::new(&config, ReplicaId(0), 1, 1).unwrap();
+    let endpoint = config.endpoint(ReplicaId(0), 1, 1).unwrap();
     assert_eq!([1, 2].map(|peer| endpoint.key_count(ReplicaId(peer))), [2, 2]);
     let ring = config.auth.keys.as_ref().unwrap();
     assert_eq!(ring.ids().map(|id| ring.is_offered(id)).collect::<Vec<_>>(), [true, false]);
-    assert!(MeshSettings::new(&config, CommandPolicy::default()).pairs.is_empty());
+    assert!(config.mesh_settings(CommandPolicy::default()).pairs.is_empty());
 }
 
 /// What `keygen` writes for each replica is read by each, and both of a pair have the same key.
@@ -146,7 +146,7 @@ fn another_replicas_file() {
     assert_eq!(mistakes(&fake(&whole()), &three("replica_id = 1", PAIRWISE)), [expected]);
 
     let config = fake(&whole()).parse(&three("", PAIRWISE)).unwrap();
-    let error = Endpoint::new(&config, ReplicaId(2), 1, 1).unwrap_err();
+    let error = config.endpoint(ReplicaId(2), 1, 1).unwrap_err();
     assert_eq!(error, EndpointError::NotOurPairSecrets { holder: ReplicaId(0), replica: ReplicaId(2) });
     assert!(error.to_string().contains("has the pair secrets of replica 0, not those of replica 2"));
 
@@ -191,7 +191,7 @@ fn a_file_of_something_else() {
 #[test]
 fn lines_that_are_wrong() {
     let secret = digits(1);
-    let more = MAX_PAIR_SECRETS + 1;
+    let more = PAIR_SECRETS_MAX + 1;
     let too_many: String = (3..).take(more - 1).map(|seed| format!("1 {}\n", digits(seed))).collect();
     let short = format!("has a secret of 63 bytes; {LINE_CURE}");
     let not_hex = format!("has a character that is no hexadecimal digit; {LINE_CURE}");
@@ -200,7 +200,7 @@ fn lines_that_are_wrong() {
     let own = "is for replica 0, whose file this is; must be for another replica";
     let same = "has the secret of line 2, which is another pair's; \
                 must be a secret of its own: draw one with replink keygen";
-    let many = format!("is one more secret for replica 1; must be one of at most {MAX_PAIR_SECRETS}");
+    let many = format!("is one more secret for replica 1; must be one of at most {PAIR_SECRETS_MAX}");
     for (line, expected) in [
         (secret.clone(), two_parts.as_str()),
         (format!("1{secret}"), &two_parts),

@@ -11,7 +11,7 @@ use super::Reached;
 use crate::frame_parse::link_fault;
 use crate::link::{self, Dialed};
 use crate::mac::{self, same};
-use crate::node::{CLUSTER, Draw, Knobs, Refusal, Side};
+use crate::node::{CLUSTER, Draw, Drawer, Knobs, Refusal};
 use crate::patch::byte;
 use crate::wire::{self, Frame, LinkFault};
 
@@ -83,7 +83,7 @@ impl Pair {
     /// The far end's reject of the Finish, as if it were the acceptor.
     pub fn late_reject(&self, refusal: Refusal) -> Frame {
         let key = DIALER.keys().next();
-        self.far().reject(&self.hello, refusal, key, Draw::new(Side::Acceptor, 1).nonce)
+        self.far().reject(&self.hello, refusal, key, Draw::new(Drawer::Acceptor, 1).nonce)
     }
 
     /// What the near end must make of `stream`.

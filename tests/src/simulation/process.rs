@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use replink_frame::{GenericHeader, HEADER_SIZE, ReplicaId};
-use replink_handshake::Role;
+use replink_handshake::Side;
 use replink_transport::driver::Token;
 use replink_transport::mesh::{DownReason, Loss, Warning as MeshWarning};
 use replink_transport::node::{Event, Handle, LinkUp, NodeOptions, Shard, Warning, with_drivers};
@@ -269,9 +269,9 @@ impl Watcher<'_> {
         let Some(peer) = state.process_at(end.peer()) else {
             return Err(format!("an attacker has a link: {up:?}"));
         };
-        let role = if end.side == 0 { Role::Dialer } else { Role::Acceptor };
+        let role = if end.side == 0 { Side::Dialer } else { Side::Acceptor };
         let host = state.host_of(end.peer());
-        let told = (up.peer.incarnation, Some(HostId(up.peer.replica.0)), up.peer.role);
+        let told = (up.peer.incarnation, Some(HostId(up.peer.replica.0)), up.peer.side);
         if told != (incarnation(peer), host, role) || up.peer.lane >= self.lanes {
             return Err(format!("{up:?} is wrong about its peer, which is {peer:?} at {host:?}"));
         }

@@ -38,7 +38,7 @@ fn load(folder: &Path) -> Config {
 }
 
 fn endpoint(config: &Config, replica: u8) -> Endpoint {
-    Endpoint::new(config, ReplicaId(replica), 7, 0x1000 + u64::from(replica)).unwrap()
+    config.endpoint(ReplicaId(replica), 7, 0x1000 + u64::from(replica)).unwrap()
 }
 
 /// Two replicas with a link that has carried frames.

@@ -1,7 +1,7 @@
 //! A node that dials, and acceptors that are not what they should be.
 
 use replink_frame::{ReplicaId, Status};
-use replink_handshake::{Availability, Role};
+use replink_handshake::{Availability, Side};
 use replink_tests::fixtures::SECRET;
 use replink_tests::links::AUTH;
 use replink_tests::nodes::{Ground, QUICK, Replica, poll_until, poll_while};
@@ -37,7 +37,7 @@ fn connects(ground: &Ground, node: &mut [Replica]) {
         blocking::accept(link, &endpoint, Availability::Open, soon()).unwrap()
     });
     poll_until(node, "it is up", |node| node[0].ups().count() == before + 1);
-    assert_eq!(node[0].ups().last().unwrap().peer.role, Role::Dialer);
+    assert_eq!(node[0].ups().last().unwrap().peer.side, Side::Dialer);
     drop(link);
     poll_until(node, "it is down", |node| node[0].links() == 0);
     assert_eq!(node[0].downs().last().unwrap().reason, DownReason::Lost(Loss::Closed));

@@ -9,7 +9,7 @@ use replink_tests::links::AUTH;
 use replink_tests::nodes::{Ground, QUICK, Replica, Seen, poll_until, poll_while};
 use replink_tests::raw_peer::{RawLink, RawPeer, at, command, put};
 use replink_tests::watchdog::watched;
-use replink_transport::blocking::DialFailure;
+use replink_transport::exchange::DialFailure;
 use replink_transport::mesh::{DownReason, Loss};
 use replink_transport::node::{NodeOptions, RejectedBy};
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use replink_frame::{Command, GoodbyeReason, ReplicaId, Status};
-use replink_handshake::{Control, Role};
+use replink_handshake::{Control, Side};
 use replink_tests::fixtures::SECRET;
 use replink_tests::links::{AUTH, receive};
 use replink_tests::nodes::{Ground, QUICK, Replica, Seen, poll_until, poll_while, prepare, start_all};
 use replink_tests::raw_peer::{RawLink, RawPeer, at, command};
 use replink_tests::watchdog::watched;
 use replink_transport::blocking::{self, LinkEnd};
-use replink_transport::config;
+use replink_transport::mesh;
 use replink_transport::mesh::{CommandPolicy, DownReason, Loss, Warning as MeshWarning};
 use replink_transport::node::{NodeOptions, Warning};
 use replink_transport::{InboundError, SendCause};
@@ -61,7 +61,7 @@ fn the_lower_id_dials_and_dials_again_after_a_kill() {
             replicas.push(Replica::start(&ground, config, NodeOptions::new(ReplicaId(1)), 1));
             poll_until(&mut replicas, "it is back", |all| all[1].links() == 1 && all[0].links() == 1);
             let [dialer, acceptor] = [&replicas[0], &replicas[1]].map(|one| one.ups().last().unwrap().peer);
-            assert_eq!((dialer.role, acceptor.role), (Role::Dialer, Role::Acceptor));
+            assert_eq!((dialer.side, acceptor.side), (Side::Dialer, Side::Acceptor));
         }
         let mut incarnations: Vec<_> = replicas[0].ups().map(|up| up.peer.incarnation).collect();
         incarnations.sort_unstable();
@@ -202,7 +202,7 @@ fn a_standby_may_not_send_what_is_denied() {
         let ground = Ground::new(2, "");
         let roster =
             || ground.roster(AUTH, QUICK, |id| Some(if id == 0 { "role = \"standby\"" } else { "" }));
-        let policy = CommandPolicy::default().deny(config::Role::Standby, Command::PREPARE);
+        let policy = CommandPolicy::default().deny(mesh::Role::Standby, Command::PREPARE);
         let options = |id| NodeOptions::new(ReplicaId(id)).commands(policy);
         let mut replicas = [Replica::start(&ground, roster(), options(1), 1)];
         // A peer that does not keep to it.

@@ -65,7 +65,7 @@ impl Cluster {
     ///
     /// [`Failure`].
     pub fn endpoint(&self, replica: u8) -> Result<Endpoint, Failure> {
-        Ok(Endpoint::new(&self.config, ReplicaId(replica), 0, incarnation()?)?)
+        Ok(self.config.endpoint(ReplicaId(replica), 0, incarnation()?)?)
     }
 }
 

@@ -4,7 +4,6 @@ mod report;
 
 use std::process::ExitCode;
 
-use replink_transport::Endpoint;
 use replink_transport::config::{Config, ConfigError, ConfigErrors};
 use replink_transport::frame::ReplicaId;
 use serde_json::{Value, json};
@@ -27,7 +26,7 @@ pub(crate) fn run(options: &CheckOptions) -> ExitCode {
     let replica = options.replica_id.map(ReplicaId).or(config.replica_id).or(holder);
     if let Some(replica) = replica {
         // As for a replica that starts, whatever its incarnation is.
-        if let Err(error) = Endpoint::new(&config, replica, RELEASE, 0) {
+        if let Err(error) = config.endpoint(replica, RELEASE, 0) {
             return fail(error);
         }
     }

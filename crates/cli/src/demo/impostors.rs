@@ -5,11 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use replink_transport::blocking::{self, DialFailure};
+use replink_transport::blocking;
 use replink_transport::config::Config;
+use replink_transport::exchange::DialFailure;
 use replink_transport::frame::{Challenge, Command, GenericHeader, HEADER_SIZE, ReplicaId, Status};
 use replink_transport::handshake::{DialError, DialTarget, cluster_id};
-use replink_transport::{Endpoint, incarnation};
+use replink_transport::incarnation;
 
 use super::DemoError;
 use super::cluster::{Cluster, NAME};
@@ -42,8 +43,8 @@ fn handshake(
     let config =
         Config::parse(toml, &path, &WithoutEnvironment).map_err(|errors| wrong(errors.to_string()))?;
     let incarnation = incarnation().map_err(|error| wrong(error.to_string()))?;
-    let endpoint = Endpoint::new(&config, ReplicaId(0), RELEASE, incarnation)
-        .map_err(|error| wrong(error.to_string()))?;
+    let endpoint =
+        config.endpoint(ReplicaId(0), RELEASE, incarnation).map_err(|error| wrong(error.to_string()))?;
     let target = DialTarget::new(ReplicaId(1));
     let deadline = Instant::now() + PATIENCE;
     match blocking::connect(&endpoint, target, &[cluster.address(1)], deadline) {

@@ -27,7 +27,7 @@ pub(crate) enum DemoError {
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
     #[error("the operating system gives no randomness: {0}")]
-    Entropy(#[from] getrandom::Error),
+    Entropy(#[from] replink_transport::EntropyError),
     #[error("with --driver {driver}: {problem}")]
     Driver { driver: &'static str, problem: ConfigErrors },
     #[error("replica {replica} ended unexpectedly ({status}), the replication is incomplete")]

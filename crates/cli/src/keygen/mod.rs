@@ -5,6 +5,7 @@ mod pairwise;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use replink_transport::{EntropyError, secret_bytes};
 use zeroize::Zeroizing;
 
 use crate::arguments::KeygenOptions;
@@ -19,7 +20,7 @@ pub(crate) fn run(options: &KeygenOptions) -> ExitCode {
     }
     let secret = match generate() {
         Ok(secret) => secret,
-        Err(error) => return fail(format_args!("the operating system gives no randomness: {error}")),
+        Err(error) => return fail(error),
     };
     match writeln!(io::stdout(), "{}", *secret) {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,8 +30,6 @@ pub(crate) fn run(options: &KeygenOptions) -> ExitCode {
 
 /// 256 bits from the operating system, as 64 hexadecimal digits: the secret is this text, byte for
 /// byte (K-1).
-pub(crate) fn generate() -> Result<Zeroizing<String>, getrandom::Error> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bytes)?;
-    Ok(Zeroizing::new(crate::hex::encode(&*bytes)))
+pub(crate) fn generate() -> Result<Zeroizing<String>, EntropyError> {
+    Ok(Zeroizing::new(crate::hex::encode(&*secret_bytes()?)))
 }

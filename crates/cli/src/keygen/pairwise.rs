@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use replink_transport::config::{Outline, pair_file};
 use replink_transport::frame::ReplicaId;
 use replink_transport::handshake::{Key, Secret};
+use replink_transport::{EntropyError, secret_bytes};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -18,8 +19,8 @@ use crate::fail;
 enum PairwiseError {
     #[error("a cluster of one replica has no pairs")]
     OneReplica,
-    #[error("the operating system gives no randomness: {0}")]
-    Randomness(getrandom::Error),
+    #[error(transparent)]
+    Randomness(#[from] EntropyError),
     #[error("{} is there already, and is not overwritten; nothing was written", .0.display())]
     Exists(PathBuf),
     #[error("can't write {}: {source}; what had been written was removed", path.display())]
@@ -56,7 +57,7 @@ fn draw(outline: &Outline, out: &Path) -> Result<String, PairwiseError> {
     let create = DirBuilder::new().recursive(true).mode(0o700).create(out);
     create.map_err(|source| PairwiseError::Write { path: out.to_owned(), source })?;
 
-    let root = draw_root().map_err(PairwiseError::Randomness)?;
+    let root = draw_root()?;
     let (mut report, mut written) = (Vec::new(), Vec::new());
     for &replica in &replicas {
         let peers = replicas.iter().filter(|&&peer| peer != replica);
@@ -81,10 +82,9 @@ fn draw(outline: &Outline, out: &Path) -> Result<String, PairwiseError> {
 }
 
 /// 256 bits from the operating system, which live as long as this command.
-fn draw_root() -> Result<Secret, getrandom::Error> {
-    let mut bytes = Zeroizing::new(vec![0; 32]);
-    getrandom::fill(&mut bytes)?;
-    Secret::new(bytes).map_err(|_| getrandom::Error::UNEXPECTED)
+fn draw_root() -> Result<Secret, EntropyError> {
+    let bytes = Zeroizing::new(secret_bytes()?.to_vec());
+    Ok(Secret::new(bytes).expect("256 bits are as long as a secret has to be"))
 }
 
 /// Never overwrites; a file that is there at all is in `written`.

@@ -159,9 +159,10 @@ mod tests {
     use std::time::Duration;
 
     use replink_transport::frame::{Flags, KeyId, Status, Version};
-    use replink_transport::handshake::{Authentication, Peer, Role};
+    use replink_transport::handshake::{Authentication, Peer, Side};
     use replink_transport::mesh::LinkId;
-    use replink_transport::node::{KeyStats, RejectedBy};
+    use replink_transport::node::RejectedBy;
+    use replink_transport::security::KeyStats;
 
     use super::*;
 
@@ -169,7 +170,7 @@ mod tests {
         let key = KeyId([0xab; 8]);
         let peer = Peer {
             replica: ReplicaId(2),
-            role: Role::Dialer,
+            side: Side::Dialer,
             version: Version::V2,
             authentication: Authentication::PreSharedKey(key),
             flags: Flags::SEALED,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::TicketError;
 use super::session::{Carried, CarriedControl, CarriedSeals};
-use crate::authenticated::{Authentication, Peer, Role};
+use crate::authenticated::{Authentication, Peer, Side};
 use crate::key_bytes::KeyBytes;
 
 const FORMAT: u8 = 1;
@@ -29,11 +29,11 @@ pub(super) fn write(carried: &Carried) -> Zeroizing<Vec<u8>> {
         Authentication::Disabled => (0, KeyId([0; 8])),
         Authentication::PreSharedKey(id) => (1, id),
     };
-    let role = match peer.role {
-        Role::Dialer => 1,
-        Role::Acceptor => 2,
+    let side = match peer.side {
+        Side::Dialer => 1,
+        Side::Acceptor => 2,
     };
-    put(&[FORMAT, role, peer.version.wire(), authentication]); // 0
+    put(&[FORMAT, side, peer.version.wire(), authentication]); // 0
     put(&cluster.0); // 4
     put(&[local.0, peer.replica.0]); // 20
     put(&peer.lane.to_le_bytes()); // 22
@@ -86,7 +86,7 @@ impl<'a> Sealed<'a> {
 
 fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
     let mut fields = Fields { state, offset: 0 };
-    let [format, role, version, authentication] = *fields.take()?;
+    let [format, side, version, authentication] = *fields.take()?;
     if format != FORMAT {
         return Err(TicketError::Format { found: format });
     }
@@ -103,9 +103,9 @@ fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
     let local_incarnation = u64::from_le_bytes(*fields.take()?);
 
     let wrong = |offset| TicketError::Field { offset };
-    let role = match role {
-        1 if local < replica => Role::Dialer, // H-1
-        2 if local > replica => Role::Acceptor,
+    let side = match side {
+        1 if local < replica => Side::Dialer, // H-1
+        2 if local > replica => Side::Acceptor,
         _ => return Err(wrong(1)),
     };
     let version = Version::from_wire(version).ok_or(wrong(2))?;
@@ -148,7 +148,7 @@ fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
     } else {
         return Err(wrong(48));
     };
-    let peer = Peer { replica, role, version, authentication, flags, release, incarnation, lane };
+    let peer = Peer { replica, side, version, authentication, flags, release, incarnation, lane };
     Ok(Carried { cluster, local, incarnation: local_incarnation, peer, control })
 }
 

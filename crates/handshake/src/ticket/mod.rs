@@ -11,7 +11,7 @@ use core::fmt;
 use replink_frame::{Flags, Version};
 use zeroize::Zeroizing;
 
-use crate::authenticated::{Authentication, Role};
+use crate::authenticated::{Authentication, Side};
 use crate::key_bytes::wiping;
 use crate::mac::{disabled_hand_off_key, ticket_mac};
 use crate::secret::Pair;
@@ -226,6 +226,6 @@ pub(crate) fn redeem_disabled(
 }
 
 /// H-1: who dials has the lower id.
-fn role_of(local: &Local, peer: replink_frame::ReplicaId) -> Role {
-    if local.replica < peer { Role::Dialer } else { Role::Acceptor }
+fn side_of(local: &Local, peer: replink_frame::ReplicaId) -> Side {
+    if local.replica < peer { Side::Dialer } else { Side::Acceptor }
 }

@@ -1,6 +1,6 @@
 use replink_frame::{ClusterId, Flags, ReplicaId, Version};
 
-use super::{IssueError, TicketError, role_of};
+use super::{IssueError, TicketError, side_of};
 use crate::authenticated::Peer;
 use crate::control::{ControlOpener, ControlSigner};
 use crate::key_bytes::KeyBytes;
@@ -42,7 +42,7 @@ impl Carried {
             && sending.cluster == receiving.cluster
             && local.cluster == receiving.cluster
             && peer.replica != local.replica
-            && peer.role == role_of(local, peer.replica);
+            && peer.side == side_of(local, peer.replica);
         if !together {
             return Err(IssueError::Halves);
         }

@@ -1,31 +1,11 @@
 use std::time::Instant;
 
-use replink_handshake::{
-    AcceptFailed, Authenticated, Availability, ChannelBinding, PeerReject, Rejected, Rejection, disabled,
-};
-use thiserror::Error;
+use replink_handshake::{AcceptFailed, Authenticated, Availability, ChannelBinding, Rejected, disabled};
 
-use super::handshake_io::{FrameIo, Step, StreamError, close_after_reject, make_blocking};
+use super::handshake_io::{FrameIo, close_after_reject, make_blocking};
 use crate::endpoint::Answering;
-use crate::{Endpoint, EntropyError, Link, fresh};
-
-/// Why a connection did not become a link, on the accepting side. The connection is closed.
-#[derive(Error, Debug)]
-#[non_exhaustive]
-pub enum AcceptFailure {
-    /// We turned the peer away, and told it.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// The peer turned us away when it had read our challenge (D-12).
-    #[error("{0}")]
-    RejectedByPeer(PeerReject),
-    /// The connection ended or stalled.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// The operating system failed us.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
-}
+use crate::exchange::{AcceptFailure, Step};
+use crate::{Endpoint, Link, fresh};
 
 /// Answers a handshake on an accepted connection, all of it before `deadline`.
 ///

@@ -4,37 +4,11 @@ use std::time::Instant;
 
 use replink_frame::Status;
 use replink_handshake::{Authenticated, ChannelBinding, DialError, DialFailed, DialTarget, disabled};
-use thiserror::Error;
 
-use super::handshake_io::{FrameIo, Step, StreamError, make_blocking};
+use super::handshake_io::{FrameIo, make_blocking};
 use crate::endpoint::Dialing;
-use crate::{Endpoint, EntropyError, Link, fresh};
-
-/// Why dialing did not make a link. The connection, if there was one, is closed.
-#[derive(Error, Debug)]
-#[non_exhaustive]
-pub enum DialFailure {
-    /// Nobody answers there.
-    #[error("can't connect to {address}: {source}")]
-    Connect {
-        /// The last address tried.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The peer has no address.
-    #[error("replica has no address to connect to")]
-    NoAddress,
-    /// The handshake failed.
-    #[error(transparent)]
-    Handshake(#[from] DialError),
-    /// The connection ended or stalled.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// The operating system failed us.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
-}
+use crate::exchange::{DialFailure, Step};
+use crate::{Endpoint, Link, fresh};
 
 /// Connects to the first of `addresses` that answers and shakes hands, all of it before
 /// `deadline`; an address that does not answer gets its equal share of the time. A peer that does not know the offered key is asked again with the next (K-2), each

@@ -1,70 +1,11 @@
 //! Whole handshake frames over a socket, within one deadline.
 
-use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use replink_frame::HEADER_SIZE;
-use thiserror::Error;
-
 use crate::Link;
-
-/// The frame that a handshake was about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// `ReplicaHello`.
-    Hello,
-    /// `ReplicaChallenge`.
-    Challenge,
-    /// `ReplicaFinish`.
-    Finish,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hello => "hello",
-            Self::Challenge => "challenge",
-            Self::Finish => "finish",
-        })
-    }
-}
-
-/// The stream failed within a handshake.
-#[derive(Error, Debug)]
-#[non_exhaustive]
-pub enum StreamError {
-    /// The deadline passed. The peer is slow, silent, or the network is.
-    #[error("timed out after {received} of 256 bytes of the peer's {step}; is it a replica at all?")]
-    TimedOut {
-        /// The frame under way.
-        step: Step,
-        /// Its bytes that came.
-        received: usize,
-    },
-    /// The peer closed the connection.
-    #[error("peer closed the connection after {received} of 256 bytes of its {step}; its log says why")]
-    Closed {
-        /// The frame under way.
-        step: Step,
-        /// Its bytes that came.
-        received: usize,
-    },
-    /// The peer did not take our frame before the deadline.
-    #[error("timed out sending our {step}; the peer does not read")]
-    NotTaken {
-        /// The frame under way.
-        step: Step,
-    },
-    /// The socket failed, for instance with a reset.
-    #[error("connection failed at the {step}: {source}")]
-    Io {
-        /// The frame under way.
-        step: Step,
-        /// What the socket says.
-        source: io::Error,
-    },
-}
+use crate::exchange::{Step, StreamError};
+use replink_frame::HEADER_SIZE;
 
 /// A socket from a runtime may be set not to block. Waiting on it would then spin, and sending
 /// fail where it should wait.

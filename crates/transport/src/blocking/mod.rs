@@ -10,9 +10,8 @@ mod handshake_io;
 mod receiver;
 mod sender;
 
-pub use accept::{AcceptFailure, accept};
-pub use dial::{DialFailure, connect, dial};
-pub use handshake_io::{Step, StreamError};
+pub use accept::accept;
+pub use dial::{connect, dial};
 pub use receiver::{LinkEnd, Receiver};
 pub use sender::{SendFailure, Sender};
 

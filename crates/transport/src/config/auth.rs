@@ -48,7 +48,7 @@ impl AuthConfig {
     /// Whether `address` may connect. An IPv4 address that arrives on a socket for both families
     /// as `::ffff:10.0.0.1` counts as the IPv4 address that it is.
     pub fn allows(&self, address: IpAddr) -> bool {
-        allow::allows(&self.allow, address)
+        crate::gate::allows(&self.allow, address)
     }
 }
 

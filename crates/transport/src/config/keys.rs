@@ -55,7 +55,7 @@ pub(super) static NODE: Section = Section { header: "[[cluster.nodes]]", keys: &
 static ALL: [&Section; 5] = [&ROOT, &CLUSTER, &AUTH, &LINK, &NODE];
 
 /// Longest unknown key that is compared with the known ones.
-const MAX_GUESSED_LEN: usize = 64;
+const GUESSED_LEN_MAX: usize = 64;
 
 /// The known key, of any table, that is spelled like `text`.
 pub(super) fn known(text: &str) -> Option<&'static str> {
@@ -74,7 +74,7 @@ pub(super) fn cure(section: &Section, key: &str) -> String {
 }
 
 fn closest(section: &Section, key: &str) -> Option<&'static str> {
-    if key.len() > MAX_GUESSED_LEN {
+    if key.len() > GUESSED_LEN_MAX {
         return None;
     }
     let guesses = section.keys.iter().map(|&known| (distance(known, key), known));

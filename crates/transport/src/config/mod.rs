@@ -9,8 +9,9 @@
 //! one: not the configuration, not an error, not even an error about the line that it stands on.
 
 mod address;
-pub(crate) mod allow;
+mod allow;
 mod auth;
+mod core;
 mod document;
 mod error;
 mod keys;
@@ -34,15 +35,15 @@ pub use self::address::{Address, InvalidAddress};
 pub use self::auth::AuthConfig;
 pub use self::error::{ConfigError, ConfigErrors};
 pub use self::link::{Driver, LinkConfig, Policy};
-pub use self::nodes::{NodeConfig, Role};
+pub use self::nodes::NodeConfig;
 pub use self::outline::Outline;
-pub use self::pair_file::{MAX_PAIR_SECRETS, pair_file};
+pub use self::pair_file::{PAIR_SECRETS_MAX, pair_file};
 pub use self::pairwise::Pairwise;
-pub use self::secrets::{MAX_ACCEPTED_SECRETS, SECRET_VARIABLE, SecretSource};
+pub use self::secrets::{ACCEPTED_SECRETS_MAX, SECRET_VARIABLE, SecretSource};
 pub use self::sources::{
-    MAX_CONFIG_FILE_BYTES, MAX_SECRET_FILE_BYTES, SecretFileError, Sources, SystemSources,
+    CONFIG_FILE_BYTES_MAX, SECRET_FILE_BYTES_MAX, SecretFileError, Sources, SystemSources,
 };
-pub use self::units::{MAX_DURATION, duration_text, parse_size, size_text};
+pub use self::units::{duration_text, parse_size, size_text};
 
 use self::document::Document;
 use self::nodes::Members;

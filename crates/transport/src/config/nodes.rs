@@ -5,6 +5,7 @@ use replink_frame::ReplicaId;
 use super::address::{self, Address};
 use super::keys;
 use super::reader::Table;
+use crate::mesh::Role;
 
 /// One of `[[cluster.nodes]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,28 +18,9 @@ pub struct NodeConfig {
     pub role: Role,
 }
 
-/// What a replica does in the cluster.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Role {
-    /// Takes part in decisions.
-    #[default]
-    Voter,
-    /// Follows, and takes no part.
-    Standby,
-}
-
-impl Role {
-    /// The word for it in a `cluster.toml`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Voter => "voter",
-            Self::Standby => "standby",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Self> {
-        [Self::Voter, Self::Standby].into_iter().find(|role| role.as_str() == word)
-    }
+/// The role that `cluster.toml` has this word for.
+fn role(word: &str) -> Option<Role> {
+    [Role::Voter, Role::Standby].into_iter().find(|role| role.as_str() == word)
 }
 
 /// What the rest of the file has to agree with.
@@ -85,8 +67,7 @@ struct Seen {
 fn read_node(node: &Table<'_>, seen: &mut Seen) -> Option<NodeConfig> {
     let id = read_id(node, &mut seen.ids);
     let address = read_address(node, &mut seen.addresses);
-    let role =
-        node.entry("role").and_then(|entry| entry.word("must be \"voter\" or \"standby\"", Role::from_word));
+    let role = node.entry("role").and_then(|entry| entry.word("must be \"voter\" or \"standby\"", role));
     Some(NodeConfig { id: id?, address: address?, role: role.unwrap_or_default() })
 }
 

@@ -12,7 +12,7 @@ use replink_handshake::{App, Key, Secret};
 use zeroize::Zeroizing;
 
 /// Most secrets of one pair: one that is offered, and those of rotations.
-pub const MAX_PAIR_SECRETS: usize = 8;
+pub const PAIR_SECRETS_MAX: usize = 8;
 
 /// Bytes of a pair's secret; the file has two digits for each.
 const SECRET_LEN: usize = 32;
@@ -54,7 +54,7 @@ pub fn pair_file(
 pub(super) struct PairFile {
     /// Whose it is.
     pub(super) replica: ReplicaId,
-    /// The keys in the order of the file. No peer has more than [`MAX_PAIR_SECRETS`], and no two
+    /// The keys in the order of the file. No peer has more than [`PAIR_SECRETS_MAX`], and no two
     /// peers have the same.
     pub(super) keys: Vec<PairKey>,
 }
@@ -100,9 +100,9 @@ impl PairFile {
             let problem = format!("has the secret of line {}, which is another pair's", other.line);
             return Err(mistake(line, problem, "must be a secret of its own: draw one with replink keygen"));
         }
-        if self.keys.iter().filter(|held| held.peer == new.peer).count() == MAX_PAIR_SECRETS {
+        if self.keys.iter().filter(|held| held.peer == new.peer).count() == PAIR_SECRETS_MAX {
             let problem = format!("is one more secret for replica {}", new.peer);
-            return Err(mistake(line, problem, format!("must be one of at most {MAX_PAIR_SECRETS}")));
+            return Err(mistake(line, problem, format!("must be one of at most {PAIR_SECRETS_MAX}")));
         }
         self.keys.push(new);
         Ok(())

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 
-use replink_handshake::MIN_SECRET_LEN;
+use replink_handshake::SECRET_LEN_MIN;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -272,5 +272,5 @@ fn is(text: &str, shown: &dyn fmt::Display) -> String {
 /// Whether `text`, wherever it was found, is long enough to be a secret that was put in the wrong
 /// place. If so it is not shown.
 fn may_be_secret(text: &str) -> bool {
-    text.len() >= MIN_SECRET_LEN // K-1
+    text.len() >= SECRET_LEN_MIN // K-1
 }

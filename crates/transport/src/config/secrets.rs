@@ -4,19 +4,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use replink_handshake::{App, Key, KeyRing, MIN_SECRET_LEN, Secret};
+use replink_handshake::{App, Key, KeyRing, SECRET_LEN_MIN, Secret};
 use zeroize::Zeroizing;
 
 use super::nodes::Members;
 use super::pairwise::Pairwise;
 use super::reader::{Entry, Table};
-use super::sources::{MAX_SECRET_FILE_BYTES, SecretFileError, Sources};
+use super::sources::{SECRET_FILE_BYTES_MAX, SecretFileError, Sources};
 
 /// The environment variable that may hold the secret.
 pub const SECRET_VARIABLE: &str = "REPLINK_CLUSTER_AUTH_SHARED_SECRET";
 
 /// Most entries of `accept_secrets`, and of `accept_secret_files`.
-pub const MAX_ACCEPTED_SECRETS: usize = 64;
+pub const ACCEPTED_SECRETS_MAX: usize = 64;
 
 /// Where the secret of the offered key came from, or those of the pairs. Never a secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -122,9 +122,9 @@ impl SecretReader<'_> {
     fn accepted_entries(&self, key: &str, cure: &str) -> Vec<Entry<'_>> {
         let Some(entry) = self.auth.entry(key) else { return Vec::new() };
         let entries = entry.list(cure).unwrap_or_default();
-        if entries.len() > MAX_ACCEPTED_SECRETS {
+        if entries.len() > ACCEPTED_SECRETS_MAX {
             let problem = format!("has {} entries", entries.len());
-            entry.report(problem, format!("must have at most {MAX_ACCEPTED_SECRETS}"));
+            entry.report(problem, format!("must have at most {ACCEPTED_SECRETS_MAX}"));
             return Vec::new();
         }
         entries
@@ -134,7 +134,7 @@ impl SecretReader<'_> {
         match Secret::new(secret) {
             Ok(secret) => Some(Key::derive(self.app, &secret)),
             Err(short) => {
-                let cure = format!("must have at least {MIN_SECRET_LEN}, or be unset");
+                let cure = format!("must have at least {SECRET_LEN_MIN}, or be unset");
                 self.auth.report_variable(SECRET_VARIABLE, format!("has {} bytes", short.len), cure);
                 None
             }
@@ -175,7 +175,7 @@ impl SecretReader<'_> {
             Ok(secret) => Some(Key::derive(self.app, &secret)),
             Err(short) => {
                 let problem = format!("{holder} a secret of {} bytes", short.len);
-                entry.report(problem, format!("must have at least {MIN_SECRET_LEN}")); // K-1
+                entry.report(problem, format!("must have at least {SECRET_LEN_MIN}")); // K-1
                 None
             }
         }
@@ -194,7 +194,7 @@ impl SecretReader<'_> {
                 )
             }
             SecretFileError::TooLong => {
-                format!("must name a file of secrets, of at most {MAX_SECRET_FILE_BYTES} bytes")
+                format!("must name a file of secrets, of at most {SECRET_FILE_BYTES_MAX} bytes")
             }
             SecretFileError::OpenToAll { .. } => {
                 format!("must be its owner's alone: chmod 600 {}", path.display())

@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 use super::error::{ConfigError, ConfigErrors};
 
 /// Longest `cluster.toml` that is read, in bytes.
-pub const MAX_CONFIG_FILE_BYTES: usize = 1024 * 1024;
+pub const CONFIG_FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Longest secret file that is read, in bytes.
-pub const MAX_SECRET_FILE_BYTES: usize = 64 * 1024;
+pub const SECRET_FILE_BYTES_MAX: usize = 64 * 1024;
 
 /// Where [`super::Config::parse`] gets what is not in the text.
 pub trait Sources {
@@ -34,8 +34,8 @@ pub enum SecretFileError {
     /// It can't be opened or read.
     #[error("can't be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// It has more than [`MAX_SECRET_FILE_BYTES`].
-    #[error("has more than {MAX_SECRET_FILE_BYTES} bytes")]
+    /// It has more than [`SECRET_FILE_BYTES_MAX`].
+    #[error("has more than {SECRET_FILE_BYTES_MAX} bytes")]
     TooLong,
     /// Its permissions let every user of the machine at it.
     #[error("is open to every user of this machine (mode {mode:04o})")]
@@ -58,17 +58,17 @@ impl Sources for SystemSources {
         // The open file is asked, not the path, which may lead elsewhere a moment later.
         let file = File::open(path)?;
         check_permissions(&file)?;
-        read_bounded(&file, MAX_SECRET_FILE_BYTES)?.ok_or(SecretFileError::TooLong)
+        read_bounded(&file, SECRET_FILE_BYTES_MAX)?.ok_or(SecretFileError::TooLong)
     }
 }
 
 /// The bytes of a `cluster.toml`, which may hold a secret.
 pub(super) fn read_config_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigErrors> {
-    let read = File::open(path).and_then(|file| read_bounded(&file, MAX_CONFIG_FILE_BYTES));
+    let read = File::open(path).and_then(|file| read_bounded(&file, CONFIG_FILE_BYTES_MAX));
     match read {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => {
-            let problem = format!("has more than {MAX_CONFIG_FILE_BYTES} bytes");
+            let problem = format!("has more than {CONFIG_FILE_BYTES_MAX} bytes");
             Err(error(path, None, problem, "must be the configuration of one cluster"))
         }
         Err(cause) => {

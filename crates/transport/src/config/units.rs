@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// Longest duration that can be configured. Whatever is added to it, no clock overflows.
-pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::DURATION_MAX;
 
 pub(super) const DURATION_CURE: &str =
     "must be a whole number with a unit (us, ms, s, m or h), such as \"5s\", up to \"24h\"";
@@ -29,9 +28,9 @@ pub fn size_text(bytes: u64) -> String {
     if bytes == 0 { "0B".to_owned() } else { text(bytes, &SIZE_UNITS) }
 }
 
-/// A duration up to [`MAX_DURATION`].
+/// A duration up to [`DURATION_MAX`].
 pub(super) fn duration(text: &str) -> Option<Duration> {
-    number(text, &DURATION_UNITS).map(Duration::from_micros).filter(|&duration| duration <= MAX_DURATION)
+    number(text, &DURATION_UNITS).map(Duration::from_micros).filter(|&duration| duration <= DURATION_MAX)
 }
 
 /// As [`duration`], but not zero.

@@ -5,6 +5,7 @@
 //! Linux's `io_uring`, or [`poll`] where that is not to be had. A simulated one runs whole clusters on
 //! a virtual network and clock, with the very code that runs in production.
 
+mod accept_errors;
 mod busy_poll;
 #[cfg(target_os = "linux")]
 pub mod io_uring;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use replink_handshake::Fresh;
 
+pub use accept_errors::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, AcceptErrors, PEER_ERRORS_MAX, is_the_peers};
 pub use system::SystemDriver;
 
 use crate::{EntropyError, Flushed, GatherWrite, Inbound, SharedOutbound};

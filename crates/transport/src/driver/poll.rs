@@ -14,6 +14,7 @@ use socket2::SockRef;
 
 use super::busy_poll::BusyPoll;
 use super::{Driver, Readiness, Reception, Stream, Token, Waker};
+use crate::entropy::Jitter;
 use crate::{EntropyError, Inbound, Link, fresh};
 
 /// The waker's own token; no other is so high.
@@ -34,6 +35,7 @@ pub struct PollDriver {
     events: Events,
     waker: Arc<mio::Waker>,
     busy_poll: BusyPoll,
+    jitter: Jitter,
 }
 
 impl PollDriver {
@@ -46,7 +48,7 @@ impl PollDriver {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         let busy_poll = BusyPoll::new(busy_poll);
-        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), waker, busy_poll })
+        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), waker, busy_poll, jitter: Jitter::new() })
     }
 
     /// Waits for events, after having looked for some.
@@ -92,7 +94,7 @@ impl Driver for PollDriver {
     }
 
     fn random(&mut self) -> u64 {
-        random()
+        self.jitter.next()
     }
 
     fn fresh(&mut self) -> Result<Fresh, EntropyError> {
@@ -171,12 +173,6 @@ pub(super) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).set_tcp_nodelay(true)?;
     // Again on a socket that listens already: only the length of the queue changes.
     SockRef::from(listener).listen(BACKLOG)
-}
-
-/// What [`Driver::random`] gives.
-pub(super) fn random() -> u64 {
-    // It only spreads waits: without it all waits are long ones.
-    getrandom::u64().unwrap_or(u64::MAX)
 }
 
 /// Accepts with one system call: in a flood most connections are closed right behind it.

@@ -20,7 +20,7 @@
 //! that is not on the roster and has not proved itself lately, is told `busy` while more than
 //! three quarters of the shared slots are taken.
 
-mod accept_errors;
+mod allow;
 mod proven;
 mod refused;
 mod shares;
@@ -39,10 +39,8 @@ use std::time::Instant;
 
 use replink_handshake::{Authenticated, Authentication, Availability};
 
-pub use self::accept_errors::{
-    AcceptErrors, MAX_ACCEPT_PAUSE, MAX_PEER_ERRORS, MIN_ACCEPT_PAUSE, is_the_peers,
-};
-pub use self::proven::{MAX_PROVEN, PROVEN_FOR};
+pub use self::allow::allows;
+pub use self::proven::{PROVEN_FOR, PROVEN_MAX};
 pub use self::refused::Refused;
 pub use self::shares::KEPT_BACK_PER_ADDRESS;
 pub use self::slot::{Slot, SlotId};
@@ -51,22 +49,22 @@ pub use self::terms::Terms;
 use self::proven::Proven;
 use self::shares::Shares;
 use self::source::Source;
-use crate::config::MAX_DURATION;
+use crate::DURATION_MAX;
 
 /// Roster addresses that are looked at. There are 256 replicas, and a name may stand for a few
 /// addresses; what is beyond, in the order of addresses, counts as any other address.
-pub const MAX_ROSTER_ADDRESSES: usize = 1024;
+pub const ROSTER_ADDRESSES_MAX: usize = 1024;
 
 /// The shortest time after which a peer is told to come back, in milliseconds.
-pub const MIN_RETRY_AFTER_MS: u32 = 250;
+pub const RETRY_AFTER_MS_MIN: u32 = 250;
 
 /// The longest time after which a peer is told to come back, in milliseconds.
-pub const MAX_RETRY_AFTER_MS: u32 = 5_000;
+pub const RETRY_AFTER_MS_MAX: u32 = 5_000;
 
 /// Decides what happens to connections that are not authenticated, and counts them.
 ///
 /// It remembers at most `max_pending` connections (the largest `max_pending` that it had, until
-/// those are over), [`MAX_PROVEN`] addresses and [`MAX_ROSTER_ADDRESSES`].
+/// those are over), [`PROVEN_MAX`] addresses and [`ROSTER_ADDRESSES_MAX`].
 #[derive(Debug)]
 pub struct Gate {
     terms: Terms,
@@ -133,7 +131,7 @@ impl Gate {
         }
         let id = SlotId(self.next_id);
         self.next_id += 1;
-        let deadline = now + self.terms.handshake_timeout.min(MAX_DURATION);
+        let deadline = now + self.terms.handshake_timeout.min(DURATION_MAX);
         self.pending.insert(id, Pending { address, source, deadline });
         self.deadlines.insert((deadline, id));
         self.add(source);
@@ -191,7 +189,7 @@ impl Gate {
     /// address is to have, it has them when those are over.
     pub fn replace_roster(&mut self, roster: impl IntoIterator<Item = IpAddr>) {
         let addresses: BTreeSet<_> = roster.into_iter().map(|address| address.to_canonical()).collect();
-        self.roster = addresses.into_iter().take(MAX_ROSTER_ADDRESSES).collect();
+        self.roster = addresses.into_iter().take(ROSTER_ADDRESSES_MAX).collect();
         self.recount();
     }
 
@@ -274,8 +272,8 @@ impl Gate {
         let (mark, shared) = (self.shares.high_water(), self.shares.shared);
         let above = u64::from(self.shared_in_use().saturating_sub(mark));
         let room = u64::from((shared - mark).max(1));
-        let spread = u64::from(MAX_RETRY_AFTER_MS - MIN_RETRY_AFTER_MS);
+        let spread = u64::from(RETRY_AFTER_MS_MAX - RETRY_AFTER_MS_MIN);
         let extra = u32::try_from(spread * above.min(room) / room).unwrap_or(u32::MAX);
-        MIN_RETRY_AFTER_MS.saturating_add(extra).min(MAX_RETRY_AFTER_MS)
+        RETRY_AFTER_MS_MIN.saturating_add(extra).min(RETRY_AFTER_MS_MAX)
     }
 }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Addresses that are remembered for a valid handshake; beyond, the oldest one is forgotten.
-pub const MAX_PROVEN: usize = 1024;
+pub const PROVEN_MAX: usize = 1024;
 
 /// How long an address is remembered after its last valid handshake.
 pub const PROVEN_FOR: Duration = Duration::from_secs(60 * 60);
@@ -20,7 +20,7 @@ impl Proven {
     pub(super) fn insert(&mut self, address: IpAddr, now: Instant) {
         self.0.retain(|_, at| is_fresh(*at, now));
         self.0.insert(address, now);
-        if self.0.len() > MAX_PROVEN {
+        if self.0.len() > PROVEN_MAX {
             let oldest = self.0.iter().min_by_key(|&(_, at)| at).map(|(address, _)| *address);
             oldest.map(|address| self.0.remove(&address));
         }

@@ -7,7 +7,7 @@ use replink_handshake::{Availability, ChannelBinding, DialTarget};
 use super::*;
 use crate::config::{Config, SystemSources};
 use crate::endpoint::{Answering, Dialing};
-use crate::{Endpoint, fresh};
+use crate::fresh;
 
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -155,13 +155,13 @@ fn an_address_that_proved_itself_is_not_throttled_for_a_while() {
 fn proven_addresses_are_bounded_and_the_oldest_goes_first() {
     let start = Instant::now();
     let mut gate = Gate::new(terms(1, 1), []);
-    for number in 0..=u32::try_from(MAX_PROVEN).unwrap() {
+    for number in 0..=u32::try_from(PROVEN_MAX).unwrap() {
         let now = start + Duration::from_millis(number.into());
         let slot = gate.admit(stranger(number), now).unwrap();
         prove(&mut gate, slot, now);
     }
     let now = start + Duration::from_secs(2);
-    assert_eq!(gate.proven.len(), MAX_PROVEN);
+    assert_eq!(gate.proven.len(), PROVEN_MAX);
     assert!(!gate.proven.contains(stranger(0), now) && gate.proven.contains(stranger(1), now));
 }
 
@@ -210,8 +210,8 @@ fn strangers_are_told_busy_above_the_mark_and_later_the_fuller_it_is() {
     }
     // 20 are shared; the 16th is above three quarters of them.
     assert_eq!((slots.len(), waits.len()), (19, 5));
-    assert!(waits.is_sorted_by(|a, b| a < b) && waits[0] > MIN_RETRY_AFTER_MS);
-    assert_eq!(waits[4], MAX_RETRY_AFTER_MS);
+    assert!(waits.is_sorted_by(|a, b| a < b) && waits[0] > RETRY_AFTER_MS_MIN);
+    assert_eq!(waits[4], RETRY_AFTER_MS_MAX);
     // Less load, and it is open again.
     release_all(&mut gate, slots.drain(1..6));
     assert_eq!(gate.availability(&slots[0], now), Availability::Open);
@@ -227,10 +227,10 @@ fn draining_is_told_to_everyone_that_is_read() {
     let mut gate = Gate::new(terms(8, 8), [replica]);
     let slot = gate.admit(replica, now).unwrap();
     gate.drain();
-    let draining = Availability::Draining { retry_after_ms: MIN_RETRY_AFTER_MS };
+    let draining = Availability::Draining { retry_after_ms: RETRY_AFTER_MS_MIN };
     assert_eq!(gate.availability(&slot, now), draining);
     let slots = fill(&mut gate, now);
-    let draining = Availability::Draining { retry_after_ms: MAX_RETRY_AFTER_MS };
+    let draining = Availability::Draining { retry_after_ms: RETRY_AFTER_MS_MAX };
     assert_eq!(gate.availability(slots.first().unwrap(), now), draining);
     // The limits hold all the same.
     assert!(matches!(gate.admit(stranger(99), now), Err(Refused::Full { .. })));
@@ -251,7 +251,7 @@ fn terms_and_roster_change_without_losing_count() {
     assert_eq!(gate.next_deadline(now), Some(now + TIMEOUT));
     assert!(matches!(
         gate.availability(&slots[8], now),
-        Availability::Busy { retry_after_ms: MAX_RETRY_AFTER_MS }
+        Availability::Busy { retry_after_ms: RETRY_AFTER_MS_MAX }
     ));
 
     // Who leaves the roster counts with its network from here on.
@@ -280,7 +280,7 @@ fn a_slot_of_another_gate_changes_nothing() {
 #[test]
 fn the_roster_is_bounded() {
     let addresses = (0..5000).map(stranger);
-    assert_eq!(Gate::new(terms(8, 8), addresses).roster.len(), MAX_ROSTER_ADDRESSES);
+    assert_eq!(Gate::new(terms(8, 8), addresses).roster.len(), ROSTER_ADDRESSES_MAX);
 }
 
 /// Replica 0's handshake with replica 1, at the acceptor's end.
@@ -288,7 +288,7 @@ fn handshake() -> Authenticated<()> {
     let text = "[cluster]\nname = 'orders'\n[cluster.auth]\nshared_secret = 'this is a test and 32 bytes long'\n\
                 [[cluster.nodes]]\nid = 0\naddress = '127.0.0.1:1'\n[[cluster.nodes]]\nid = 1\naddress = '127.0.0.1:2'\n";
     let config = Config::parse(text, "cluster.toml".as_ref(), &SystemSources).unwrap();
-    let [dialer, acceptor] = [0, 1].map(|id| Endpoint::new(&config, ReplicaId(id), 1, 1).unwrap());
+    let [dialer, acceptor] = [0, 1].map(|id| config.endpoint(ReplicaId(id), 1, 1).unwrap());
     let (Dialing::Authenticated(dialer), Answering::Authenticated(acceptor)) =
         (dialer.dialing().clone(), acceptor.answering().clone())
     else {

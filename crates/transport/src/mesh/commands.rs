@@ -2,7 +2,7 @@
 
 use replink_frame::{Command, CommandClass};
 
-use crate::config::Role;
+use super::Role;
 
 /// Which of the embedder's commands a role may not send. By default every role may send all.
 ///

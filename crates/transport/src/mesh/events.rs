@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use replink_frame::{Command, GoodbyeReason, ReplicaId};
-use replink_handshake::{DialError, Peer, Role};
+use replink_handshake::{DialError, Peer, Side};
 use thiserror::Error;
 
 use super::jitter::Jitter;
@@ -56,7 +56,7 @@ impl Mesh {
         debug_assert!(!self.links.contains_key(&link), "{link} is not new");
         let mut jitter = Jitter::new(random);
         let (replica, lane) = (peer.replica, peer.lane);
-        if peer.role == Role::Dialer && self.turns_away(peer, address, now) {
+        if peer.side == Side::Dialer && self.turns_away(peer, address, now) {
             self.actions.push_back(Action::Close { link });
             if let Some(slot) = self.slots.get_mut(&(replica, lane)).filter(|slot| slot.is_dialing()) {
                 slot.back_off(now, &mut jitter);

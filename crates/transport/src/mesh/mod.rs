@@ -22,6 +22,7 @@ mod jitter;
 mod live;
 mod refusal;
 mod reload;
+mod role;
 mod settings;
 mod slot;
 
@@ -37,9 +38,9 @@ pub use down::{DownReason, Ending, Loss};
 pub use events::FrameRefused;
 pub use fencing::Verdict;
 pub use live::RoundTrip;
+pub use role::Role;
 pub use settings::{ALIVE_INTERVALS, MeshSettings};
 
-use crate::config::Role;
 use jitter::Jitter;
 use live::LinkState;
 use slot::Slot;

@@ -6,8 +6,7 @@ use std::time::Duration;
 use replink_frame::{GoodbyeReason, KeyId, ReplicaId, Version};
 use replink_handshake::{Authentication, Peer};
 
-use super::CommandPolicy;
-use crate::config::{Config, Role};
+use super::{CommandPolicy, Role};
 
 /// How many heartbeat intervals ago a link may last have been heard from to count as
 /// demonstrably alive.
@@ -15,9 +14,10 @@ pub const ALIVE_INTERVALS: u32 = 2;
 
 /// What a [`Mesh`](super::Mesh) is configured with.
 ///
-/// No duration is longer than [`MAX_DURATION`](crate::config::MAX_DURATION), which those of a
+/// No duration is longer than [`DURATION_MAX`](crate::DURATION_MAX), which those of a
 /// configuration never are.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct MeshSettings {
     /// The cluster's replicas, this one among them, and what each of them does.
     pub members: BTreeMap<ReplicaId, Role>,
@@ -40,22 +40,18 @@ pub struct MeshSettings {
 }
 
 impl MeshSettings {
-    /// What `config` says. `commands` is the embedder's.
-    pub fn new(config: &Config, commands: CommandPolicy) -> Self {
-        let (auth, link) = (&config.auth, &config.link);
-        // H-13: version 1 has no lanes; without authentication there is nothing else (H-12).
-        let lanes = if auth.enabled && auth.version == Version::V2 { link.lanes } else { 1 };
-        let ids = || auth.keys.iter().flat_map(|ring| ring.ids()).collect();
+    /// What an empty `[cluster.link]` means, for a cluster of `members` whose links stay up with `keys`.
+    pub fn new(members: BTreeMap<ReplicaId, Role>, keys: Option<Vec<KeyId>>) -> Self {
         Self {
-            members: config.nodes.iter().map(|node| (node.id, node.role)).collect(),
-            lanes,
-            keys: auth.enabled.then(ids),
-            pairs: pairs(config),
-            heartbeat_interval: link.heartbeat_interval,
-            heartbeat_timeout: link.heartbeat_timeout,
-            reconnect_min: link.reconnect_min,
-            reconnect_max: link.reconnect_max,
-            commands,
+            members,
+            lanes: 1,
+            keys,
+            pairs: HashMap::new(),
+            heartbeat_interval: Duration::from_secs(1),
+            heartbeat_timeout: Duration::from_secs(5),
+            reconnect_min: Duration::from_millis(50),
+            reconnect_max: Duration::from_secs(2),
+            commands: CommandPolicy::default(),
         }
     }
 
@@ -107,11 +103,4 @@ impl MeshSettings {
             None
         }
     }
-}
-
-fn pairs(config: &Config) -> HashMap<KeyId, ReplicaId> {
-    let auth = &config.auth;
-    let (Some(ring), Some(pairwise)) = (&auth.keys, &auth.pairwise) else { return HashMap::new() };
-    let of = |peer| ring.ids_between(pairwise.replica, peer).map(move |id| (id, peer));
-    config.nodes.iter().flat_map(|node| of(node.id)).collect()
 }

@@ -14,11 +14,11 @@ use super::link::SharedLink;
 use super::sender::LinkSender;
 use super::settings::{Reload, ReloadError};
 use super::shared::Shared;
-use super::stats::{KeyStats, LinkStats, NodeStats};
+use super::stats::{LinkStats, NodeStats};
 use crate::config::Config;
 use crate::driver::Stream;
 use crate::mesh::LinkId;
-use crate::security::SecurityStatus;
+use crate::security::{KeyStats, SecurityStatus};
 use crate::{Body, Link, SendError, Sent};
 
 /// A running node, for any thread: sends on every link, shows what the node does, and changes its

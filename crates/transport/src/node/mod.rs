@@ -67,7 +67,7 @@ pub use placement::Placement;
 pub use sender::LinkSender;
 pub use settings::ReloadError;
 pub use shard::{Events, Shard};
-pub use stats::{EndedStats, InboundStats, KeyStats, LinkStats, NodeStats};
+pub use stats::{EndedStats, InboundStats, LinkStats, NodeStats};
 
 use crate::config::Config;
 use crate::driver::{Driver, SystemDriver};

@@ -6,8 +6,8 @@ use replink_frame::{Command, ReplicaId};
 use thiserror::Error;
 
 use super::addresses::Addresses;
-use crate::config::{Config, Role};
-use crate::mesh::{CommandPolicy, MeshSettings};
+use crate::config::Config;
+use crate::mesh::{CommandPolicy, MeshSettings, Role};
 use crate::{Endpoint, EndpointError};
 
 /// A configuration, and what is made of it.
@@ -46,7 +46,7 @@ impl Settings {
         incarnation: u64,
         commands: CommandPolicy,
     ) -> Result<Self, EndpointError> {
-        let endpoint = Endpoint::new(&config, replica, release, incarnation)?;
+        let endpoint = config.endpoint(replica, release, incarnation)?;
         Ok(Self { config, endpoint, commands })
     }
 
@@ -72,7 +72,7 @@ impl Settings {
     }
 
     pub(super) fn mesh(&self) -> MeshSettings {
-        MeshSettings::new(&self.config, self.commands)
+        self.config.mesh_settings(self.commands)
     }
 
     /// Whether `replica` may send `command`. One that is not on the roster may send nothing.

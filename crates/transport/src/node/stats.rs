@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use replink_frame::{Flags, KeyId, Status};
+use replink_frame::{Flags, Status};
 use replink_handshake::Peer;
 
 use super::event::RejectedBy;
 use crate::OutboundStats;
 use crate::mesh::{LinkId, RoundTrip};
+use crate::security::KeyStats;
 
 /// A snapshot of a node. Counts are since the node was made.
 #[derive(Clone, Debug, Default)]
@@ -178,25 +179,5 @@ impl EndedStats {
         };
         add_written(&mut self.sent, &news);
         (counted.received, counted.sent) = (received, sent);
-    }
-}
-
-/// How much a key is in use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct KeyStats {
-    /// Which.
-    pub key: KeyId,
-    /// Whether it is the one that this node offers, or with pair secrets offers to one peer. One that is not is retired: it can go when no
-    /// link uses it any more.
-    pub offered: bool,
-    /// The links that were made with it.
-    pub links: usize,
-}
-
-impl KeyStats {
-    /// A key that `links` links were made with.
-    pub fn new(key: KeyId, offered: bool, links: usize) -> Self {
-        Self { key, offered, links }
     }
 }

@@ -1,9 +1,7 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use crate::Link;
-
-/// What bytes are written to: a [`Link`], or whatever an embedder or a test puts in its place.
+/// What bytes are written to: a `Link`, or whatever an embedder or a test puts in its place.
 pub trait GatherWrite {
     /// Writes the slices' bytes in order, as many as are taken at once, and returns how many.
     ///
@@ -13,12 +11,6 @@ pub trait GatherWrite {
     /// [`Interrupted`](io::ErrorKind::Interrupted) when the call is to be made again; any other
     /// error is the end of the link.
     fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-}
-
-impl GatherWrite for Link {
-    fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send_gathered(slices)
-    }
 }
 
 impl<W: GatherWrite + ?Sized> GatherWrite for &W {

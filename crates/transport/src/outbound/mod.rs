@@ -48,6 +48,13 @@ pub struct OutboundLimits {
     pub queue_bytes: u64,
 }
 
+impl Default for OutboundLimits {
+    /// What an empty `[cluster.link]` means.
+    fn default() -> Self {
+        Self { frame_size: 64 << 20, queue_frames: 1024, queue_bytes: 128 << 20 }
+    }
+}
+
 /// The sending codec: a bounded queue of frames that is written with gathered writes.
 ///
 /// Pure but for [`Outbound::write_to`]. Making one takes the [`Sending`] half of a session, so

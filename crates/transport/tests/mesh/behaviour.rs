@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use replink_transport::config::Role as ReplicaRole;
 use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status, Version};
-use replink_transport::handshake::{Authentication, DialError, Peer, Role};
+use replink_transport::handshake::{Authentication, DialError, Peer, Side};
+use replink_transport::mesh::Role as ReplicaRole;
 use replink_transport::mesh::{
-    Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, MeshSettings, PROBE_LANE,
-    RETIRE_SPREAD, RETRY_AFTER_MAX, Verdict, Warning,
+    Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, PROBE_LANE, RETIRE_SPREAD,
+    RETRY_AFTER_MAX, Verdict, Warning,
 };
 
 use crate::network::Random;
-use crate::one::{KEY, OTHER_KEY, One, address, peer, reject, settings};
+use crate::one::{KEY, OTHER_KEY, One, address, changed, peer, reject, settings};
 
 fn dial(peer: u8, lane: u16) -> Action {
     Action::Dial { peer: ReplicaId(peer), lane }
@@ -33,7 +33,7 @@ fn close_to(wait: Duration, millis: u64) -> bool {
 /// H-1.
 #[test]
 fn dials_the_higher_ids_on_every_lane() {
-    let mut one = One::new(1, MeshSettings { lanes: 2, ..settings(4) });
+    let mut one = One::new(1, changed(settings(4), |settings| settings.lanes = 2));
     assert_eq!(one.actions(), [dial(2, 0), dial(2, 1), dial(3, 0), dial(3, 1)]);
     assert_eq!(one.actions(), [], "each once");
     assert_eq!(one.mesh.next_timeout(), None);
@@ -50,14 +50,14 @@ fn backs_off_until_a_link_stays_up() {
         assert_eq!(one.wait_ms(millis).len(), 1);
     }
     // A connection that ends again is no success.
-    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
     one.wait_ms(900);
     one.mesh.closed(link, Ending::Stream, one.now, one.random);
     assert_eq!(one.actions(), [down(link, 1, DownReason::Lost(Loss::Closed))]);
     assert!(close_to(one.until_next(), 400), "{:?}", one.until_next());
     one.wait_ms(400);
     // One that stays up is.
-    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
     for _ in 0..4 {
         one.wait_ms(500);
         one.mesh.heard(link, one.now);
@@ -79,7 +79,7 @@ fn links_that_come_and_go_make_no_storm() {
         one.random = random.next();
         if one.actions().contains(&dial(1, 0)) {
             dials += 1;
-            let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+            let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
             one.mesh.peer_is_back(ReplicaId(1), one.now);
             one.mesh.goodbye(link, GoodbyeReason::KEY_RETIRED, one.now, one.random);
         }
@@ -90,7 +90,7 @@ fn links_that_come_and_go_make_no_storm() {
 
 #[test]
 fn a_peer_that_is_back_is_dialed_at_once_and_once() {
-    let mut one = One::new(0, MeshSettings { lanes: 2, ..settings(2) });
+    let mut one = One::new(0, changed(settings(2), |settings| settings.lanes = 2));
     assert_eq!(one.actions().len(), 2);
     for _ in 0..10 {
         one.fail(1, None);
@@ -98,7 +98,7 @@ fn a_peer_that_is_back_is_dialed_at_once_and_once() {
     }
     one.fail(1, None);
     // Lane 1 comes up, so lane 0 need not wait.
-    let (_, actions) = one.establish(&Peer { lane: 1, ..peer(1, Role::Dialer) }, 1);
+    let (_, actions) = one.establish(&Peer { lane: 1, ..peer(1, Side::Dialer) }, 1);
     assert_eq!(actions.len(), 2);
     assert_eq!(actions[1], dial(1, 0));
     one.fail(1, None);
@@ -145,7 +145,7 @@ fn an_authenticated_reject_is_loud_and_slow_and_not_for_good() {
         one.wait_ms(2050);
     }
     // H-9: just as slow when it comes late.
-    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
     let late = reject(1, Status::DUPLICATE_REPLICA, true, 0);
     one.mesh.closed(link, Ending::Rejected(late), one.now, one.random);
     let expected = [down(link, 1, DownReason::Rejected(late)), warning(Status::DUPLICATE_REPLICA)];
@@ -173,7 +173,7 @@ fn a_hint_is_retried_as_usual() {
 #[test]
 fn the_same_process_supersedes_its_old_link() {
     let mut one = One::new(1, settings(2));
-    let zero = peer(0, Role::Acceptor);
+    let zero = peer(0, Side::Acceptor);
     assert_eq!(one.mesh.judge(&zero, address(9), one.now), Verdict::Admit);
     let (old, _) = one.establish(&zero, 9);
     assert_eq!(one.mesh.judge(&zero, address(9), one.now), Verdict::Supersede { old });
@@ -195,8 +195,8 @@ fn the_same_process_supersedes_its_old_link() {
 
 #[test]
 fn another_process_is_refused_while_the_first_one_is_alive() {
-    let mut one = One::new(1, MeshSettings { lanes: 2, ..settings(2) });
-    let first = peer(0, Role::Acceptor);
+    let mut one = One::new(1, changed(settings(2), |settings| settings.lanes = 2));
+    let first = peer(0, Side::Acceptor);
     let second = Peer { incarnation: 8, ..first };
     let (old, _) = one.establish(&first, 8);
     one.wait_ms(1500);
@@ -222,7 +222,7 @@ fn another_process_is_refused_while_the_first_one_is_alive() {
 #[test]
 fn a_probe_is_admitted_and_changes_nothing() {
     let mut one = One::new(2, settings(3));
-    let running = peer(0, Role::Acceptor);
+    let running = peer(0, Side::Acceptor);
     let (link, _) = one.establish(&running, 0);
     // Another process of the same replica, as `probe` is.
     let probe = Peer { incarnation: 8, lane: PROBE_LANE, ..running };
@@ -240,9 +240,9 @@ fn a_probe_is_admitted_and_changes_nothing() {
 /// A dialer that reaches another process on another lane does not mix the two.
 #[test]
 fn a_dialer_keeps_to_one_process() {
-    let mut one = One::new(0, MeshSettings { lanes: 2, ..settings(2) });
+    let mut one = One::new(0, changed(settings(2), |settings| settings.lanes = 2));
     one.actions();
-    let first = peer(1, Role::Dialer);
+    let first = peer(1, Side::Dialer);
     one.establish(&first, 1);
     let (link, actions) = one.establish(&Peer { lane: 1, incarnation: 8, ..first }, 2);
     let warning = Warning::Duplicate { peer: ReplicaId(1), kept: address(1), refused: address(2) };
@@ -253,10 +253,10 @@ fn a_dialer_keeps_to_one_process() {
 
 #[test]
 fn without_an_incarnation_the_newest_link_wins() {
-    let v1 = Peer { version: Version::V1, incarnation: 0, ..peer(0, Role::Acceptor) };
+    let v1 = Peer { version: Version::V1, incarnation: 0, ..peer(0, Side::Acceptor) };
     let disabled = Peer { authentication: Authentication::Disabled, ..v1 };
     for (peer, keys) in [(v1, Some(vec![KEY])), (disabled, None)] {
-        let mut one = One::new(1, MeshSettings { keys, ..settings(2) });
+        let mut one = One::new(1, changed(settings(2), |settings| settings.keys = keys));
         let (old, _) = one.establish(&peer, 8);
         assert_eq!(one.mesh.judge(&peer, address(9), one.now), Verdict::Supersede { old });
         let (new, actions) = one.establish(&peer, 9);
@@ -269,7 +269,7 @@ fn without_an_incarnation_the_newest_link_wins() {
 #[test]
 fn pings_measure_and_half_open_links_die() {
     let mut one = One::new(1, settings(2));
-    let (link, _) = one.establish(&peer(0, Role::Acceptor), 9);
+    let (link, _) = one.establish(&peer(0, Side::Acceptor), 9);
     assert_eq!(one.mesh.round_trip(link), None);
     for (counter, millis) in [(1, 80), (2, 160)] {
         let until = one.until_next();
@@ -296,7 +296,7 @@ fn pings_measure_and_half_open_links_die() {
 #[test]
 fn version_1_links_are_not_pinged_and_may_be_silent() {
     let mut one = One::new(1, settings(2));
-    one.establish(&Peer { version: Version::V1, incarnation: 0, ..peer(0, Role::Acceptor) }, 9);
+    one.establish(&Peer { version: Version::V1, incarnation: 0, ..peer(0, Side::Acceptor) }, 9);
     assert_eq!(one.wait(Duration::from_secs(3600)), []);
     assert_eq!(one.mesh.links().count(), 1);
 }
@@ -305,7 +305,7 @@ fn version_1_links_are_not_pinged_and_may_be_silent() {
 fn left_is_not_lost_and_is_dialed_again() {
     let mut one = One::new(0, settings(2));
     one.actions();
-    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
     one.mesh.goodbye(link, GoodbyeReason::SHUTDOWN, one.now, one.random);
     one.mesh.closed(link, Ending::Stream, one.now, one.random);
     let reason = DownReason::Left(GoodbyeReason::SHUTDOWN);
@@ -317,8 +317,8 @@ fn left_is_not_lost_and_is_dialed_again() {
 fn whoever_leaves_the_roster_leaves() {
     let mut one = One::new(0, settings(3));
     one.actions();
-    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
-    one.establish(&peer(2, Role::Dialer), 2);
+    let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
+    one.establish(&peer(2, Side::Dialer), 2);
     let mut fewer = settings(4);
     fewer.members.remove(&ReplicaId(1));
     one.mesh.reconfigure(fewer, one.now, one.random);
@@ -327,9 +327,9 @@ fn whoever_leaves_the_roster_leaves() {
     assert_eq!(one.actions(), [goodbye, down(link, 1, reason), dial(3, 0)]);
     one.mesh.closed(link, Ending::Stream, one.now, one.random);
     let refuse = Verdict::Refuse { status: Status::NOT_ALLOWED, retry_after_ms: 0 };
-    assert_eq!(one.mesh.judge(&peer(1, Role::Acceptor), address(1), one.now), refuse);
+    assert_eq!(one.mesh.judge(&peer(1, Side::Acceptor), address(1), one.now), refuse);
     // A handshake that was under way.
-    let (_, actions) = one.establish(&peer(1, Role::Dialer), 1);
+    let (_, actions) = one.establish(&peer(1, Side::Dialer), 1);
     assert!(matches!(actions[2], Action::Down { reason: DownReason::Ended(_), .. }), "{actions:?}");
     assert!(!one.wait_ms(900).iter().any(|(_, action)| *action == dial(1, 0)));
 }
@@ -340,10 +340,10 @@ fn links_of_a_retired_key_leave_one_after_the_other() {
     one.actions();
     one.random = 42;
     for id in 1..9 {
-        one.establish(&peer(id, Role::Dialer), id);
+        one.establish(&peer(id, Side::Dialer), id);
     }
     assert_eq!((one.mesh.key_in_use(KEY), one.mesh.key_in_use(OTHER_KEY)), (8, 0));
-    let rotated = MeshSettings { keys: Some(vec![OTHER_KEY]), ..settings(9) };
+    let rotated = changed(settings(9), |settings| settings.keys = Some(vec![OTHER_KEY]));
     one.mesh.reconfigure(rotated, one.now, one.random);
     let wanted = one.wait(RETIRE_SPREAD);
     let goodbyes: BTreeSet<u128> = wanted
@@ -359,7 +359,7 @@ fn links_of_a_retired_key_leave_one_after_the_other() {
         .collect();
     assert_eq!(dials, goodbyes, "each dialed anew at once");
     assert_eq!(one.mesh.key_in_use(KEY), 0);
-    let renewed = Peer { authentication: Authentication::PreSharedKey(OTHER_KEY), ..peer(1, Role::Dialer) };
+    let renewed = Peer { authentication: Authentication::PreSharedKey(OTHER_KEY), ..peer(1, Side::Dialer) };
     one.establish(&renewed, 1);
     assert_eq!(one.mesh.key_in_use(OTHER_KEY), 1);
 }
@@ -368,8 +368,12 @@ fn links_of_a_retired_key_leave_one_after_the_other() {
 fn a_key_that_is_accepted_again_stays() {
     let mut one = One::new(0, settings(2));
     one.actions();
-    one.establish(&peer(1, Role::Dialer), 1);
-    one.mesh.reconfigure(MeshSettings { keys: Some(vec![OTHER_KEY]), ..settings(2) }, one.now, one.random);
+    one.establish(&peer(1, Side::Dialer), 1);
+    one.mesh.reconfigure(
+        changed(settings(2), |settings| settings.keys = Some(vec![OTHER_KEY])),
+        one.now,
+        one.random,
+    );
     one.mesh.reconfigure(settings(2), one.now, one.random);
     let wanted = one.wait(RETIRE_SPREAD);
     assert!(wanted.iter().all(|(_, action)| matches!(action, Action::Ping { .. })), "{wanted:?}");
@@ -379,7 +383,7 @@ fn a_key_that_is_accepted_again_stays() {
 fn a_peer_that_retires_the_key_is_dialed_at_once() {
     let mut one = One::new(0, settings(2));
     one.actions();
-    let (link, _) = one.establish(&peer(1, Role::Dialer), 1);
+    let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
     one.mesh.goodbye(link, GoodbyeReason::KEY_RETIRED, one.now, one.random);
     assert_eq!(one.actions().last(), Some(&dial(1, 0)));
 }
@@ -393,7 +397,7 @@ fn a_denied_frame_ends_the_link() {
         .deny(ReplicaRole::Standby, Command::PREPARE_OK)
         .deny(ReplicaRole::Standby, Command::LINK_PING);
     let mut one = One::new(1, standby.clone());
-    let (link, _) = one.establish(&peer(0, Role::Acceptor), 9);
+    let (link, _) = one.establish(&peer(0, Side::Acceptor), 9);
     assert!(one.mesh.may_send(link, Command::PING) && !one.mesh.may_send(link, Command::PREPARE_OK));
     assert!(one.mesh.may_send(link, Command::LINK_PING), "not the embedder's to deny");
     assert!(one.mesh.we_may_send(Command::PREPARE_OK));
@@ -411,12 +415,12 @@ fn a_denied_frame_ends_the_link() {
 fn a_shutdown_says_goodbye_and_is_over_when_all_links_are() {
     let mut one = One::new(1, settings(3));
     one.actions();
-    let (link, _) = one.establish(&peer(0, Role::Acceptor), 9);
+    let (link, _) = one.establish(&peer(0, Side::Acceptor), 9);
     one.mesh.shutdown(one.now);
     let reason = GoodbyeReason::SHUTDOWN;
     let expected = [Action::Goodbye { link, reason }, down(link, 0, DownReason::Ended(reason))];
     assert_eq!(one.actions(), expected);
-    let verdict = one.mesh.judge(&peer(0, Role::Acceptor), address(9), one.now);
+    let verdict = one.mesh.judge(&peer(0, Side::Acceptor), address(9), one.now);
     assert!(matches!(verdict, Verdict::Refuse { status: Status::DRAINING, retry_after_ms: 1.. }));
     assert!(!one.mesh.is_finished());
     one.mesh.closed(link, Ending::Stream, one.now, 0);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use replink_transport::frame::{GoodbyeReason, KeyId, ReplicaId, Status};
-use replink_transport::handshake::{Authentication, DialError, Peer, PeerReject, Role};
+use replink_transport::handshake::{Authentication, DialError, Peer, PeerReject, Side};
 use replink_transport::mesh::{Action, Ending, LinkId, Mesh, MeshSettings, Verdict};
 
 use crate::one::{address, peer, reject};
@@ -250,8 +250,8 @@ impl Network {
             incarnation: process.incarnation,
             ..peer(process.replica, role)
         };
-        let dialer = described(&self.processes[from], Role::Acceptor);
-        let at_acceptor = described(&self.processes[acceptor], Role::Dialer);
+        let dialer = described(&self.processes[from], Side::Acceptor);
+        let at_acceptor = described(&self.processes[acceptor], Side::Dialer);
         let (near, far) = (LinkId(self.links), LinkId(self.links + 1));
         self.links += 2;
         let (now, random) = (self.now, self.random.next());

@@ -1,36 +1,32 @@
 //! A driver of one mesh, for a test that plays all its peers.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use replink_transport::config::Role as ReplicaRole;
 use replink_transport::frame::{Flags, KeyId, ReplicaId, Status, Version};
-use replink_transport::handshake::{Authentication, DialError, Peer, PeerReject, Role};
-use replink_transport::mesh::{Action, CommandPolicy, LinkId, Mesh, MeshSettings};
+use replink_transport::handshake::{Authentication, DialError, Peer, PeerReject, Side};
+use replink_transport::mesh::Role as ReplicaRole;
+use replink_transport::mesh::{Action, LinkId, Mesh, MeshSettings};
 
 pub(crate) const KEY: KeyId = KeyId([1; 8]);
 pub(crate) const OTHER_KEY: KeyId = KeyId([2; 8]);
 
 pub(crate) fn settings(replicas: u8) -> MeshSettings {
-    MeshSettings {
-        members: (0..replicas).map(|id| (ReplicaId(id), ReplicaRole::Voter)).collect(),
-        lanes: 1,
-        keys: Some(vec![KEY]),
-        pairs: HashMap::new(),
-        heartbeat_interval: Duration::from_secs(1),
-        heartbeat_timeout: Duration::from_secs(5),
-        reconnect_min: Duration::from_millis(50),
-        reconnect_max: Duration::from_secs(2),
-        commands: CommandPolicy::default(),
-    }
+    let members = (0..replicas).map(|id| (ReplicaId(id), ReplicaRole::Voter)).collect();
+    MeshSettings::new(members, Some(vec![KEY]))
+}
+
+/// The same with something changed.
+pub(crate) fn changed(mut settings: MeshSettings, change: impl FnOnce(&mut MeshSettings)) -> MeshSettings {
+    change(&mut settings);
+    settings
 }
 
 /// `replica` as a mesh sees it that dialed it, or was dialed by it.
-pub(crate) fn peer(replica: u8, role: Role) -> Peer {
+pub(crate) fn peer(replica: u8, side: Side) -> Peer {
     Peer {
         replica: ReplicaId(replica),
-        role,
+        side,
         version: Version::V2,
         authentication: Authentication::PreSharedKey(KEY),
         flags: Flags::NONE,

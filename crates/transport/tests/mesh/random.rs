@@ -6,7 +6,7 @@ use std::time::Duration;
 use replink_transport::mesh::{MeshSettings, RETIRE_SPREAD};
 
 use crate::network::Network;
-use crate::one::{KEY, OTHER_KEY, settings};
+use crate::one::{KEY, OTHER_KEY, changed, settings};
 
 const RUNS: u64 = 80;
 
@@ -35,7 +35,7 @@ fn the_invariants_hold_whatever_happens() {
 fn run(seed: u64) {
     let replicas = 2 + u8::try_from(seed % 4).unwrap();
     let lanes = 1 + u16::try_from(seed / 4 % 2).unwrap();
-    let settings = MeshSettings { lanes, ..settings(replicas) };
+    let settings = changed(settings(replicas), |settings| settings.lanes = lanes);
     let mut network = Network::new(&settings, seed);
     let mut keys = [KEY, OTHER_KEY];
     for _ in 0..60 {

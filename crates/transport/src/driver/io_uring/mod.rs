@@ -24,8 +24,9 @@ use replink_frame::HEADER_SIZE;
 use replink_handshake::Fresh;
 
 use super::busy_poll::BusyPoll;
-use super::poll::{prepare_listener, random};
+use super::poll::prepare_listener;
 use super::{Driver, Readiness, Reception, Token};
+use crate::entropy::Jitter;
 use crate::outbound::Begun;
 use crate::sys;
 use crate::sys::ring::{Completion, Faults, Features, OperationId, Ring, Wait, Work};
@@ -54,6 +55,7 @@ pub struct IoUringDriver {
     waker: Waker,
     outer_loop: OuterLoop,
     busy_poll: BusyPoll,
+    jitter: Jitter,
 }
 
 struct Listening {
@@ -99,7 +101,15 @@ impl IoUringDriver {
         let mut ring = Ring::new(features, faults)?;
         let waker = Waker::new(&mut ring)?;
         let (outer_loop, busy_poll) = (OuterLoop::new()?, BusyPoll::new(busy_poll));
-        Ok(Self { ring, streams: Streams::default(), listening: None, waker, outer_loop, busy_poll })
+        Ok(Self {
+            ring,
+            streams: Streams::default(),
+            listening: None,
+            waker,
+            outer_loop,
+            busy_poll,
+            jitter: Jitter::new(),
+        })
     }
 
     /// What has come to an end since the last time.
@@ -205,7 +215,7 @@ impl Driver for IoUringDriver {
     }
 
     fn random(&mut self) -> u64 {
-        random()
+        self.jitter.next()
     }
 
     fn fresh(&mut self) -> Result<Fresh, EntropyError> {

@@ -6,8 +6,8 @@ use replink_frame::ReplicaId;
 use replink_handshake::DialError;
 
 use super::{Control, Refusal, RejectedBy, Turn};
-use crate::blocking::DialFailure;
 use crate::driver::{Driver, Token};
+use crate::exchange::DialFailure;
 use crate::mesh::Mesh;
 use crate::node::handshaking::{DialAttempt, Dialed};
 

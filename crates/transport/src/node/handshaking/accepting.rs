@@ -12,9 +12,9 @@ use replink_handshake::{
 };
 
 use super::frames::{Incoming, Outgoing};
-use crate::blocking::{Step, StreamError};
 use crate::driver::{Driver, Stream};
 use crate::endpoint::Answering;
+use crate::exchange::{Step, StreamError};
 use crate::gate::Slot;
 use crate::{Endpoint, EntropyError};
 

@@ -12,9 +12,9 @@ use replink_handshake::{
 
 use super::frames::{Incoming, Outgoing};
 use crate::Endpoint;
-use crate::blocking::{DialFailure, Step, StreamError};
 use crate::driver::{Driver, Stream};
 use crate::endpoint::Dialing;
+use crate::exchange::{DialFailure, Step, StreamError};
 
 /// One attempt at a link: one address after the other, one key after the other, all of it before
 /// one deadline.

@@ -5,8 +5,8 @@ use std::io;
 use replink_frame::HEADER_SIZE;
 
 use crate::GatherWrite;
-use crate::blocking::{Step, StreamError};
 use crate::driver::Driver;
+use crate::exchange::{Step, StreamError};
 
 /// One frame on its way in. Exactly its bytes are read: what is behind stays in the socket
 /// (section 6).

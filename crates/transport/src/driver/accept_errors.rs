@@ -2,14 +2,14 @@ use std::io;
 use std::time::Duration;
 
 /// The first pause after an error of our own.
-pub const MIN_ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
 
 /// The longest pause. A listener that can accept again does so after this at the latest.
-pub const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Errors of peers in a row after which a listener pauses all the same, so that it can't spin
 /// even if the operating system repeats one forever.
-pub const MAX_PEER_ERRORS: u32 = 64;
+pub const PEER_ERRORS_MAX: u32 = 64;
 
 /// What a listener does when `accept` fails. No error is final.
 #[derive(Clone, Debug, Default)]
@@ -26,13 +26,13 @@ impl AcceptErrors {
     pub fn failed(&mut self, error: &io::Error) -> Duration {
         if is_the_peers(error) {
             self.peers = self.peers.saturating_add(1);
-            if self.peers % MAX_PEER_ERRORS != 0 {
+            if self.peers % PEER_ERRORS_MAX != 0 {
                 return Duration::ZERO;
             }
         }
         let doubled = 1u32.checked_shl(self.ours).unwrap_or(u32::MAX);
         self.ours = self.ours.saturating_add(1);
-        MIN_ACCEPT_PAUSE.saturating_mul(doubled).min(MAX_ACCEPT_PAUSE)
+        ACCEPT_PAUSE_MIN.saturating_mul(doubled).min(ACCEPT_PAUSE_MAX)
     }
 
     /// A connection was accepted.
@@ -93,22 +93,22 @@ mod tests {
             let pauses: Vec<_> = (0..40).map(|_| errors.failed(&os(code))).collect();
             assert_eq!(
                 (pauses[0], pauses[1], pauses[39]),
-                (MIN_ACCEPT_PAUSE, MIN_ACCEPT_PAUSE * 2, MAX_ACCEPT_PAUSE)
+                (ACCEPT_PAUSE_MIN, ACCEPT_PAUSE_MIN * 2, ACCEPT_PAUSE_MAX)
             );
             assert!(pauses.is_sorted() && !pauses.contains(&Duration::ZERO));
             // An aborted connection is no success.
             assert_eq!(errors.failed(&os(libc::ECONNABORTED)), Duration::ZERO);
-            assert_eq!(errors.failed(&os(code)), MAX_ACCEPT_PAUSE);
+            assert_eq!(errors.failed(&os(code)), ACCEPT_PAUSE_MAX);
             errors.succeeded();
-            assert_eq!(errors.failed(&os(code)), MIN_ACCEPT_PAUSE);
+            assert_eq!(errors.failed(&os(code)), ACCEPT_PAUSE_MIN);
         }
-        assert_eq!(AcceptErrors::default().failed(&io::Error::other("?")), MIN_ACCEPT_PAUSE);
+        assert_eq!(AcceptErrors::default().failed(&io::Error::other("?")), ACCEPT_PAUSE_MIN);
     }
 
     #[test]
     fn not_even_errors_of_peers_spin() {
         let mut errors = AcceptErrors::default();
-        let pauses = (0..MAX_PEER_ERRORS * 10).filter(|_| !errors.failed(&os(libc::EINTR)).is_zero());
+        let pauses = (0..PEER_ERRORS_MAX * 10).filter(|_| !errors.failed(&os(libc::EINTR)).is_zero());
         assert_eq!(pauses.count(), 10);
     }
 }

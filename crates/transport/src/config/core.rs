@@ -1,0 +1,103 @@
+//! What a configuration means to the parts that know nothing of files.
+
+use std::collections::HashMap;
+
+use replink_frame::{Flags, KeyId, ReplicaId, Version};
+use replink_handshake::{FlagPolicy, Local};
+
+use super::{AuthConfig, Config, LinkConfig, Policy};
+use crate::gate::Terms;
+use crate::mesh::{CommandPolicy, MeshSettings};
+use crate::{Endpoint, EndpointError, EndpointSettings, OutboundLimits};
+
+impl Config {
+    /// Replica `replica` as this configuration describes it, ready to shake hands in both roles. `release`
+    /// is the embedder's software release, `incarnation` the random number of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`].
+    pub fn endpoint(
+        &self,
+        replica: ReplicaId,
+        release: u32,
+        incarnation: u64,
+    ) -> Result<Endpoint, EndpointError> {
+        let auth = &self.auth;
+        if let Some(pairwise) = auth.pairwise.as_ref().filter(|pairwise| pairwise.replica != replica) {
+            return Err(EndpointError::NotOurPairSecrets { holder: pairwise.replica, replica });
+        }
+        let keys = match (auth.enabled, &auth.keys) {
+            (true, None) => return Err(EndpointError::NoKey),
+            (true, keys) => keys.clone(),
+            (false, _) => None,
+        };
+        if self.link.encryption == Policy::Required {
+            return Err(EndpointError::Unavailable { flags: Flags::ENCRYPTED }); // not in this version
+        }
+        let local = Local { app: auth.app.clone(), cluster: self.cluster, replica, release, incarnation };
+        let mut settings = EndpointSettings::new(local, keys, self.roster());
+        settings.version = auth.version;
+        settings.min_version = auth.min_version;
+        settings.flags = self.link.flag_policy();
+        settings.limits = self.link.outbound_limits();
+        Endpoint::new(settings)
+    }
+
+    /// What a mesh of this configuration goes by. `commands` is the embedder's.
+    pub fn mesh_settings(&self, commands: CommandPolicy) -> MeshSettings {
+        let (auth, link) = (&self.auth, &self.link);
+        let members = self.nodes.iter().map(|node| (node.id, node.role)).collect();
+        let ids = || auth.keys.iter().flat_map(|ring| ring.ids()).collect();
+        let mut settings = MeshSettings::new(members, auth.enabled.then(ids));
+        // H-13: version 1 has no lanes; without authentication there is nothing else (H-12).
+        settings.lanes = if auth.enabled && auth.version == Version::V2 { link.lanes } else { 1 };
+        settings.pairs = self.pairs();
+        settings.heartbeat_interval = link.heartbeat_interval;
+        settings.heartbeat_timeout = link.heartbeat_timeout;
+        settings.reconnect_min = link.reconnect_min;
+        settings.reconnect_max = link.reconnect_max;
+        settings.commands = commands;
+        settings
+    }
+
+    fn pairs(&self) -> HashMap<KeyId, ReplicaId> {
+        let (Some(ring), Some(pairwise)) = (&self.auth.keys, &self.auth.pairwise) else {
+            return HashMap::new();
+        };
+        let of = |peer| ring.ids_between(pairwise.replica, peer).map(move |id| (id, peer));
+        self.nodes.iter().flat_map(|node| of(node.id)).collect()
+    }
+}
+
+impl From<&AuthConfig> for Terms {
+    fn from(auth: &AuthConfig) -> Self {
+        let mut terms = Self::new();
+        terms.allow.clone_from(&auth.allow);
+        terms.max_pending = auth.max_pending;
+        terms.max_pending_per_address = auth.max_pending_per_address;
+        terms.handshake_timeout = auth.handshake_timeout;
+        terms
+    }
+}
+
+impl LinkConfig {
+    /// How much may wait to be written on one link.
+    pub fn outbound_limits(&self) -> OutboundLimits {
+        OutboundLimits {
+            frame_size: self.max_frame_size,
+            queue_frames: self.send_queue_frames,
+            queue_bytes: self.send_queue_bytes,
+        }
+    }
+
+    /// What links are to have, and must have.
+    fn flag_policy(&self) -> FlagPolicy {
+        let policies = [(self.sealed, Flags::SEALED), (self.forward_secrecy, Flags::EPHEMERAL)];
+        let with = |wanted| {
+            let flags = policies.into_iter().filter(|&(policy, _)| policy == wanted).map(|(_, flag)| flag);
+            flags.fold(Flags::NONE, |all, flag| all | flag)
+        };
+        FlagPolicy { supported: with(Policy::Optional), required: with(Policy::Required) }
+    }
+}

@@ -1,0 +1,5 @@
+//! Handshakes, whatever drives them.
+
+mod failure;
+
+pub use failure::{AcceptFailure, DialFailure, EntropyError, Step, StreamError};

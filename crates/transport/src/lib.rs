@@ -25,6 +25,7 @@ pub mod exchange;
 pub mod gate;
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
 pub mod hand_off;
+pub mod memory;
 pub mod mesh;
 #[cfg(feature = "node")]
 pub mod node;

@@ -10,6 +10,7 @@ mod busy_poll;
 #[cfg(target_os = "linux")]
 pub mod io_uring;
 pub mod poll;
+pub mod seam;
 mod system;
 
 use std::io;

@@ -1,0 +1,11 @@
+//! Memory that goes between codecs and whatever moves the bytes: codecs lend it, drivers fill it or send
+//! from it, and neither needs to know the other.
+//!
+//! Both kinds are values with one owner. So they can stay with an operation for as long as it takes, and a
+//! connection can't be received into, or sent from, twice at once.
+
+mod receive;
+mod send;
+
+pub use receive::{BLOCK_SIZE, Block, ReceiveMemory};
+pub use send::SendBatch;

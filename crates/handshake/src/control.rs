@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::key_bytes::{KeyBytes, wiping};
 use crate::mac::{Mac, keyed_mac};
-use crate::{Local, Receiving, Sending};
+use crate::session::{ReceivingControl, SendingControl};
+use crate::Local;
 
 /// What a control frame from the peer says, once its MAC and counter are proved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,11 +138,11 @@ fn control_mac(key: &[u8; 32], frame: &ControlFrame) -> Mac {
     wiping(|| keyed_mac(key, &[frame.authenticated_header().bytes()]))
 }
 
-impl Sending {
+impl SendingControl {
     /// A `LinkPing` and the counter that its pong will echo; `None` on a version 1 link (H-13).
     pub fn ping(&mut self) -> Option<(u64, ControlFrame)> {
         let cluster = self.cluster;
-        self.control.as_mut().map(|control| control.sign(cluster, Command::LINK_PING, 0, GoodbyeReason(0)))
+        self.signer.as_mut().map(|control| control.sign(cluster, Command::LINK_PING, 0, GoodbyeReason(0)))
     }
 
     /// The `LinkPong` for the ping with counter `echo`; `None` on a version 1 link (H-13).
@@ -156,11 +157,11 @@ impl Sending {
 
     fn control(&mut self, command: Command, echo: u64, reason: GoodbyeReason) -> Option<ControlFrame> {
         let cluster = self.cluster;
-        self.control.as_mut().map(|control| control.sign(cluster, command, echo, reason).1)
+        self.signer.as_mut().map(|control| control.sign(cluster, command, echo, reason).1)
     }
 }
 
-impl Receiving {
+impl ReceivingControl {
     /// Proves a control frame from the peer.
     ///
     /// # Errors
@@ -169,7 +170,7 @@ impl Receiving {
     pub fn open_control(&mut self, header: &GenericHeader) -> Result<Control, ControlError> {
         let frame = ControlFrame::parse(header, self.cluster)?;
         let version = self.peer.version;
-        let control = self.control.as_mut().ok_or(ControlError::NotOnThisLink { version })?; // H-13
+        let control = self.opener.as_mut().ok_or(ControlError::NotOnThisLink { version })?; // H-13
         let sender = frame.header().replica;
         if sender != control.peer {
             return Err(ControlError::Sender { expected: control.peer, found: sender });

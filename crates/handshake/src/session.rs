@@ -23,21 +23,32 @@ pub struct Session {
     sending: Sending,
 }
 
-/// The receiving half of a [`Session`]: proves control frames, and recognizes a late reject.
+/// The receiving half of a [`Session`]: proves control frames, recognizes a late reject, and on a sealed link
+/// proves every frame. A codec takes it as a whole, so none can be made without what its link has to prove.
 pub struct Receiving {
+    pub(crate) control: ReceivingControl,
+    pub(crate) seal: Option<Seal>,
+}
+
+/// The sending half of a [`Session`]: signs control frames, and on a sealed link seals every frame.
+pub struct Sending {
+    pub(crate) control: SendingControl,
+    pub(crate) seal: Option<Seal>,
+}
+
+/// What a codec has of a [`Receiving`] half beside its seal.
+pub struct ReceivingControl {
     pub(crate) cluster: ClusterId,
     pub(crate) peer: Peer,
-    pub(crate) control: Option<ControlOpener>,
-    pub(crate) seal: Option<Seal>,
+    pub(crate) opener: Option<ControlOpener>,
     late_reject: Option<LateRejectVerifier>,
 }
 
-/// The sending half of a [`Session`]: signs control frames.
-pub struct Sending {
+/// What a codec has of a [`Sending`] half beside its seal.
+pub struct SendingControl {
     pub(crate) cluster: ClusterId,
     pub(crate) peer: Peer,
-    pub(crate) control: Option<ControlSigner>,
-    pub(crate) seal: Option<Seal>,
+    pub(crate) signer: Option<ControlSigner>,
 }
 
 /// A 32-byte key for the embedder's own use (K-5, `export`). Wiped when dropped, silent in
@@ -83,16 +94,20 @@ impl Session {
             cluster,
             peer,
             receiving: Receiving {
-                cluster,
-                peer,
-                control: subkey(receive_label).map(|key| ControlOpener::new(key, peer.replica)),
+                control: ReceivingControl {
+                    cluster,
+                    peer,
+                    opener: subkey(receive_label).map(|key| ControlOpener::new(key, peer.replica)),
+                    late_reject,
+                },
                 seal: seal(receive_label),
-                late_reject,
             },
             sending: Sending {
-                cluster,
-                peer,
-                control: subkey(send_label).map(|key| ControlSigner::new(key, local)),
+                control: SendingControl {
+                    cluster,
+                    peer,
+                    signer: subkey(send_label).map(|key| ControlSigner::new(key, local)),
+                },
                 seal: seal(send_label),
             },
             key,
@@ -135,26 +150,39 @@ impl Receiving {
     pub(crate) fn resume(
         cluster: ClusterId,
         peer: Peer,
-        control: Option<ControlOpener>,
+        opener: Option<ControlOpener>,
         seal: Option<Seal>,
     ) -> Self {
-        Self { cluster, peer, control, seal, late_reject: None }
+        Self { control: ReceivingControl { cluster, peer, opener, late_reject: None }, seal }
     }
 
-    /// The seal that proves what comes on this link; `None` on links without (section 5). Whoever takes
-    /// it checks everything from there on.
-    pub fn take_seal(&mut self) -> Option<Seal> {
-        self.seal.take()
+    /// For codecs: this half and the seal that proves what comes on its link, which there is exactly where
+    /// the link is sealed (section 5). Whoever takes them checks everything from there on.
+    pub fn into_parts(self) -> (ReceivingControl, Option<Seal>) {
+        (self.control, self.seal)
     }
 
-    /// Puts back what [`Receiving::take_seal`] took, before this half goes elsewhere.
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        &self.control.peer
+    }
+
+    /// The cluster that every frame must name (F-3).
+    pub fn cluster(&self) -> ClusterId {
+        self.control.cluster
+    }
+}
+
+impl ReceivingControl {
+    /// The half again, to go elsewhere.
     ///
     /// # Panics
     ///
-    /// If there is one already.
-    pub fn put_seal(&mut self, seal: Seal) {
-        assert!(self.seal.is_none(), "a direction has one seal");
-        self.seal = Some(seal);
+    /// If there is a seal and the link is not sealed, or the reverse: no half goes without what it has to
+    /// prove.
+    pub fn with_seal(self, seal: Option<Seal>) -> Receiving {
+        assert_sealed(&self.peer, seal.as_ref());
+        Receiving { control: self, seal }
     }
 
     /// The other end.
@@ -177,20 +205,32 @@ impl Receiving {
 }
 
 impl Sending {
-    /// The seal of what goes out on this link; `None` on links without (section 5). Whoever takes it
-    /// seals everything from there on.
-    pub fn take_seal(&mut self) -> Option<Seal> {
-        self.seal.take()
+    /// For codecs: this half and the seal of what goes out on its link, which there is exactly where the
+    /// link is sealed (section 5). Whoever takes them seals everything from there on.
+    pub fn into_parts(self) -> (SendingControl, Option<Seal>) {
+        (self.control, self.seal)
     }
 
-    /// Puts back what [`Sending::take_seal`] took, before this half goes elsewhere.
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        &self.control.peer
+    }
+
+    /// The cluster that every frame must name (F-3).
+    pub fn cluster(&self) -> ClusterId {
+        self.control.cluster
+    }
+}
+
+impl SendingControl {
+    /// The half again, to go elsewhere.
     ///
     /// # Panics
     ///
-    /// If there is one already.
-    pub fn put_seal(&mut self, seal: Seal) {
-        assert!(self.seal.is_none(), "a direction has one seal");
-        self.seal = Some(seal);
+    /// As [`ReceivingControl::with_seal`].
+    pub fn with_seal(self, seal: Option<Seal>) -> Sending {
+        assert_sealed(&self.peer, seal.as_ref());
+        Sending { control: self, seal }
     }
 
     /// The other end.
@@ -204,6 +244,22 @@ impl Sending {
     }
 }
 
+fn assert_sealed(peer: &Peer, seal: Option<&Seal>) {
+    assert_eq!(seal.is_some(), peer.flags.contains(Flags::SEALED), "a sealed link has a seal, no other has");
+}
+
+impl fmt::Debug for Receiving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiving").field("peer", self.peer()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending").field("peer", self.peer()).finish_non_exhaustive()
+    }
+}
+
 macro_rules! redacted_debug {
     ($($name:ident)*) => {$(
         impl fmt::Debug for $name {
@@ -214,4 +270,4 @@ macro_rules! redacted_debug {
     )*};
 }
 
-redacted_debug!(Session Receiving Sending);
+redacted_debug!(Session ReceivingControl SendingControl);

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -128,6 +128,21 @@ impl Link {
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         sys::receive_some(self, buffer, self.wait_flag())
+    }
+
+    /// One read into two places, the first one first. 0 is the end of the stream.
+    pub(crate) fn receive(&self, [first, second]: [&mut [u8]; 2]) -> io::Result<usize> {
+        let mut places = [IoSliceMut::new(first), IoSliceMut::new(second)];
+        if places.iter().all(|place| place.is_empty()) {
+            // A read without room gives 0, which would pass for the end of the stream.
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "frames received before wait to be taken"));
+        }
+        loop {
+            match (&*self.stream).read_vectored(&mut places) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -4,6 +4,7 @@ use super::{IssueError, TicketError, side_of};
 use crate::authenticated::Peer;
 use crate::control::{ControlOpener, ControlSigner};
 use crate::key_bytes::KeyBytes;
+use crate::session::SendingControl;
 use crate::{Local, Receiving, Roster, Seal, Sending};
 
 /// What a ticket carries of a session.
@@ -37,6 +38,7 @@ pub(super) struct CarriedSeals {
 
 impl Carried {
     pub(super) fn of((receiving, sending): (Receiving, Sending), local: &Local) -> Result<Self, IssueError> {
+        let ((receiving, opening), (sending, sealing)) = (receiving.into_parts(), sending.into_parts());
         let peer = receiving.peer;
         let together = sending.peer == peer
             && sending.cluster == receiving.cluster
@@ -49,7 +51,7 @@ impl Carried {
         if peer.flags.contains(Flags::ENCRYPTED) {
             return Err(IssueError::Features);
         }
-        let seals = match (receiving.seal, sending.seal) {
+        let seals = match (opening, sealing) {
             (None, None) => None,
             (Some(opening), Some(sealing)) => Some(CarriedSeals {
                 receiving_key: KeyBytes::new(opening.key()),
@@ -62,7 +64,7 @@ impl Carried {
         if seals.is_some() != peer.flags.contains(Flags::SEALED) {
             return Err(IssueError::Halves);
         }
-        let control = match (receiving.control, sending.control) {
+        let control = match (receiving.opener, sending.signer) {
             (None, None) => None,
             (Some(opener), Some(signer)) => Some(CarriedControl {
                 receiving_key: KeyBytes::new(opener.key()),
@@ -96,7 +98,7 @@ impl Carried {
         debug_assert_eq!(self.control.is_some(), peer.version == Version::V2);
         let Some(control) = self.control else {
             let receiving = Receiving::resume(cluster, peer, None, None);
-            return Ok((receiving, Sending { cluster, peer, control: None, seal: None }));
+            return Ok((receiving, SendingControl { cluster, peer, signer: None }.with_seal(None)));
         };
         let opener = ControlOpener::resume(control.receiving_key, peer.replica, control.receiving_counter);
         let signer = ControlSigner::resume(
@@ -113,6 +115,6 @@ impl Carried {
             None => (None, None),
         };
         let receiving = Receiving::resume(cluster, peer, Some(opener), opening);
-        Ok((receiving, Sending { cluster, peer, control: Some(signer), seal: sealing }))
+        Ok((receiving, SendingControl { cluster, peer, signer: Some(signer) }.with_seal(sealing)))
     }
 }

@@ -79,14 +79,14 @@ impl Receiver {
     ///
     /// [`LinkEnd`].
     pub fn receive(&mut self) -> Result<Option<Received<'_>>, LinkEnd> {
-        if let Some(size) = self.inbound.frame_at_hand() {
-            return Ok(Some(Received::Frame(self.inbound.lend(size))));
-        }
-        if !self.inbound.is_ready()? {
-            match self.inbound.read_from(&self.link) {
+        if self.inbound.find()?.is_none() {
+            match self.link.receive(self.inbound.room()) {
                 Ok(0) if !self.inbound.is_at_frame_boundary() => return Err(LinkEnd::Truncated),
                 Ok(0) => return Err(self.left.map_or(LinkEnd::Closed, LinkEnd::Left)),
-                Ok(received) => self.received_bytes += received as u64,
+                Ok(received) => {
+                    self.inbound.received(received);
+                    self.received_bytes += received as u64;
+                }
                 // The timeout of a read is this kind. `TimedOut` is the kernel giving the whole
                 // connection up, and is said once only.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),

@@ -1,10 +1,11 @@
-use std::io;
+use std::io::{self, IoSlice};
 
 use replink_frame::{GenericHeader, GoodbyeReason};
 use replink_handshake::Peer;
 use thiserror::Error;
 
-use crate::{Body, Link, Outbound, SendCause, SendError};
+use crate::memory::SLICES_MAX;
+use crate::{Body, GatherWrite, Link, Outbound, SendCause, SendError};
 
 /// The sending half of a link: a call returns when the socket has taken the bytes.
 #[derive(Debug)]
@@ -95,7 +96,14 @@ impl Sender {
     /// What the socket says; it ends the link.
     pub fn flush(&mut self) -> io::Result<()> {
         while !self.outbound.is_empty() {
-            self.outbound.write_to(&self.link)?;
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.outbound.slices(&mut slices);
+            match self.link.write_gathered(&slices[..count]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.outbound.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

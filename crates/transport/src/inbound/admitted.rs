@@ -1,92 +1,62 @@
 use std::fmt;
 
-use bytes::{Buf, Bytes, BytesMut};
-use replink_frame::{GenericHeader, HEADER_SIZE};
-
-use super::read_ahead::Lent;
-use super::spare::Spare;
+use bytes::Bytes;
+use replink_frame::GenericHeader;
 
 /// A frame from an authenticated peer, lent by [`Inbound`](super::Inbound) until the next call.
 ///
-/// The header is a view of the bytes where they were received. The body can be looked at in
-/// place, or taken out as [`Bytes`] without a copy.
-pub struct Admitted<'a>(Place<'a>);
-
-enum Place<'a> {
-    /// Header and body in the read-ahead.
-    Ahead(Lent<'a>),
-    /// A large body in memory of its own.
-    Direct(LentBody<'a>),
-}
-
-/// A large body that is lent. What nobody takes is used for the next one.
-struct LentBody<'a> {
+/// Header and body are views of the bytes where they were received. Nothing happens when this is dropped, or
+/// is not: the codec goes on behind the frame either way.
+pub struct Admitted<'a> {
     header: &'a GenericHeader,
-    body: BytesMut,
-    spare: &'a mut Spare,
+    body: LentBody<'a>,
 }
 
-impl Drop for LentBody<'_> {
-    fn drop(&mut self) {
-        self.spare.keep(std::mem::take(&mut self.body));
-    }
+enum LentBody<'a> {
+    /// Among other frames.
+    Ahead(&'a [u8]),
+    /// In memory of its own.
+    Direct(&'a mut Vec<u8>),
 }
 
 impl<'a> Admitted<'a> {
-    /// `frame` is a whole frame whose header has been checked.
-    pub(crate) fn ahead(frame: Lent<'a>) -> Self {
-        Self(Place::Ahead(frame))
+    #[inline]
+    pub(super) fn ahead(header: &'a GenericHeader, body: &'a [u8]) -> Self {
+        Self { header, body: LentBody::Ahead(body) }
     }
 
-    /// `spare` gets the body's memory, unless somebody takes it.
-    pub(super) fn direct(header: &'a GenericHeader, body: BytesMut, spare: &'a mut Spare) -> Self {
-        Self(Place::Direct(LentBody { header, body, spare }))
+    pub(super) fn direct(header: &'a GenericHeader, body: &'a mut Vec<u8>) -> Self {
+        Self { header, body: LentBody::Direct(body) }
     }
 
     /// The header, as the embedder at the other end sent it.
+    #[inline]
     pub fn header(&self) -> &GenericHeader {
-        match &self.0 {
-            Place::Ahead(frame) => split(frame.bytes()).0,
-            Place::Direct(lent) => lent.header,
-        }
+        self.header
     }
 
     /// The body, in place.
+    #[inline]
     pub fn body(&self) -> &[u8] {
-        match &self.0 {
-            Place::Ahead(frame) => split(frame.bytes()).1,
-            Place::Direct(lent) => &lent.body,
+        match &self.body {
+            LentBody::Ahead(body) => body,
+            LentBody::Direct(body) => body,
         }
     }
 
-    /// The body, to keep, without a copy.
-    ///
-    /// A small body keeps the read-ahead buffer that it was received into alive; an embedder that
-    /// keeps few small bodies for long should copy them.
+    /// The body, to keep: what is kept takes no more memory than twice the body. A small one is copied out of
+    /// the memory that it shares with others; a large one has memory of its own, and is not.
     pub fn into_body(self) -> Bytes {
-        match self.0 {
-            // No body keeps no buffer alive, and needs none.
-            Place::Ahead(frame) if frame.bytes().len() == HEADER_SIZE => Bytes::new(),
-            Place::Ahead(frame) => {
-                let mut bytes = frame.take();
-                bytes.advance(HEADER_SIZE);
-                bytes
-            }
-            Place::Direct(mut lent) => std::mem::take(&mut lent.body).freeze(),
+        match self.body {
+            LentBody::Ahead(body) => Bytes::copy_from_slice(body),
+            LentBody::Direct(body) => std::mem::take(body).into(),
         }
     }
 
-    /// The whole frame, to keep: a copy of the header, and the body without one.
+    /// The whole frame, to keep, as [`Admitted::into_body`].
     pub fn into_owned(self) -> OwnedFrame {
-        OwnedFrame { header: *self.header(), body: self.into_body() }
+        OwnedFrame { header: *self.header, body: self.into_body() }
     }
-}
-
-fn split(frame: &[u8]) -> (&GenericHeader, &[u8]) {
-    // Only frames of at least a header are lent.
-    let (header, body) = frame.split_at(HEADER_SIZE);
-    let header: &[u8; HEADER_SIZE] = header.try_into().expect("split at the header's size");
-    (GenericHeader::view(header), body)
 }
 
 impl fmt::Debug for Admitted<'_> {
@@ -97,6 +67,7 @@ impl fmt::Debug for Admitted<'_> {
 
 /// A frame from an authenticated peer, owned.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct OwnedFrame {
     /// As the embedder at the other end sent it.
     pub header: GenericHeader,

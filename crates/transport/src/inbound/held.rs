@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use bytes::BytesMut;
 use replink_frame::{GenericHeader, HEADER_SIZE, SealFields};
 use replink_handshake::{
     SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBodyHasher, seal_body_hash,
@@ -66,7 +65,7 @@ pub(super) struct HeldDirect {
     /// Bytes of it that lie in the read-ahead as well.
     pub(super) skipped: usize,
     pub(super) header: GenericHeader,
-    pub(super) body: BytesMut,
+    pub(super) body: Vec<u8>,
 }
 
 impl HeldFrames {
@@ -125,7 +124,7 @@ impl HeldFrames {
     }
 
     /// Header and body of a frame that is delivered.
-    pub(super) fn take_apart(&mut self, mut held: Box<HeldDirect>) -> (GenericHeader, BytesMut) {
+    pub(super) fn take_apart(&mut self, mut held: Box<HeldDirect>) -> (GenericHeader, Vec<u8>) {
         let parts = (held.header, std::mem::take(&mut held.body));
         self.spare.push(held);
         parts
@@ -185,7 +184,7 @@ impl HeldFrames {
     }
 
     /// The body is there as a whole.
-    pub(super) fn finish_direct(&mut self, header: GenericHeader, body: BytesMut) -> Result<(), SealError> {
+    pub(super) fn finish_direct(&mut self, header: GenericHeader, body: Vec<u8>) -> Result<(), SealError> {
         let fields = *SealFields::view(&header);
         self.hash_direct(&body, true);
         let hash = self.direct_hasher.finish();
@@ -259,9 +258,8 @@ fn fields_of(frame: &[u8]) -> &SealFields {
     SealFields::view(header_of(frame))
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
 mod carried {
-    use bytes::BytesMut;
     use replink_handshake::Seal;
 
     use super::{Held, HeldFrames, header_of};
@@ -281,8 +279,8 @@ mod carried {
             self,
             unread: &[u8],
             direct: Option<(&[u8], &[u8])>,
-        ) -> (Seal, BytesMut, usize) {
-            let mut bytes = BytesMut::with_capacity(unread.len());
+        ) -> (Seal, Vec<u8>, usize) {
+            let mut bytes = Vec::with_capacity(unread.len());
             let (mut offset, mut proved_len) = (0, 0);
             for (index, held) in self.frames.iter().enumerate() {
                 match held {
@@ -311,8 +309,8 @@ mod carried {
 
         /// Goes on with frames that were proved elsewhere: the first `proved_len` bytes. `None` if that
         /// is not a number of whole frames.
-        pub(in crate::inbound) fn resume(seal: Seal, unread: &[u8], proved_len: usize) -> Option<Self> {
-            let mut held = Self::new(seal);
+        pub(in crate::inbound) fn resume(self, unread: &[u8], proved_len: usize) -> Option<Self> {
+            let mut held = self;
             while held.scanned < proved_len {
                 let frame =
                     unread.get(held.scanned..proved_len).filter(|frame| frame.len() >= HEADER_SIZE)?;

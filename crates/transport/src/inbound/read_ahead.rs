@@ -1,159 +1,124 @@
-use bytes::{Buf, Bytes, BytesMut};
 use replink_frame::{GenericHeader, HEADER_SIZE};
 use replink_handshake::SEAL_BATCH_BYTES_MAX;
 
-use super::{DIRECT_BODY_MIN, READ_AHEAD_SIZE};
-use crate::sys::Target;
+use super::DIRECT_BODY_MIN;
+use crate::memory::{BLOCK_SIZE, Block, Piece};
 
 /// Room that a receive finds at least behind what is unread, in bytes. A frame that waits here
 /// for its rest always fits: it is smaller than a direct body.
-const ROOM_MIN: usize = READ_AHEAD_SIZE / 4;
+const ROOM_MIN: usize = BLOCK_SIZE / 4;
 const _: () = assert!(HEADER_SIZE + DIRECT_BODY_MIN <= ROOM_MIN);
 
 /// Size of the read-ahead of a sealed link on which large batches come.
-pub(crate) const HELD_SIZE: usize = READ_AHEAD_SIZE + SEAL_BATCH_BYTES_MAX;
+pub(crate) const HELD_SIZE: usize = BLOCK_SIZE + SEAL_BATCH_BYTES_MAX;
 
-/// Bytes received and not yet handed up: `buffer[start..]`.
+/// Bytes received and not yet handed up: `bytes[start..end]`.
 ///
-/// Frames are lent in place, or taken out as `Bytes` without a copy. The memory is used again
-/// as soon as nobody holds a part of it.
-pub(crate) struct ReadAhead {
-    buffer: BytesMut,
+/// Frames are lent in place. As long as nothing lies here there is no memory here either, unless whoever
+/// moves the bytes leaves it.
+#[derive(Default)]
+pub(super) struct ReadAhead {
+    /// All of it is initialized.
+    bytes: Vec<u8>,
     start: usize,
-    /// How large the buffer is meant to be.
-    size: usize,
+    end: usize,
 }
 
 impl ReadAhead {
-    pub(crate) fn new() -> Self {
-        Self { buffer: BytesMut::with_capacity(READ_AHEAD_SIZE), start: 0, size: READ_AHEAD_SIZE }
+    #[cfg(all(feature = "hand-off", target_os = "linux"))]
+    /// One that has `unread` already, whose length the caller has bounded.
+    pub(super) fn holding(unread: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(BLOCK_SIZE.max(unread.len()));
+        bytes.extend_from_slice(unread);
+        bytes.resize(bytes.capacity(), 0);
+        Self { bytes, start: 0, end: unread.len() }
     }
 
-    /// One that has `unread` already, whose length the caller has bounded. It is meant to be no larger
-    /// than any other: what it holds beyond that goes, and a link that moves often does not grow.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn holding(unread: &[u8]) -> Self {
-        let mut buffer = BytesMut::with_capacity(READ_AHEAD_SIZE.max(unread.len()));
-        buffer.extend_from_slice(unread);
-        Self { buffer, start: 0, size: READ_AHEAD_SIZE }
+    #[inline]
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
     }
 
-    pub(crate) fn unread(&self) -> &[u8] {
-        &self.buffer[self.start..]
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
     }
 
-    #[cfg(target_os = "linux")]
-    pub(crate) fn into_unread(mut self) -> BytesMut {
-        self.skip_consumed();
-        self.buffer
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.buffer.len()
-    }
-
-    pub(crate) fn consume(&mut self, len: usize) {
+    #[inline]
+    pub(super) fn consume(&mut self, len: usize) {
         self.start += len;
-        debug_assert!(self.start <= self.buffer.len());
+        debug_assert!(self.start <= self.end);
         if self.is_empty() {
             // Back to the front: a link of small frames stays within a few cache lines.
-            self.buffer.clear();
-            self.start = 0;
+            (self.start, self.end) = (0, 0);
         }
     }
 
-    /// Takes as many bytes as there is room for, and says how many that were.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
-        self.make_room();
-        let taken = bytes.len().min(self.room());
-        self.buffer.extend_from_slice(&bytes[..taken]);
-        taken
+    /// Where at most `at_most` bytes may be received to.
+    pub(super) fn room(&mut self, at_most: usize) -> &mut [u8] {
+        if at_most > 0 {
+            self.make_room();
+        }
+        let limit = self.bytes.len().min(self.end.saturating_add(at_most));
+        &mut self.bytes[self.end..limit]
     }
 
-    /// Where a receive may put what it gets.
-    pub(crate) fn target(&mut self) -> Target<'_> {
-        self.make_room();
-        Target { limit: self.room(), buffer: &mut self.buffer }
+    /// So many bytes were put there.
+    pub(super) fn received(&mut self, len: usize) {
+        self.end += len;
+        assert!(self.end <= self.bytes.len(), "more was received than there was room for");
     }
 
-    /// Gives its buffer away, to be taken back with more bytes behind what it has. What is unread can't be
+    /// Gives its memory away, to be taken back with more bytes behind what it has. What is unread can't be
     /// looked at meanwhile.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn lend_buffer(&mut self) -> BytesMut {
-        std::mem::take(&mut self.buffer)
+    pub(super) fn lend(&mut self, at_most: usize) -> Piece {
+        let room = self.room(at_most).len();
+        Piece { bytes: std::mem::take(&mut self.bytes), filled: self.end, limit: self.end + room }
     }
 
-    #[cfg(target_os = "linux")]
-    pub(crate) fn take_back(&mut self, buffer: BytesMut) {
-        self.buffer = buffer;
+    /// Whether there is no memory here.
+    pub(super) fn is_absent(&self) -> bool {
+        self.bytes.is_empty()
     }
 
-    /// Lends the first `size` unread bytes. They are consumed when the loan ends.
-    pub(crate) fn lend(&mut self, size: usize) -> Lent<'_> {
-        debug_assert!(size <= self.unread().len());
-        Lent { from: self, size }
+    /// Takes memory that was lent, or that is somebody else's and empty.
+    pub(super) fn take_back(&mut self, bytes: Vec<u8>) {
+        self.bytes = bytes;
+    }
+
+    /// The memory, where nothing lies in it. What is larger than a block is of use to this link only, and
+    /// goes.
+    pub(super) fn give_up(&mut self) -> Option<Block> {
+        if self.is_absent() || !self.is_empty() {
+            return None;
+        }
+        Block::from_bytes(std::mem::take(&mut self.bytes))
     }
 
     /// The header that comes first, to be changed.
-    pub(crate) fn first_header_mut(&mut self) -> &mut GenericHeader {
-        let header = self.buffer[self.start..].first_chunk_mut().expect("a whole frame comes first");
+    pub(super) fn first_header_mut(&mut self) -> &mut GenericHeader {
+        let header = self.bytes[self.start..self.end].first_chunk_mut().expect("a whole frame comes first");
         GenericHeader::view_mut(header)
     }
 
     /// Nothing of what is unread can be handed up before more has come: makes sure that there is room.
     /// A batch and what is behind it has room in [`HELD_SIZE`] bytes (S-1).
-    pub(crate) fn grow_for_held(&mut self) {
-        if self.unread().len() > self.size - ROOM_MIN {
-            self.size = self.size.max(HELD_SIZE);
+    pub(super) fn grow_for_held(&mut self) {
+        let unread = self.end - self.start;
+        if unread + ROOM_MIN > self.bytes.len() && self.bytes.len() < HELD_SIZE {
+            self.bytes.resize(HELD_SIZE, 0);
         }
-    }
-
-    fn room(&self) -> usize {
-        self.buffer.capacity() - self.buffer.len()
     }
 
     fn make_room(&mut self) {
-        let unread = self.unread().len();
-        if self.room() >= ROOM_MIN || unread > self.size - ROOM_MIN {
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; BLOCK_SIZE];
+        }
+        let unread = self.end - self.start;
+        let room = self.bytes.len() - self.end;
+        if room >= ROOM_MIN || unread + ROOM_MIN > self.bytes.len() {
             return; // there is room, or the caller has yet to take what is here
         }
-        self.skip_consumed();
-        // The unread bytes move to the front of the same memory; if someone holds frames of it,
-        // to the front of new memory.
-        if !self.buffer.try_reclaim(self.size - unread) {
-            let mut fresh = BytesMut::with_capacity(self.size);
-            fresh.extend_from_slice(&self.buffer);
-            self.buffer = fresh;
-        }
-    }
-
-    fn skip_consumed(&mut self) {
-        self.buffer.advance(self.start);
-        self.start = 0;
-    }
-}
-
-/// The bytes of one frame, lent.
-pub(crate) struct Lent<'a> {
-    from: &'a mut ReadAhead,
-    size: usize,
-}
-
-impl Lent<'_> {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.from.unread()[..self.size]
-    }
-
-    /// Takes the bytes out, without a copy.
-    pub(crate) fn take(mut self) -> Bytes {
-        self.from.skip_consumed();
-        let size = core::mem::take(&mut self.size);
-        self.from.buffer.split_to(size).freeze()
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        self.from.consume(self.size);
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, unread);
     }
 }

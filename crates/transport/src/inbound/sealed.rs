@@ -15,11 +15,11 @@ impl Inbound {
             if let Some(frame) = held.pop_proved() {
                 return self.deliver(held, frame).map(Some);
             }
-            if let Some(direct) = self.direct.take_if(|direct| direct.missing == 0) {
+            if let Some(direct) = self.direct.take_if(|direct| direct.missing() == 0) {
                 let header = self.direct_header;
                 held.finish_direct(header, direct.body)?;
             } else if let Some(direct) = &self.direct {
-                held.hash_direct(&direct.body, false);
+                held.hash_direct(direct.arrived(), false);
                 return Ok(None);
             } else if !self.scan(held)? {
                 self.ahead.grow_for_held();
@@ -60,10 +60,8 @@ impl Inbound {
         if body_len < DIRECT_BODY_MIN {
             return Ok(false);
         }
-        let mut body = self.spare.room_for(body_len);
-        body.extend_from_slice(behind);
         self.direct_header = *header;
-        self.direct = Some(DirectBody { missing: body_len - behind.len(), body });
+        self.direct = Some(DirectBody::begun(self.spare.room_for(body_len), behind));
         held.begin_direct(unread, size, HEADER_SIZE + behind.len());
         Ok(true)
     }
@@ -76,7 +74,8 @@ impl Inbound {
                 let (header, body) = held.take_apart(direct);
                 self.direct_header = header;
                 clear(&mut self.direct_header);
-                Ok(Ready::Direct(body))
+                self.direct_body = body;
+                Ok(Ready::Direct)
             }
             Held::Ahead { size } => {
                 let header = self.ahead.first_header_mut();

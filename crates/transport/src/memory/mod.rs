@@ -7,5 +7,6 @@
 mod receive;
 mod send;
 
+pub(crate) use receive::Piece;
 pub use receive::{BLOCK_SIZE, Block, ReceiveMemory};
-pub use send::SendBatch;
+pub use send::{SEND_MAX, SLICES_MAX, SendBatch};

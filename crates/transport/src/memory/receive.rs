@@ -14,6 +14,11 @@ impl Block {
     pub fn new() -> Self {
         Self(vec![0; BLOCK_SIZE].into())
     }
+
+    /// `None` where it is not as long as a block.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() == BLOCK_SIZE).then(|| Self(bytes.into()))
+    }
 }
 
 impl Default for Block {
@@ -62,7 +67,7 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.limit - self.filled
     }
 
@@ -99,8 +104,7 @@ impl ReceiveMemory {
 
     /// The block that this is made of, where it is one and nothing else.
     pub fn into_block(self) -> Option<Block> {
-        let bytes = self.ahead.bytes;
-        (bytes.len() == BLOCK_SIZE && self.body.bytes.is_empty()).then(|| Block(bytes.into()))
+        if self.body.bytes.is_empty() { Block::from_bytes(self.ahead.bytes) } else { None }
     }
 }
 

@@ -5,6 +5,14 @@ use std::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+/// Most bytes that one write should take: the receiver goes on while the next ones are written, and neither
+/// end leaves the processor's cache.
+pub const SEND_MAX: usize = 256 * 1024;
+
+/// Most slices that go into one gathered write: 128 frames with bodies of their own, so that also those of a few
+/// KiB fill a write.
+pub const SLICES_MAX: usize = 256;
+
 /// Bytes to send, in order: small ones lie together in a staging chunk, large ones are where they were.
 ///
 /// A codec lends it ([`Outbound::lend`](crate::Outbound::lend)) and takes it back together with how many

@@ -16,7 +16,7 @@ pub(crate) struct CarriedOutbound {
 impl CarriedOutbound {
     /// The bytes of the waiting frames, in order.
     pub(crate) fn unwritten(&self) -> impl Iterator<Item = &[u8]> {
-        self.segments.iter()
+        self.segments.batch().iter()
     }
 }
 
@@ -39,16 +39,13 @@ impl Outbound {
     pub(crate) fn carry(mut self) -> (Sending, CarriedOutbound) {
         // The other process goes on with the next batch.
         self.close_batches();
-        if let Some(seal) = self.seal.take() {
-            self.sending.put_seal(seal);
-        }
         let mut begin = self.written;
         let frame_sizes = self.ends.iter().map(|&end| {
             let size = end - std::mem::replace(&mut begin, end);
             u32::try_from(size).expect("no frame has more bytes than its size says")
         });
         let frame_sizes = frame_sizes.collect();
-        (self.sending, CarriedOutbound { frame_sizes, segments: self.segments })
+        (self.sending.with_seal(self.seal.take()), CarriedOutbound { frame_sizes, segments: self.segments })
     }
 
     /// Goes on with what another [`Outbound`] of this link held. The caller has checked that the sizes

@@ -1,7 +1,7 @@
 //! Frames in, bytes out: the sending codec of an established link.
 
 mod body;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
 mod carried;
 mod error;
 mod gather_write;
@@ -14,23 +14,17 @@ use std::fmt;
 use std::io::{self, IoSlice};
 
 use replink_frame::{ControlFrame, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::{Peer, Seal, Sending};
+use replink_handshake::{Peer, Seal, Sending, SendingControl};
 
 pub use body::Body;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
 pub(crate) use carried::CarriedOutbound;
 pub use error::{SendCause, SendError};
 pub use gather_write::GatherWrite;
-pub use shared::{Attention, Flushed, OutboundStats, Sent, SharedOutbound, TakeOutboundError};
-#[cfg(target_os = "linux")]
-pub(crate) use shared::{Batch, Begun};
+pub use shared::{Attention, Flushed, Loan, OutboundStats, Sent, SharedOutbound, TakeOutboundError};
 
-use crate::Link;
+use crate::memory::{SEND_MAX, SLICES_MAX, SendBatch};
 use segments::Segments;
-
-/// Most slices that go into one gathered write: 128 frames with bodies of their own, so that also those of a few
-/// KiB fill a write.
-pub(crate) const SLICES_MAX: usize = 256;
 
 /// Control frames that may wait beyond the queue's limits. They are small and answer for the
 /// link's life, so the embedder's backpressure must not hold them up; but a peer that pings
@@ -57,10 +51,13 @@ impl Default for OutboundLimits {
 
 /// The sending codec: a bounded queue of frames that is written with gathered writes.
 ///
-/// Pure but for [`Outbound::write_to`]. Making one takes the [`Sending`] half of a session, so
-/// there is none for a link that has not finished the handshake.
+/// It moves no byte itself: it lends what is to be written, to be written at once ([`Outbound::slices`],
+/// [`Outbound::advance`]) or by operations that end later ([`Outbound::lend`], [`Outbound::take_back`]).
+///
+/// Making one takes the [`Sending`] half of a session, so there is none for a link that has not finished the
+/// handshake.
 pub struct Outbound {
-    sending: Sending,
+    sending: SendingControl,
     /// What proves the frames, on a sealed link (section 5).
     seal: Option<Seal>,
     limits: OutboundLimits,
@@ -71,15 +68,16 @@ pub struct Outbound {
     /// For each waiting frame, `queued` as it was right after it: when `written` gets there, the
     /// frame is out.
     ends: VecDeque<u64>,
+    /// Whether somebody has what is to be written ([`Outbound::lend`]).
+    lent: bool,
 }
 
 impl Outbound {
     /// A codec for the link that `sending` is proof of.
     pub fn new(sending: Sending, limits: OutboundLimits) -> Self {
-        let mut sending = sending;
-        let seal = sending.take_seal();
+        let (sending, seal) = sending.into_parts();
         let segments = Segments::new(seal.is_some());
-        Self { sending, seal, limits, segments, queued: 0, written: 0, ends: VecDeque::new() }
+        Self { sending, seal, limits, segments, queued: 0, written: 0, ends: VecDeque::new(), lent: false }
     }
 
     /// The other end.
@@ -184,11 +182,46 @@ impl Outbound {
         self.queued == self.written
     }
 
-    /// Fills `slices` with what to write next, in order, and returns how many there are. On a sealed
-    /// link this closes the batch of all that is queued (S-1).
+    /// Fills `slices` with what to write next, in order, and returns how many there are: no more than one
+    /// write should take, and nothing while it is [lent](Outbound::lend). On a sealed link this closes the batch of
+    /// all that is queued (S-1).
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        if self.lent {
+            return 0;
+        }
         self.close_batches();
-        self.segments.slices(slices)
+        self.segments.batch().slices(slices, SEND_MAX)
+    }
+
+    /// Gives away all that waits, to be written by an operation that ends later: `None` if nothing waits, or
+    /// it is given away already. [`Outbound::take_back`] has to follow; what is queued meanwhile waits for that.
+    pub fn lend(&mut self) -> Option<SendBatch> {
+        if self.lent || self.is_empty() {
+            return None;
+        }
+        self.close_batches();
+        self.lent = true;
+        Some(self.segments.take_batch())
+    }
+
+    /// Takes back what was lent, of which the first `written` bytes are written.
+    ///
+    /// # Panics
+    ///
+    /// If it had fewer.
+    pub fn take_back(&mut self, mut batch: SendBatch, written: usize) {
+        assert!(self.lent, "nothing was lent");
+        self.lent = false;
+        batch.advance(written);
+        self.segments.put_first(batch);
+        self.count_written(written);
+    }
+
+    /// Lets all memory go that nothing lies in: for links that are quiet.
+    pub fn relax(&mut self) {
+        if self.is_empty() {
+            self.segments.relax();
+        }
     }
 
     fn close_batches(&mut self) {
@@ -204,6 +237,7 @@ impl Outbound {
     ///
     /// If `len` is more than what waits: the caller claims to have written what it was not given.
     pub fn advance(&mut self, len: usize) {
+        assert!(!self.lent, "what is written is lent");
         assert!(len as u64 <= self.queued_bytes(), "wrote more than was queued");
         self.segments.advance(len);
         self.count_written(len);
@@ -226,34 +260,15 @@ impl Outbound {
         let another = self.segments.another();
         std::mem::replace(&mut self.segments, another)
     }
-
-    /// Writes to `link` with one gathered write, and returns the bytes that it took.
-    ///
-    /// # Errors
-    ///
-    /// What the socket says; a write that was interrupted is made again.
-    pub fn write_to(&mut self, link: &Link) -> io::Result<usize> {
-        self.close_batches();
-        loop {
-            match write_once(&self.segments, link) {
-                Ok(written) => {
-                    self.advance(written);
-                    return Ok(written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }
 
 /// One gathered write of what comes first, as much as goes into one.
-fn write_once(segments: &Segments, writer: &impl GatherWrite) -> io::Result<usize> {
-    if let Some(only) = segments.only() {
-        return writer.write_gathered(&[IoSlice::new(only)]);
+fn write_once(batch: &SendBatch, writer: &impl GatherWrite) -> io::Result<usize> {
+    if let Some(only) = batch.only() {
+        return writer.write_gathered(&[IoSlice::new(&only[..only.len().min(SEND_MAX)])]);
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-    let count = segments.slices(&mut slices);
+    let count = batch.slices(&mut slices, SEND_MAX);
     writer.write_gathered(&slices[..count])
 }
 

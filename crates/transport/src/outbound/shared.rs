@@ -1,8 +1,7 @@
 //! An [`Outbound`] that every thread may send on.
 
-#[cfg(target_os = "linux")]
-mod batch;
 mod end;
+mod lending;
 mod outcome;
 mod queueing;
 mod take;
@@ -21,8 +20,7 @@ use super::segments::Segments;
 use super::{Body, GatherWrite, Outbound, SendCause, SendError, write_once};
 use crate::sync::{Mutex, MutexGuard};
 
-#[cfg(target_os = "linux")]
-pub(crate) use batch::{Batch, Begun};
+pub use lending::Loan;
 pub use outcome::{Attention, Flushed, OutboundStats, Sent};
 pub use take::TakeOutboundError;
 
@@ -357,7 +355,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
         if let Some(seal) = seal {
             batch.seal(seal); // S-1: all that was taken goes out at once
         }
-        let result = match write_once(batch, &self.writer) {
+        let result = match write_once(batch.batch(), &self.writer) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Ok(len) => {
                 batch.advance(len);

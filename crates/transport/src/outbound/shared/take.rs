@@ -48,7 +48,8 @@ impl<W> SharedOutbound<W> {
         let another = queue.front.another();
         let front = mem::replace(&mut queue.front, another);
         drop(queue);
-        outbound.segments.prepend(front);
+        let mut front = front;
+        outbound.segments.put_first(front.take_batch());
         Ok(outbound)
     }
 }

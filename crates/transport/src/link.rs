@@ -72,7 +72,6 @@ impl Link {
     }
 
     /// What an operation under way holds, so that the descriptor stays this socket's.
-    #[cfg(target_os = "linux")]
     pub(crate) fn socket(&self) -> &Arc<TcpStream> {
         &self.stream
     }
@@ -177,6 +176,10 @@ const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 /// There the standard library sets the option `SO_NOSIGPIPE` on every socket.
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: libc::c_int = 0;
+
+/// Flags of a send that does not wait.
+#[cfg(feature = "node")]
+pub(crate) const SEND_AT_ONCE: libc::c_int = NO_SIGNAL | libc::MSG_DONTWAIT;
 
 impl GatherWrite for Link {
     fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

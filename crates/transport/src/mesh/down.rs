@@ -40,28 +40,6 @@ pub enum Loss {
     Silent(Duration),
 }
 
-/// How a link ended, as its driver saw it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Ending {
-    /// The stream ended or failed.
-    Stream,
-    /// The peer broke the protocol.
-    Violation(InboundError),
-    /// The first frame was a late reject (H-9).
-    Rejected(PeerReject),
-}
-
-impl From<Ending> for DownReason {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Stream => Self::Lost(Loss::Closed),
-            Ending::Violation(error) => Self::Lost(Loss::Violation(error)),
-            Ending::Rejected(reject) => Self::Rejected(reject),
-        }
-    }
-}
-
 impl fmt::Display for DownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

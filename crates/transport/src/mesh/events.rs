@@ -3,25 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use replink_frame::{Command, GoodbyeReason, ReplicaId};
+use replink_frame::{GoodbyeReason, ReplicaId};
 use replink_handshake::{DialError, Peer, Side};
-use thiserror::Error;
 
 use super::jitter::Jitter;
 use super::live::LinkState;
 use super::refusal::Refusal;
-use super::{Action, DownReason, Ending, LinkId, Mesh, Warning};
-
-/// Why a frame is not for the embedder.
-#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FrameRefused {
-    /// The link is no longer up; what still comes on it is of no use.
-    #[error("the link is not up; drop the frame")]
-    NotUp,
-    /// The peer broke the protocol, and the link has been ended.
-    #[error("the peer's role may not send {0}; check its role in cluster.nodes on both ends")]
-    Denied(Command),
-}
+use super::{Action, DownReason, LinkId, Mesh, Warning};
 
 impl Mesh {
     /// A [`Action::Dial`] made no link. `address` is where the peer was reached, if it was;
@@ -95,32 +83,6 @@ impl Mesh {
         }
     }
 
-    /// A frame of the embedder's came on a link. Counts as [`Self::heard`].
-    ///
-    /// # Errors
-    ///
-    /// [`FrameRefused`]: the frame must not reach the embedder. A denied command has ended the
-    /// link.
-    pub fn frame(
-        &mut self,
-        link: LinkId,
-        command: Command,
-        now: Instant,
-        random: u64,
-    ) -> Result<(), FrameRefused> {
-        self.heard(link, now);
-        if self.may_send(link, command) {
-            return Ok(());
-        }
-        let Some(state) = self.links.get(&link).filter(|link| link.is_up()) else {
-            return Err(FrameRefused::NotUp);
-        };
-        let warning = Warning::Denied { peer: state.peer.replica, address: state.address, command };
-        self.actions.push_back(Action::Warn(warning));
-        self.lose(link, DownReason::Denied(command), now, &mut Jitter::new(random));
-        Err(FrameRefused::Denied(command))
-    }
-
     /// The ping that was asked for is on its way, with this counter.
     pub fn pinged(&mut self, link: LinkId, counter: u64, now: Instant) {
         if let Some(link) = self.links.get_mut(&link) {
@@ -151,16 +113,27 @@ impl Mesh {
         self.links.remove(&link);
     }
 
-    /// A link ended without a goodbye from the peer. Not needed after [`Action::Close`].
-    pub fn closed(&mut self, link: LinkId, ending: Ending, now: Instant, random: u64) {
+    /// A link ended without a goodbye from the peer, for this reason. Not needed after [`Action::Close`].
+    pub fn closed(&mut self, link: LinkId, reason: DownReason, now: Instant, random: u64) {
         let Some(state) = self.links.get(&link) else { return };
         let (peer, address, was_up) = (state.peer, state.address, state.is_up());
         let mut jitter = Jitter::new(random);
-        self.take_down(link, ending.into(), now, &mut jitter);
+        self.take_down(link, reason, now, &mut jitter);
         self.links.remove(&link);
-        let Ending::Rejected(reject) = ending else { return };
-        if let Some(refusal) = Refusal::in_reject(peer.replica, reject).filter(|_| was_up) {
-            self.refused(peer.replica, peer.lane, Some(address), refusal, now, &mut jitter);
+        if !was_up {
+            return;
+        }
+        match reason {
+            DownReason::Rejected(reject) => {
+                if let Some(refusal) = Refusal::in_reject(peer.replica, reject) {
+                    self.refused(peer.replica, peer.lane, Some(address), refusal, now, &mut jitter);
+                }
+            }
+            DownReason::Denied(command) => {
+                let warning = Warning::Denied { peer: peer.replica, address, command };
+                self.actions.push_back(Action::Warn(warning));
+            }
+            _ => {}
         }
     }
 

@@ -29,13 +29,12 @@ mod slot;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use replink_frame::{Command, GoodbyeReason, KeyId, ReplicaId, Version};
+use replink_frame::{GoodbyeReason, KeyId, ReplicaId, Version};
 use replink_handshake::{Authentication, Peer};
 
 pub use action::{Action, LinkId, Warning};
 pub use commands::CommandPolicy;
-pub use down::{DownReason, Ending, Loss};
-pub use events::FrameRefused;
+pub use down::{DownReason, Loss};
 pub use fencing::Verdict;
 pub use live::RoundTrip;
 pub use role::Role;
@@ -151,24 +150,9 @@ impl Mesh {
             .count()
     }
 
-    /// Whether the peer of `link` may send us `command`. Nobody may on a link that is not up.
-    pub fn may_send(&self, link: LinkId, command: Command) -> bool {
-        let up = self.links.get(&link).filter(|link| link.is_up());
-        up.is_some_and(|link| self.settings.commands.permits(self.role(link.peer.replica), command))
-    }
-
-    /// Whether we may send `command`. Our peers end the link if we send it all the same.
-    pub fn we_may_send(&self, command: Command) -> bool {
-        self.settings.commands.permits(self.role(self.local), command)
-    }
-
     /// Whether the mesh was shut down and its last link is gone.
     pub fn is_finished(&self) -> bool {
         self.stopping && self.links.is_empty()
-    }
-
-    fn role(&self, replica: ReplicaId) -> Role {
-        self.settings.members.get(&replica).copied().unwrap_or_default()
     }
 
     fn up_links(&self) -> impl Iterator<Item = (LinkId, &LinkState)> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use replink_frame::{GoodbyeReason, KeyId, ReplicaId, Version};
+use replink_frame::{Command, GoodbyeReason, KeyId, ReplicaId, Version};
 use replink_handshake::{Authentication, Peer};
 
 use super::{CommandPolicy, Role};
@@ -86,6 +86,11 @@ impl MeshSettings {
             (Authentication::Disabled, None) => true,
             _ => false,
         }
+    }
+
+    /// Whether `replica` may send `command`, by its role. One that is not on the roster may send nothing.
+    pub fn permits(&self, replica: ReplicaId, command: Command) -> bool {
+        self.members.get(&replica).is_some_and(|&role| self.commands.permits(role, command))
     }
 
     /// Whether the roster has a place for such a link.

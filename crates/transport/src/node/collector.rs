@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::link::{OpenLink, SharedLink};
-use crate::driver::Stream;
+use crate::driver::Socket;
 use crate::{Inbound, Link, Outbound};
 
 /// A link out of its shard's hands.
@@ -33,7 +33,7 @@ struct Collected<S> {
     fetched: bool,
 }
 
-impl<S: Stream> Collector<S> {
+impl<S: Socket> Collector<S> {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(Collected { links: Vec::new(), missing: None, fetched: false }),
@@ -51,7 +51,7 @@ impl<S: Stream> Collector<S> {
     pub(super) fn put(&self, link: Option<Surrendered<S>>) -> bool {
         let mut state = self.lock();
         match link {
-            Some(late) if state.fetched => late.shared.stream().shutdown(),
+            Some(late) if state.fetched => late.shared.socket().shutdown(),
             link => state.links.extend(link),
         }
         let missing = state.missing.map_or(0, |missing| missing.saturating_sub(1));
@@ -93,7 +93,7 @@ impl<S> fmt::Debug for Surrendered<S> {
 impl Drop for TakenLinks {
     fn drop(&mut self) {
         for link in &self.0 {
-            link.stream.shutdown();
+            link.socket.shutdown();
         }
     }
 }

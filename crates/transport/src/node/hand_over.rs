@@ -102,17 +102,17 @@ impl Handle {
         let mut done = HandedOver::default();
         let mut links = collector.wait(deadline).into_iter();
         while let Some(Surrendered { shared, inbound, outbound }) = links.next() {
-            let given = match shared.stream().try_clone() {
+            let given = match shared.socket().try_clone() {
                 Ok(link) => predecessor.link(link, inbound, outbound),
                 Err(error) => {
-                    shared.stream().shutdown();
+                    shared.socket().shutdown();
                     Err(HandOffError::Link(error))
                 }
             };
             match given {
                 Ok(()) => done.links += 1,
                 Err(error) if predecessor.is_over() => {
-                    links.for_each(|link| link.shared.stream().shutdown());
+                    links.for_each(|link| link.shared.socket().shutdown());
                     return Err(HandOverError::BrokenOff { done, source: error });
                 }
                 Err(error) => done.lost.push(error),
@@ -150,7 +150,7 @@ impl Node {
             match next {
                 Taken::Listener(found) => listener = Some(found),
                 Taken::Link { link, inbound, outbound } => {
-                    taken.0.push(OpenLink { stream: link.without_waiting(), inbound, outbound });
+                    taken.0.push(OpenLink { socket: link.without_waiting(), inbound, outbound });
                 }
                 Taken::Refused(refused) => warn_refused(&refused),
             }

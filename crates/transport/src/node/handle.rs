@@ -16,7 +16,7 @@ use super::settings::{Reload, ReloadError};
 use super::shared::Shared;
 use super::stats::{LinkStats, NodeStats};
 use crate::config::Config;
-use crate::driver::Stream;
+use crate::driver::Socket;
 use crate::mesh::LinkId;
 use crate::security::{KeyStats, SecurityStatus};
 use crate::{Body, Link, SendError, Sent};
@@ -29,7 +29,7 @@ pub struct Handle<S = Link> {
     lane: u16,
 }
 
-impl<S: Stream> Handle<S> {
+impl<S: Socket> Handle<S> {
     pub(super) fn new(shared: Arc<Shared<S>>, lane: u16) -> Self {
         Self { shared, lane }
     }

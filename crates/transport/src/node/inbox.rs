@@ -9,8 +9,8 @@ use super::collector::Collector;
 use super::link::{OwnedLink, Place, SharedLink};
 use super::settings::Reload;
 use crate::driver::Waker;
-use crate::mesh::{DownReason, Ending, LinkId};
-use replink_frame::{Command, GoodbyeReason};
+use crate::mesh::{DownReason, LinkId};
+use replink_frame::GoodbyeReason;
 
 /// What a shard is told. Those that are about a link go to its owner; one that has given it away
 /// sends them on, behind the link itself.
@@ -65,17 +65,15 @@ impl<S> Message<S> {
 /// What a link's owner tells shard 0.
 #[derive(Clone, Copy)]
 pub(super) enum Report {
-    Pong { echo: u64 },
+    /// A pong has come; [`Place`] has what it echoes.
+    Pong,
     Goodbye(GoodbyeReason),
-    Ended(Ending),
-    Denied(Command),
+    Ended(DownReason),
 }
 
 /// The inboxes of all shards.
 pub(super) struct Post<S> {
     inboxes: Vec<Inbox<S>>,
-    /// Whether a shard hears from its driver that a blocked link is writable again.
-    pub(super) reports_writable: bool,
 }
 
 /// What a shard was told and has not taken.
@@ -94,13 +92,13 @@ struct Inbox<S> {
 }
 
 impl<S> Post<S> {
-    pub(super) fn new(wakers: impl IntoIterator<Item = Waker>, reports_writable: bool) -> Self {
+    pub(super) fn new(wakers: impl IntoIterator<Item = Waker>) -> Self {
         let inbox = |waker| Inbox {
             told: Mutex::new(Told { messages: Some(Vec::new()), woken: false }),
             thread: AtomicUsize::new(0),
             waker,
         };
-        Self { inboxes: wakers.into_iter().map(inbox).collect(), reports_writable }
+        Self { inboxes: wakers.into_iter().map(inbox).collect() }
     }
 
     pub(super) fn shards(&self) -> usize {

@@ -9,7 +9,7 @@ use replink_handshake::{Authenticated, Peer};
 
 use super::inbox::{Message, Post};
 use super::stats::InboundStats;
-use crate::driver::Stream;
+use crate::driver::{Registration, Socket};
 use crate::mesh::{LinkId, RoundTrip};
 use crate::{Attention, Inbound, Outbound, OutboundLimits, SharedOutbound};
 
@@ -33,6 +33,8 @@ pub(super) struct Place {
     attend: AtomicBool,
     /// When something was last seen of the peer, in nanoseconds of the node's time.
     heard: AtomicU64,
+    /// What the peer's last pong echoed; 0 once shard 0 has taken it.
+    echo: AtomicU64,
 }
 
 /// What was received, counted by the owner.
@@ -50,6 +52,7 @@ impl Place {
             owner: AtomicUsize::new(owner),
             attend: AtomicBool::new(false),
             heard: AtomicU64::new(heard),
+            echo: AtomicU64::new(0),
         }
     }
 
@@ -79,6 +82,17 @@ impl Place {
     pub(super) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
     }
+
+    /// The peer has answered the ping with this counter. Whether shard 0 has to be told: it was not since it
+    /// last looked, so that a peer's pongs never pile up.
+    pub(super) fn put_echo(&self, echo: u64) -> bool {
+        self.echo.swap(echo, Ordering::AcqRel) == 0
+    }
+
+    /// The last answer; it stands for the ones before.
+    pub(super) fn take_echo(&self) -> u64 {
+        self.echo.swap(0, Ordering::AcqRel)
+    }
 }
 
 impl Received {
@@ -101,7 +115,7 @@ impl Received {
     }
 }
 
-impl<S: Stream> SharedLink<S> {
+impl<S: Socket> SharedLink<S> {
     pub(super) fn id(&self) -> LinkId {
         self.place.link
     }
@@ -110,14 +124,14 @@ impl<S: Stream> SharedLink<S> {
         self.outbound.peer()
     }
 
-    pub(super) fn stream(&self) -> &S {
+    pub(super) fn socket(&self) -> &S {
         self.outbound.writer()
     }
 
     /// Ends the connection at once, whoever has the link. What waits is dropped.
     pub(super) fn sever(&self) {
         self.outbound.close();
-        self.stream().shutdown();
+        self.socket().shutdown();
     }
 
     pub(super) fn set_round_trip(&self, round_trip: RoundTrip) {
@@ -136,27 +150,30 @@ impl<S: Stream> SharedLink<S> {
 
 /// A link in its owner's hands. It goes from shard to shard as a whole: bytes read ahead, counters
 /// and session travel with it.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct OwnedLink<S> {
     pub(super) shared: Arc<SharedLink<S>>,
     pub(super) inbound: Inbound,
-    /// Whether the stream may have more to read.
-    pub(super) readable: bool,
-    /// Whether the stream is known to have an end, which has to be found.
-    pub(super) ended: bool,
-    /// Whether it waits for its turn to be read.
-    pub(super) queued: bool,
-    /// Whether frames still go to the embedder: from up to down, and until the peer's last one.
-    pub(super) delivers: bool,
-    /// Whether nothing more is to be read: the stream is at its end, or the peer is at fault.
-    pub(super) over: bool,
+    pub(super) phase: Phase,
+    /// What the owner's driver knows it by; none while it goes from one owner to another.
+    pub(super) registration: Option<Registration>,
     /// Whether our direction was ended.
     pub(super) finished: bool,
 }
 
+/// How far a link is on its way from up to gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Its frames go to the embedder.
+    Delivering,
+    /// It is down, or never came up: what comes is read, control frames are answered, and nobody is told.
+    Draining,
+    /// Nothing more is read: the peer has said its last, or is at fault.
+    Silenced,
+}
+
 /// A link that has proved its peer, with its codecs.
 pub(super) struct OpenLink<S> {
-    pub(super) stream: S,
+    pub(super) socket: S,
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
 }
@@ -164,10 +181,10 @@ pub(super) struct OpenLink<S> {
 impl<S> OpenLink<S> {
     /// A link whose handshake is just over.
     pub(super) fn new(link: Authenticated<S>, limits: OutboundLimits) -> Self {
-        let (stream, session) = link.into_parts();
+        let (socket, session) = link.into_parts();
         let (receiving, sending) = session.split();
         let inbound = Inbound::new(receiving, limits.frame_size);
-        Self { stream, inbound, outbound: Outbound::new(sending, limits) }
+        Self { socket, inbound, outbound: Outbound::new(sending, limits) }
     }
 
     pub(super) fn peer(&self) -> &Peer {
@@ -175,7 +192,7 @@ impl<S> OpenLink<S> {
     }
 }
 
-impl<S: Stream> OwnedLink<S> {
+impl<S: Socket> OwnedLink<S> {
     /// `post` reaches its owner.
     pub(super) fn new(
         link: OpenLink<S>,
@@ -184,34 +201,24 @@ impl<S: Stream> OwnedLink<S> {
         post: Arc<Post<S>>,
         now: Instant,
     ) -> Self {
-        let OpenLink { stream, inbound, outbound } = link;
+        let OpenLink { socket, inbound, outbound } = link;
         let place = Arc::new(place);
         let attended = Arc::clone(&place);
         // What is wanted shows in the state of the queue: the owner is only told to look.
-        let attention = move |attention| {
-            let told = attention == Attention::Writable && post.reports_writable;
-            if !told && attended.want_attention() {
+        let attention = move |_: Attention| {
+            if attended.want_attention() {
                 post.send(attended.owner(), Message::Attend(Arc::clone(&attended)));
             }
         };
         let shared = Arc::new(SharedLink {
             address,
-            outbound: SharedOutbound::new(outbound, stream, attention),
+            outbound: SharedOutbound::new(outbound, socket, attention),
             place,
             since: now,
             wants_room: AtomicBool::new(false),
             received: Received::default(),
             round_trip: [const { AtomicU64::new(u64::MAX) }; 2],
         });
-        Self {
-            shared,
-            inbound,
-            readable: true,
-            ended: false,
-            queued: false,
-            delivers: true,
-            over: false,
-            finished: false,
-        }
+        Self { shared, inbound, phase: Phase::Delivering, registration: None, finished: false }
     }
 }

@@ -37,10 +37,9 @@ mod addresses;
 mod collector;
 mod control;
 mod event;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
 mod hand_over;
 mod handle;
-mod handshaking;
 mod inbox;
 mod link;
 mod placement;
@@ -60,7 +59,7 @@ use replink_frame::ReplicaId;
 use thiserror::Error;
 
 pub use event::{Event, LinkDown, LinkUp, Refusal, RejectedBy, Warning};
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
 pub use hand_over::{HandOverError, HandedOver, TakeOverError};
 pub use handle::Handle;
 pub use placement::Placement;
@@ -215,7 +214,7 @@ impl Node {
     /// When the process is out of file descriptors.
     pub fn into_shards_on<D>(self, drivers: Vec<D>) -> io::Result<Vec<Shard<D>>>
     where
-        D: Driver<Stream = Link, Listener = TcpListener>,
+        D: Driver<Socket = Link, Listener = TcpListener>,
     {
         let Self { settings, placement, addresses, listener, mut taken, .. } = self;
         // A second handle, to be given to another process.
@@ -260,13 +259,12 @@ fn assemble<D: Driver>(
     placement: Placement,
     addresses: Addresses,
     listener: D::Listener,
-    taken: Vec<OpenLink<D::Stream>>,
+    taken: Vec<OpenLink<D::Socket>>,
     mut drivers: Vec<D>,
 ) -> io::Result<Vec<Shard<D>>> {
     let Some(first) = drivers.first_mut() else { return Ok(Vec::new()) };
     let epoch = first.now();
-    let reports_writable = first.reports_writable();
-    let post = Arc::new(Post::new(drivers.iter().map(Driver::waker), reports_writable));
+    let post = Arc::new(Post::new(drivers.iter().map(Driver::waker)));
     let shared = Arc::new(Shared::new(settings, addresses, post, epoch));
     let mut control = None;
     if let Some(first) = drivers.first_mut() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use replink_frame::ReplicaId;
 
 use super::link::SharedLink;
-use crate::driver::Stream;
+use crate::driver::Socket;
 use crate::mesh::LinkId;
 
 /// The links that are up.
@@ -15,7 +15,7 @@ pub(super) struct Routes<S>(RwLock<Table<S>>);
 /// By peer and lane.
 type Table<S> = BTreeMap<(ReplicaId, u16), Arc<SharedLink<S>>>;
 
-impl<S: Stream> Routes<S> {
+impl<S: Socket> Routes<S> {
     pub(super) fn new() -> Self {
         Self(RwLock::new(BTreeMap::new()))
     }

@@ -8,7 +8,7 @@ use replink_frame::{GenericHeader, ReplicaId};
 
 use super::link::SharedLink;
 use super::shared::Shared;
-use crate::driver::Stream;
+use crate::driver::Socket;
 use crate::mesh::LinkId;
 use crate::{Body, Link, SendError, Sent};
 
@@ -20,7 +20,7 @@ pub struct LinkSender<S = Link> {
     link: Arc<SharedLink<S>>,
 }
 
-impl<S: Stream> LinkSender<S> {
+impl<S: Socket> LinkSender<S> {
     pub(super) fn new(shared: Arc<Shared<S>>, link: Arc<SharedLink<S>>) -> Self {
         Self { shared, link }
     }
@@ -78,7 +78,7 @@ impl<S> Clone for LinkSender<S> {
     }
 }
 
-impl<S: Stream> fmt::Debug for LinkSender<S> {
+impl<S: Socket> fmt::Debug for LinkSender<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LinkSender")
             .field("link", &self.link())

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use replink_frame::{Command, ReplicaId};
+use replink_frame::ReplicaId;
 use thiserror::Error;
 
 use super::addresses::Addresses;
 use crate::config::Config;
-use crate::mesh::{CommandPolicy, MeshSettings, Role};
+use crate::mesh::{CommandPolicy, MeshSettings};
 use crate::{Endpoint, EndpointError};
 
 /// A configuration, and what is made of it.
 pub(super) struct Settings {
     pub(super) config: Config,
     pub(super) endpoint: Endpoint,
+    pub(super) mesh: MeshSettings,
     pub(super) commands: CommandPolicy,
 }
 
@@ -47,7 +48,8 @@ impl Settings {
         commands: CommandPolicy,
     ) -> Result<Self, EndpointError> {
         let endpoint = config.endpoint(replica, release, incarnation)?;
-        Ok(Self { config, endpoint, commands })
+        let mesh = config.mesh_settings(commands);
+        Ok(Self { config, endpoint, mesh, commands })
     }
 
     /// The same node under another configuration.
@@ -69,18 +71,5 @@ impl Settings {
             return Err(ReloadError::Fixed(what));
         }
         Ok(Self::new(config, local.replica, local.release, local.incarnation, self.commands)?)
-    }
-
-    pub(super) fn mesh(&self) -> MeshSettings {
-        self.config.mesh_settings(self.commands)
-    }
-
-    /// Whether `replica` may send `command`. One that is not on the roster may send nothing.
-    pub(super) fn permits(&self, replica: ReplicaId, command: Command) -> bool {
-        self.role(replica).is_some_and(|role| self.commands.permits(role, command))
-    }
-
-    fn role(&self, replica: ReplicaId) -> Option<Role> {
-        self.config.node(replica).map(|node| node.role)
     }
 }

@@ -17,8 +17,8 @@ use super::link::SharedLink;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::stats::{Counted, EndedStats};
-use crate::driver::Stream;
-use crate::mesh::{CommandPolicy, Ending, LinkId};
+use crate::driver::Socket;
+use crate::mesh::{CommandPolicy, DownReason, LinkId, Loss};
 use crate::{Body, SendCause, SendError, Sent};
 
 pub(super) struct Shared<S> {
@@ -64,7 +64,7 @@ pub(super) struct Counters {
     ended: Mutex<EndedStats>,
 }
 
-impl<S: Stream> Shared<S> {
+impl<S: Socket> Shared<S> {
     pub(super) fn new(settings: Settings, addresses: Addresses, post: Arc<Post<S>>, epoch: Instant) -> Self {
         Self {
             epoch,
@@ -208,7 +208,7 @@ impl<S: Stream> Shared<S> {
 
     /// Whether the role of `replica`, this one or another, forbids it to send `command`.
     pub(super) fn forbids(&self, replica: ReplicaId, command: Command) -> bool {
-        self.restricts_commands() && !self.settings().permits(replica, command)
+        self.restricts_commands() && !self.settings().mesh.permits(replica, command)
     }
 
     pub(super) fn send_on(
@@ -264,7 +264,7 @@ impl<S: Stream> Shared<S> {
     pub(super) fn end(&self, link: &SharedLink<S>) {
         link.sever();
         self.routes.remove(link);
-        let report = Report::Ended(Ending::Stream);
+        let report = Report::Ended(DownReason::Lost(Loss::Closed));
         self.post.send(0, Message::Report { link: link.id(), report });
     }
 
@@ -285,13 +285,13 @@ impl Counters {
     }
 
     /// Counts what a link has done that is no longer up, as far as that was not `counted` before.
-    pub(super) fn count_ended<S: Stream>(&self, link: &SharedLink<S>, counted: &mut Counted) {
+    pub(super) fn count_ended<S: Socket>(&self, link: &SharedLink<S>, counted: &mut Counted) {
         lock(&self.ended).count(link.received.stats(), link.outbound.stats(), counted);
     }
 
     /// A link is no longer up: it goes out of `routes` and into the counts at once, so that nobody
     /// sees it twice, or not at all.
-    pub(super) fn retire<S: Stream>(&self, link: &SharedLink<S>, routes: &Routes<S>, counted: &mut Counted) {
+    pub(super) fn retire<S: Socket>(&self, link: &SharedLink<S>, routes: &Routes<S>, counted: &mut Counted) {
         let mut ended = lock(&self.ended);
         routes.remove(link);
         ended.links += u64::from(counted.begin());

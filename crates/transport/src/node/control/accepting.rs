@@ -3,56 +3,58 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use replink_frame::Status;
-use replink_handshake::{Rejection, Verified};
+use replink_handshake::ChannelBinding;
 
+use super::handshakes::{Caller, Handshake, Stage};
 use super::visiting::{VISITORS_MAX, VISITORS_RETRY_MS};
-use super::{Control, Refusal, RejectedBy, Turn, Warning};
-use crate::driver::{Driver, Token};
+use super::{Control, LISTENER, Refusal, RejectedBy, Turn, Warning};
+use crate::driver::Driver;
+use crate::exchange::{AcceptFailure, Accepted, Accepting, Declined, Leaving};
 use crate::mesh::Verdict;
-use crate::node::handshaking::{Accepted, Accepting};
 
-/// Connections that are accepted in one turn; then links have theirs. A turn of links may read many
-/// megabytes, and the queue of the listener must not overflow meanwhile: whoever finds it full
-/// tries again after a second. To accept this many and to close them takes a few milliseconds.
-const ACCEPTS_MAX: usize = 256;
+/// Connections that are accepted in one turn; then links have theirs. So many descriptors a stranger can have
+/// us hold beside those that have a slot of the gate, however fast it connects; the system keeps the others
+/// waiting. To accept this many and to close them takes less than a millisecond.
+const ACCEPTS_MAX: usize = 64;
 
 impl<D: Driver> Control<D> {
-    /// Takes connections from the listener, as many as one turn allows.
+    /// Has connections accepted, as many as one turn allows.
     pub(super) fn accept(&mut self, turn: &mut Turn<'_, D>) {
-        if !self.listener_ready || self.accept_pause.is_some_and(|until| turn.driver.now() < until) {
-            return;
+        let paused = self.accept_pause.is_some_and(|until| turn.driver.now() < until);
+        if self.listening.is_some() && !paused {
+            self.accept_pause = None;
+            turn.driver.accept(LISTENER, ACCEPTS_MAX);
         }
-        self.accept_pause = None;
-        for _ in 0..ACCEPTS_MAX {
-            let Some(listener) = &self.listener else { return };
-            match turn.driver.accept(listener) {
-                Ok((stream, address)) => {
-                    self.accept_errors.succeeded();
-                    self.shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
-                    self.admit(stream, address, turn);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.listener_ready = false;
-                    return;
-                }
-                Err(error) => {
-                    self.shared.counters.accept_errors.fetch_add(1, Ordering::Relaxed);
-                    let pause = self.accept_errors.failed(&error);
-                    if !pause.is_zero() {
-                        self.accept_pause = Some(turn.driver.now() + pause);
-                        self.warn(Warning::Accept { error: error.to_string() }, turn);
-                        return;
-                    }
+    }
+
+    /// A connection has come in, or could not be accepted.
+    pub(in crate::node) fn accepted(
+        &mut self,
+        result: io::Result<(D::Socket, SocketAddr)>,
+        turn: &mut Turn<'_, D>,
+    ) {
+        match result {
+            Ok((socket, address)) => {
+                self.accept_errors.succeeded();
+                self.shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
+                self.admit(socket, address, turn);
+            }
+            Err(error) => {
+                self.shared.counters.accept_errors.fetch_add(1, Ordering::Relaxed);
+                let pause = self.accept_errors.failed(&error);
+                if !pause.is_zero() {
+                    self.accept_pause = Some(turn.driver.now() + pause);
+                    turn.driver.accept(LISTENER, 0);
+                    self.warn(Warning::Accept { error: error.to_string() }, turn);
                 }
             }
         }
     }
 
     /// What is decided before a byte is read.
-    fn admit(&mut self, stream: D::Stream, address: SocketAddr, turn: &mut Turn<'_, D>) {
+    fn admit(&mut self, socket: D::Socket, address: SocketAddr, turn: &mut Turn<'_, D>) {
         let now = turn.driver.now();
         let slot = match self.gate.admit(address.ip(), now) {
             Ok(slot) => slot,
@@ -74,122 +76,131 @@ impl<D: Driver> Control<D> {
             }
         };
         let token = self.new_token();
-        if let Err(error) = turn.driver.watch(token, &stream) {
-            tracing::warn!(%address, "connection closed: {error}");
-            return self.gate.release(slot);
-        }
-        self.slots.insert(slot.id(), token);
-        let accepting = Accepting::new(stream, slot, address, &self.settings.endpoint);
-        self.accepting.insert(token, accepting);
-        // Its Hello may be here already.
-        self.advance_accepting(token, turn);
+        let registration = match turn.driver.register(token, &socket) {
+            Ok(registration) => Some(registration),
+            Err(error) => {
+                tracing::warn!(%address, "connection closed: {error}");
+                return self.gate.release(slot);
+            }
+        };
+        let deadline = slot.deadline();
+        let exchange = Accepting::new(socket, &self.settings.endpoint, ChannelBinding::None, deadline);
+        let stage = Stage::Accepting { exchange, caller: Caller { slot, address } };
+        self.go_on(token, Handshake { stage, registration }, turn);
     }
 
-    /// Goes on with a handshake, as far as it goes.
-    pub(super) fn advance_accepting(&mut self, token: Token, turn: &mut Turn<'_, D>) {
-        let Some(mut accepting) = self.accepting.remove(&token) else { return };
+    /// The Hello is there. What is left of the handshake.
+    pub(super) fn answer(
+        &mut self,
+        handshake: Handshake<D::Socket>,
+        turn: &mut Turn<'_, D>,
+    ) -> Option<Handshake<D::Socket>> {
+        let Handshake { stage: Stage::Accepting { mut exchange, caller }, registration } = handshake else {
+            return None; // only an acceptor answers
+        };
         let now = turn.driver.now();
-        loop {
-            let gate = &self.gate;
-            match accepting.advance(turn.driver, |slot| gate.availability(slot, now)) {
-                Accepted::Waiting => {
-                    self.accepting.insert(token, accepting);
-                    return;
-                }
-                Accepted::Verified(verified) => {
-                    let verdict = match self.judge(&verified, accepting.address, turn) {
-                        Verdict::Probe if self.visitors.len() >= VISITORS_MAX => {
-                            Verdict::Refuse { status: Status::BUSY, retry_after_ms: VISITORS_RETRY_MS }
-                        }
-                        verdict => verdict,
-                    };
-                    if let Verdict::Refuse { status, retry_after_ms } = verdict {
-                        let rejected = verified.refuse(status, retry_after_ms);
-                        let rejection = *rejected.rejection();
-                        // The next round sends it.
-                        let _turned_away = accepting.turn_away(rejected, now);
-                        self.turned_away(token, &accepting, &rejection, turn);
-                        continue;
-                    }
-                    let authenticated = verified.admit();
-                    let address = accepting.address;
-                    self.slots.remove(&accepting.slot.id());
-                    self.gate.authenticated(accepting.slot, &authenticated, now);
-                    return match verdict {
-                        Verdict::Probe => self.welcome(token, authenticated, address, turn),
-                        _ => self.establish(token, authenticated, address, turn),
-                    };
-                }
-                Accepted::Unproved(authenticated) => {
-                    let peer = *authenticated.peer();
-                    let address = accepting.address;
-                    self.slots.remove(&accepting.slot.id());
-                    self.gate.release(accepting.slot);
-                    // Without a handshake there is no late reject; a peer that may not stay finds its
-                    // connection closed.
-                    let verdict = self.mesh.judge(&peer, address, now);
-                    if matches!(verdict, Verdict::Refuse { .. }) {
-                        return turn.driver.unwatch(authenticated.link());
-                    }
-                    self.warn(Warning::Unauthenticated { peer: peer.replica, address }, turn);
-                    return self.establish(token, authenticated, address, turn);
-                }
-                Accepted::Rejected(rejection) => self.turned_away(token, &accepting, &rejection, turn),
-                Accepted::RejectedByPeer(reject) => {
-                    let refusal = Refusal::by_peer(accepting.address, reject);
-                    if reject.authenticated {
-                        self.refuse(refusal, turn); // no stranger's: no flood of theirs hides it
-                    } else {
-                        self.refuse_stranger(reject.status, RejectedBy::Peer, || refusal, turn);
-                    }
-                    return self.give_up(accepting, turn);
-                }
-                Accepted::Broken(error) => {
-                    self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
-                    if self.refusals.tell(now) {
-                        tracing::warn!(address = %accepting.address, "connection did not authenticate: {error}");
-                    }
-                    return self.give_up(accepting, turn);
-                }
-                Accepted::Left(declined) => {
-                    self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
-                    if self.refusals.tell(now) {
-                        let (peer, address) = (declined.claimed, accepting.address);
-                        self.warn(Warning::Declined { peer, address, flags: declined.flags }, turn);
-                    }
-                    return self.give_up(accepting, turn);
-                }
-                Accepted::Entropy(error) => {
-                    tracing::error!(address = %accepting.address, "connection closed: {error}");
-                    return self.give_up(accepting, turn);
-                }
-                Accepted::Done => return self.give_up(accepting, turn),
+        match turn.driver.fresh() {
+            Ok(fresh) => exchange.answer(self.gate.availability(&caller.slot, now), fresh, now),
+            Err(error) => {
+                self.gate.release(caller.slot);
+                self.accept_failed(caller.address, error.into(), turn);
+                return None;
             }
         }
+        Some(Handshake { stage: Stage::Accepting { exchange, caller }, registration })
     }
 
-    fn judge(
+    /// What has come of a connection that came in; a peer that is turned away is owed the reject still.
+    pub(super) fn conclude_accepting(
         &mut self,
-        verified: &Verified<D::Stream>,
-        address: SocketAddr,
+        token: crate::driver::Token,
+        accepted: Accepted<D::Socket>,
+        caller: Caller,
         turn: &mut Turn<'_, D>,
-    ) -> Verdict {
-        self.hear_all();
-        self.mesh.judge(verified.peer(), address, turn.driver.now())
+    ) -> Option<Stage<D::Socket>> {
+        let (address, now) = (caller.address, turn.driver.now());
+        match accepted {
+            Accepted::Verified(verified) => {
+                self.hear_all();
+                let verdict = match self.mesh.judge(verified.peer(), address, now) {
+                    Verdict::Probe if self.visitors.len() >= VISITORS_MAX => {
+                        Verdict::Refuse { status: Status::BUSY, retry_after_ms: VISITORS_RETRY_MS }
+                    }
+                    verdict => verdict,
+                };
+                if let Verdict::Refuse { status, retry_after_ms } = verdict {
+                    let rejected = verified.refuse(status, retry_after_ms);
+                    let leaving = Leaving::new(rejected, caller.slot.deadline(), now);
+                    return Some(self.turned_away(leaving, caller, turn));
+                }
+                let authenticated = verified.admit();
+                self.gate.authenticated(caller.slot, &authenticated, now);
+                match verdict {
+                    Verdict::Probe => self.welcome(token, authenticated, address, turn),
+                    _ => self.establish(token, authenticated, address, turn),
+                }
+            }
+            Accepted::Unproved(authenticated) => {
+                let peer = *authenticated.peer();
+                self.gate.release(caller.slot);
+                // Without a handshake there is no late reject; a peer that may not stay finds its
+                // connection closed.
+                if !matches!(self.mesh.judge(&peer, address, now), Verdict::Refuse { .. }) {
+                    self.warn(Warning::Unauthenticated { peer: peer.replica, address }, turn);
+                    self.establish(token, authenticated, address, turn);
+                }
+            }
+            Accepted::Rejected(leaving) => return Some(self.turned_away(leaving, caller, turn)),
+            Accepted::Failed(failure) => {
+                self.gate.release(caller.slot);
+                self.accept_failed(address, failure, turn);
+            }
+        }
+        None
     }
 
+    /// Somebody is turned away, and told.
     fn turned_away(
         &mut self,
-        token: Token,
-        accepting: &Accepting<D::Stream>,
-        rejection: &Rejection,
+        exchange: Leaving<D::Socket>,
+        caller: Caller,
         turn: &mut Turn<'_, D>,
-    ) {
-        if let Some(until) = accepting.leaves_until() {
-            self.leaving.push_back((until, token));
+    ) -> Stage<D::Socket> {
+        let rejection = *exchange.rejection();
+        let refusal = || Refusal::by_us(caller.address, &rejection);
+        self.refuse_stranger(rejection.status, RejectedBy::Us, refusal, turn);
+        Stage::Leaving { exchange, caller }
+    }
+
+    /// A connection came to nothing, and its peer is owed nothing.
+    fn accept_failed(&mut self, address: SocketAddr, failure: AcceptFailure, turn: &mut Turn<'_, D>) {
+        match failure {
+            AcceptFailure::Rejected(rejection) => {
+                let refusal = || Refusal::by_us(address, &rejection);
+                self.refuse_stranger(rejection.status, RejectedBy::Us, refusal, turn);
+            }
+            AcceptFailure::RejectedByPeer(reject) => {
+                let refusal = Refusal::by_peer(address, reject);
+                if reject.authenticated {
+                    self.refuse(refusal, turn); // no stranger's: no flood of theirs hides it
+                } else {
+                    self.refuse_stranger(reject.status, RejectedBy::Peer, || refusal, turn);
+                }
+            }
+            AcceptFailure::Left(Declined { claimed: peer, flags, .. }) => {
+                self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
+                if self.refusals.tell(turn.driver.now()) {
+                    self.warn(Warning::Declined { peer, address, flags }, turn);
+                }
+            }
+            AcceptFailure::Stream(error) => {
+                self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
+                if self.refusals.tell(turn.driver.now()) {
+                    tracing::warn!(%address, "connection did not authenticate: {error}");
+                }
+            }
+            AcceptFailure::Entropy(error) => tracing::error!(%address, "connection closed: {error}"),
         }
-        let address = accepting.address;
-        self.refuse_stranger(rejection.status, RejectedBy::Us, || Refusal::by_us(address, rejection), turn);
     }
 
     /// Somebody did not get in. In a flood not each of them is told of, but all are counted.
@@ -205,40 +216,5 @@ impl<D: Driver> Control<D> {
         } else {
             self.shared.counters.count_handshake(status, by);
         }
-    }
-
-    pub(super) fn give_up(&mut self, mut accepting: Accepting<D::Stream>, turn: &mut Turn<'_, D>) {
-        if let Some(stream) = accepting.stream() {
-            turn.driver.unwatch(stream);
-        }
-        self.slots.remove(&accepting.slot.id());
-        self.gate.release(accepting.slot);
-    }
-
-    /// Ends what has had its time.
-    pub(super) fn expire(&mut self, now: Instant, turn: &mut Turn<'_, D>) {
-        while let Some(&(until, token)) = self.leaving.front() {
-            if until > now {
-                break;
-            }
-            self.leaving.pop_front();
-            self.advance_accepting(token, turn);
-        }
-        let expired: Vec<_> = self.gate.expired(now).collect();
-        for slot in expired {
-            let Some(accepting) = self.slots.remove(&slot).and_then(|token| self.accepting.remove(&token))
-            else {
-                continue;
-            };
-            if accepting.leaves_until().is_none() {
-                self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
-                if self.refusals.tell(now) {
-                    let error = accepting.timed_out();
-                    tracing::warn!(address = %accepting.address, "connection did not authenticate: {error}");
-                }
-            }
-            self.give_up(accepting, turn);
-        }
-        self.expire_dials(now, turn);
     }
 }

@@ -1,9 +1,10 @@
 //! What the mesh wants done.
 
+use std::mem;
 use std::sync::Arc;
 
-use super::{Control, Known, Message, Turn, Warning};
-use crate::driver::{Driver, Stream};
+use super::{Control, Known, Message, Standing, Turn, Warning};
+use crate::driver::{Driver, Socket};
 use crate::mesh::{Action, DownReason, LinkId};
 use crate::node::link::{OwnedLink, Place};
 use crate::node::stats::Counted;
@@ -40,10 +41,10 @@ impl<D: Driver> Control<D> {
         let Some(arrived) = self.arrived.take_if(|arrived| arrived.link == link) else { return };
         let open = arrived.open;
         let peer = *open.peer();
-        let address = open.stream.peer_address();
+        let address = open.socket.peer_address();
         let timeout = self.settings.config.link.heartbeat_timeout;
         if !timeout.is_zero() {
-            open.stream.set_user_timeout(timeout);
+            open.socket.set_user_timeout(timeout);
         }
         let now = turn.driver.now();
         let shards = self.shared.post.shards();
@@ -63,12 +64,8 @@ impl<D: Driver> Control<D> {
             shard = owner,
             "link up"
         );
-        let known = Known {
-            shared: Arc::clone(&opened.shared),
-            down: false,
-            over: false,
-            counted: Counted::default(),
-        };
+        let shared = Arc::clone(&opened.shared);
+        let known = Known { shared, standing: Standing::Up, counted: Counted::default() };
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
         self.shared.routes.insert(&opened.shared);
@@ -76,7 +73,7 @@ impl<D: Driver> Control<D> {
     }
 
     /// Gives a link to its first owner: `shard`, or this one if that is gone.
-    pub(super) fn give(&self, shard: usize, link: OwnedLink<D::Stream>) {
+    pub(super) fn give(&self, shard: usize, link: OwnedLink<D::Socket>) {
         if let Err(link) = self.shared.post.give(shard, Box::new(link), None) {
             // This one is there: it is at work.
             let _given = self.shared.post.give(0, link, None);
@@ -89,10 +86,10 @@ impl<D: Driver> Control<D> {
             self.arrived = None; // its connection closes
             return;
         }
-        let Some(known) = self.links.get(&link).filter(|known| !known.over) else { return };
+        let Some(known) = self.links.get(&link).filter(|known| known.standing != Standing::Over) else { return };
         let shared = Arc::clone(&known.shared);
         shared.outbound.close();
-        shared.stream().shutdown();
+        shared.socket().shutdown();
         let owner = shared.place.owner();
         self.tell(owner, Message::Close(shared));
         self.over(link);
@@ -101,7 +98,7 @@ impl<D: Driver> Control<D> {
     /// A link goes to another process.
     fn surrender(&mut self, link: LinkId) {
         let Some(collector) = &self.handing_over else { return };
-        let Some(known) = self.links.get_mut(&link).filter(|known| !known.over) else {
+        let Some(known) = self.links.get_mut(&link).filter(|known| known.standing != Standing::Over) else {
             collector.put(None);
             return;
         };
@@ -115,8 +112,8 @@ impl<D: Driver> Control<D> {
     /// A link is no longer up.
     fn take_down(&mut self, link: LinkId, reason: DownReason) {
         let Some(known) = self.links.get_mut(&link) else { return };
-        known.down = true;
-        let (shared, over) = (Arc::clone(&known.shared), known.over);
+        let over = mem::replace(&mut known.standing, Standing::Down) == Standing::Over;
+        let shared = Arc::clone(&known.shared);
         self.shared.counters.retire(&shared, &self.shared.routes, &mut known.counted);
         if over {
             self.links.remove(&link);
@@ -134,9 +131,8 @@ impl<D: Driver> Control<D> {
 
     /// A link's connection has ended. If the mesh has yet to say that it is down, it does.
     pub(super) fn over(&mut self, link: LinkId) {
-        let Some(known) = self.links.get_mut(&link).filter(|known| !known.over) else { return };
-        known.over = true;
-        if known.down {
+        let Some(known) = self.links.get_mut(&link).filter(|known| known.standing != Standing::Over) else { return };
+        if mem::replace(&mut known.standing, Standing::Over) == Standing::Down {
             // What it sent and received while it was leaving.
             self.shared.counters.count_ended(&known.shared, &mut known.counted);
             self.links.remove(&link);

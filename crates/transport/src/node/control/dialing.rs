@@ -1,114 +1,58 @@
 //! Connections that we make.
 
-use std::time::Instant;
+use std::net::SocketAddr;
 
 use replink_frame::ReplicaId;
-use replink_handshake::DialError;
+use replink_handshake::{DialError, DialTarget};
 
+use super::handshakes::{Handshake, Stage};
 use super::{Control, Refusal, RejectedBy, Turn};
 use crate::driver::{Driver, Token};
-use crate::exchange::DialFailure;
+use crate::exchange::{DialFailure, Dialing};
 use crate::mesh::Mesh;
-use crate::node::handshaking::{DialAttempt, Dialed};
 
 impl<D: Driver> Control<D> {
     /// Carries out [`Action::Dial`](crate::mesh::Action::Dial).
     pub(super) fn dial(&mut self, peer: ReplicaId, lane: u16, turn: &mut Turn<'_, D>) {
-        let deadline = turn.driver.now() + self.handshake_timeout();
-        let addresses = self.peer_addresses(peer);
-        let first = addresses.first().copied();
-        match DialAttempt::begin(turn.driver, peer, lane, addresses, deadline) {
-            Ok(attempt) => {
-                let token = self.new_token();
-                self.dialing.insert(token, attempt);
-                self.watch_dialing(token, turn);
-            }
-            Err(failure) => self.dial_failed(peer, lane, first, &failure, turn),
-        }
+        let now = turn.driver.now();
+        let target = DialTarget { lane, ..DialTarget::new(peer) };
+        let (addresses, deadline) = (self.peer_addresses(peer), now + self.handshake_timeout());
+        let endpoint = &self.settings.endpoint;
+        let dialing = Dialing::new(endpoint, target, addresses, deadline, now);
+        let token = self.new_token();
+        self.go_on(token, Handshake { stage: Stage::Dialing(dialing), registration: None }, turn);
     }
 
-    /// Watches the stream that the attempt has now.
-    fn watch_dialing(&mut self, token: Token, turn: &mut Turn<'_, D>) {
-        let Some(attempt) = self.dialing.get_mut(&token) else { return };
-        let Some(stream) = attempt.stream() else { return };
-        if let Err(source) = turn.driver.watch(token, stream) {
-            let (peer, lane, address) = (attempt.peer(), attempt.lane(), attempt.address());
-            let failure = match address {
-                Some(address) => DialFailure::Connect { address, source },
-                None => DialFailure::NoAddress,
-            };
-            self.dialing.remove(&token);
-            self.dial_failed(peer, lane, address, &failure, turn);
-        }
-    }
-
-    /// Goes on with an attempt, as far as it goes.
-    pub(super) fn advance_dialing(&mut self, token: Token, turn: &mut Turn<'_, D>) {
-        let Some(mut attempt) = self.dialing.remove(&token) else { return };
-        match attempt.advance(turn.driver, &self.settings.endpoint) {
-            Dialed::Waiting { new_stream } => {
-                self.dialing.insert(token, attempt);
-                if new_stream {
-                    self.watch_dialing(token, turn);
-                }
+    /// What has come of an attempt.
+    pub(super) fn conclude_dialing(&mut self, token: Token, dialing: Dialing<D::Socket>, turn: &mut Turn<'_, D>) {
+        let (target, address) = (dialing.target(), dialing.address());
+        match (dialing.finish(), address) {
+            (Ok(authenticated), Some(address)) => {
+                self.hear_all();
+                self.establish(token, authenticated, address, turn);
             }
-            Dialed::Up(authenticated) => {
-                if let Some(address) = attempt.address() {
-                    self.hear_all();
-                    self.establish(token, authenticated, address, turn);
-                }
-            }
-            Dialed::Failed(failure) => {
-                let (peer, lane, address) = (attempt.peer(), attempt.lane(), attempt.address());
-                self.dial_failed(peer, lane, address, &failure, turn);
-            }
-        }
-    }
-
-    pub(super) fn expire_dials(&mut self, now: Instant, turn: &mut Turn<'_, D>) {
-        let due = self.dialing.iter().filter(|(_, attempt)| attempt.due() <= now).map(|(&token, _)| token);
-        let due: Vec<Token> = due.collect();
-        for token in due {
-            // It may be that only this address has had its time.
-            self.advance_dialing(token, turn);
-            if let Some(mut attempt) = self.dialing.remove(&token) {
-                if attempt.deadline > now {
-                    self.dialing.insert(token, attempt);
-                    continue;
-                }
-                let (peer, lane, address) = (attempt.peer(), attempt.lane(), attempt.address());
-                let failure = attempt.timed_out();
-                if let Some(stream) = attempt.stream() {
-                    turn.driver.unwatch(stream);
-                }
-                self.dial_failed(peer, lane, address, &failure, turn);
-            }
+            (Ok(_), None) => {} // a link without an address was not dialed
+            (Err(failure), address) => self.dial_failed(target.peer, target.lane, address, &failure, turn),
         }
     }
 
     /// Drops the attempts that the mesh knows nothing of any more. If one went on, and the peer came
     /// back meanwhile, there would be two at once, and the link of one would take over from the
     /// other's.
-    pub(super) fn drop_dials(
-        &mut self,
-        turn: &mut Turn<'_, D>,
-        stays: impl Fn(&Mesh, ReplicaId, u16) -> bool,
-    ) {
+    pub(super) fn drop_dials(&mut self, stays: impl Fn(&Mesh, ReplicaId, u16) -> bool) {
         let mesh = &self.mesh;
-        self.dialing.retain(|_, attempt| {
-            let stays = stays(mesh, attempt.peer(), attempt.lane());
-            if let Some(stream) = attempt.stream().filter(|_| !stays) {
-                turn.driver.unwatch(stream);
-            }
-            stays
+        let dropped = self.handshakes.take_all(|stage| match stage {
+            Stage::Dialing(dialing) => !stays(mesh, dialing.target().peer, dialing.target().lane),
+            Stage::Accepting { .. } | Stage::Leaving { .. } => false,
         });
+        drop(dropped);
     }
 
-    fn dial_failed(
+    pub(super) fn dial_failed(
         &mut self,
         peer: ReplicaId,
         lane: u16,
-        address: Option<std::net::SocketAddr>,
+        address: Option<SocketAddr>,
         failure: &DialFailure,
         turn: &mut Turn<'_, D>,
     ) {

@@ -6,6 +6,8 @@
 mod accepting;
 mod acting;
 mod dialing;
+mod driving;
+mod handshakes;
 mod refusals;
 mod visiting;
 
@@ -22,16 +24,15 @@ use super::Placement;
 use super::addresses::Addresses;
 use super::collector::Collector;
 use super::event::{Event, Refusal, RejectedBy, Warning};
-use super::handshaking::{Accepting, DialAttempt};
 use super::inbox::{Message, Report};
 use super::link::{OpenLink, SharedLink};
 use super::settings::{Reload, Settings};
 use super::shared::Shared;
 use super::stats::Counted;
-use crate::driver::AcceptErrors;
-use crate::driver::{Driver, Stream, Token};
-use crate::gate::{Gate, SlotId, Terms};
-use crate::mesh::{Ending, LinkId, Mesh};
+use crate::driver::{AcceptErrors, Driver, Registration, Socket, Token};
+use crate::gate::{Gate, Terms};
+use crate::mesh::{DownReason, LinkId, Loss, Mesh};
+use handshakes::{Handshakes, Stage};
 use refusals::Refusals;
 use visiting::Visitor;
 
@@ -39,31 +40,26 @@ use visiting::Visitor;
 const LISTENER: Token = Token(0);
 
 pub(in crate::node) struct Control<D: Driver> {
-    shared: Arc<Shared<D::Stream>>,
+    shared: Arc<Shared<D::Socket>>,
     settings: Arc<Settings>,
     addresses: Addresses,
     placement: Placement,
     gate: Gate,
     mesh: Mesh,
-    listener: Option<D::Listener>,
-    listener_ready: bool,
+    listening: Option<Listening<D>>,
     accept_errors: AcceptErrors,
     /// Until when the listener is left alone.
     accept_pause: Option<Instant>,
-    accepting: BTreeMap<Token, Accepting<D::Stream>>,
-    slots: BTreeMap<SlotId, Token>,
-    /// Turned away, and given time to read why; earliest first.
-    leaving: VecDeque<(Instant, Token)>,
-    dialing: BTreeMap<Token, DialAttempt<D::Stream>>,
+    handshakes: Handshakes<D::Socket>,
     /// The link that has just proved its peer, until the mesh has said that it is up.
-    arrived: Option<Arrived<D::Stream>>,
+    arrived: Option<Arrived<D::Socket>>,
     /// Links that another process had, and that are to come up here.
-    taken: Vec<OpenLink<D::Stream>>,
+    taken: Vec<OpenLink<D::Socket>>,
     /// Where the links go that are handed over, once they are.
-    handing_over: Option<Arc<Collector<D::Stream>>>,
+    handing_over: Option<Arc<Collector<D::Socket>>>,
     /// All links that are not both down and over.
-    links: BTreeMap<LinkId, Known<D::Stream>>,
-    visitors: BTreeMap<LinkId, Visitor<D::Stream>>,
+    links: BTreeMap<LinkId, Known<D::Socket>>,
+    visitors: BTreeMap<LinkId, Visitor<D::Socket>>,
     refusals: Refusals,
     next_token: u64,
     placed: usize,
@@ -71,15 +67,29 @@ pub(in crate::node) struct Control<D: Driver> {
     stopped: bool,
 }
 
+/// Where connections come in.
+struct Listening<D: Driver> {
+    registration: Registration,
+    /// Open for as long as it is registered.
+    _listener: D::Listener,
+}
+
 /// A link that the mesh has said is up.
 struct Known<S> {
     shared: Arc<SharedLink<S>>,
-    /// Whether the mesh has said that it is down.
-    down: bool,
-    /// Whether its connection has ended.
-    over: bool,
+    standing: Standing,
     /// What of it is in the counts of links that are no longer up.
     counted: Counted,
+}
+
+/// How far a link is on its way from up to gone. One that is both down and over is forgotten.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Up,
+    /// The mesh has said that it is down, and its connection has yet to end.
+    Down,
+    /// Its connection has ended, and the mesh has yet to say that it is down.
+    Over,
 }
 
 struct Arrived<S> {
@@ -96,17 +106,17 @@ pub(in crate::node) struct Turn<'a, D: Driver> {
 
 impl<D: Driver> Control<D> {
     pub(super) fn new(
-        shared: Arc<Shared<D::Stream>>,
+        shared: Arc<Shared<D::Socket>>,
         placement: Placement,
         listener: D::Listener,
-        taken: Vec<OpenLink<D::Stream>>,
+        taken: Vec<OpenLink<D::Socket>>,
         driver: &mut D,
     ) -> std::io::Result<Self> {
-        driver.watch_listener(LISTENER, &listener)?;
+        let registration = driver.listen(LISTENER, &listener)?;
         let settings = shared.settings();
         let addresses = shared.addresses();
         let gate = Gate::new(Terms::from(&settings.config.auth), addresses.roster());
-        let mesh = Mesh::new(shared.replica, settings.mesh(), driver.now());
+        let mesh = Mesh::new(shared.replica, settings.mesh.clone(), driver.now());
         Ok(Self {
             shared,
             settings,
@@ -114,14 +124,10 @@ impl<D: Driver> Control<D> {
             placement,
             gate,
             mesh,
-            listener: Some(listener),
-            listener_ready: true,
+            listening: Some(Listening { registration, _listener: listener }),
             accept_errors: AcceptErrors::default(),
             accept_pause: None,
-            accepting: BTreeMap::new(),
-            slots: BTreeMap::new(),
-            leaving: VecDeque::new(),
-            dialing: BTreeMap::new(),
+            handshakes: Handshakes::new(),
             arrived: None,
             taken,
             handing_over: None,
@@ -141,51 +147,33 @@ impl<D: Driver> Control<D> {
         token
     }
 
-    /// Something that is no link's has become ready.
-    pub(super) fn ready(&mut self, token: Token, turn: &mut Turn<'_, D>) {
-        if token == LISTENER {
-            self.listener_ready = true;
-        } else if self.accepting.contains_key(&token) {
-            self.advance_accepting(token, turn);
-        } else if self.dialing.contains_key(&token) {
-            self.advance_dialing(token, turn);
-        }
-    }
-
     /// A shard says what happened on a link.
     pub(super) fn report(&mut self, link: LinkId, report: Report, turn: &mut Turn<'_, D>) {
         let (now, random) = (turn.driver.now(), turn.driver.random());
         match report {
-            Report::Pong { echo } => {
-                self.mesh.pong(link, echo, now);
-                if let (Some(known), Some(round_trip)) = (self.links.get(&link), self.mesh.round_trip(link)) {
+            Report::Pong => {
+                let Some(known) = self.links.get(&link) else { return };
+                self.mesh.pong(link, known.shared.place.take_echo(), now);
+                if let Some(round_trip) = self.mesh.round_trip(link) {
                     known.shared.set_round_trip(round_trip);
                 }
             }
             Report::Goodbye(reason) => {
-                let both_left = self.links.get(&link).is_some_and(|known| known.down);
+                let both_left = self.links.get(&link).is_some_and(|known| known.standing == Standing::Down);
                 self.mesh.goodbye(link, reason, now, random);
                 if both_left {
                     // Its owner reads no more, so nobody would notice the end of the stream.
-                    self.mesh.closed(link, Ending::Stream, now, random);
+                    self.mesh.closed(link, DownReason::Lost(Loss::Closed), now, random);
                     self.close(link);
                 }
             }
-            Report::Denied(command) => {
-                // The link's owner has refused the frame, and reads no more. This ends the link.
-                if self.mesh.frame(link, command, now, random).is_ok() {
-                    // It was refused under another configuration than the one that is in force now.
-                    self.mesh.closed(link, Ending::Stream, now, random);
-                    self.close(link);
-                }
-            }
-            Report::Ended(ending) => {
-                if let (Some(known), Ending::Rejected(reject)) = (self.links.get(&link), &ending) {
-                    let refusal = Refusal::by_peer(known.shared.address, *reject);
+            Report::Ended(reason) => {
+                if let (Some(known), DownReason::Rejected(reject)) = (self.links.get(&link), reason) {
+                    let refusal = Refusal::by_peer(known.shared.address, reject);
                     self.refuse(refusal, turn);
                 }
                 self.hear_all();
-                self.mesh.closed(link, ending, now, random);
+                self.mesh.closed(link, reason, now, random);
                 self.over(link);
                 self.visitors.remove(&link);
             }
@@ -221,12 +209,10 @@ impl<D: Driver> Control<D> {
         if self.stopped {
             return None;
         }
-        let accepts = self.listener.is_some() && self.listener_ready;
-        let accept = if accepts { Some(self.accept_pause.unwrap_or(now)) } else { None };
-        let dials = self.dialing.values().map(DialAttempt::due).min();
-        let leaving = self.leaving.front().map(|&(until, _)| until);
+        let accept = self.accept_pause;
+        let handshakes = self.handshakes.next_due();
         let visitors = self.next_visitor_timeout();
-        let due = [accept, dials, leaving, visitors, self.gate.next_deadline(now), self.mesh.next_timeout()];
+        let due = [accept, handshakes, visitors, self.mesh.next_timeout()];
         let taken = (!self.taken.is_empty()).then_some(now);
         due.into_iter().flatten().chain(self.refusals.due()).chain(taken).min()
     }
@@ -261,11 +247,10 @@ impl<D: Driver> Control<D> {
     fn establish(
         &mut self,
         token: Token,
-        authenticated: Authenticated<D::Stream>,
+        authenticated: Authenticated<D::Socket>,
         address: SocketAddr,
         turn: &mut Turn<'_, D>,
     ) {
-        turn.driver.unwatch(authenticated.link());
         self.shared.counters.count_handshake(Status::OK, RejectedBy::Us);
         let open = OpenLink::new(authenticated, self.settings.endpoint.outbound_limits());
         self.bring_in(token, open, address, turn);
@@ -275,7 +260,7 @@ impl<D: Driver> Control<D> {
     fn bring_in(
         &mut self,
         token: Token,
-        open: OpenLink<D::Stream>,
+        open: OpenLink<D::Socket>,
         address: SocketAddr,
         turn: &mut Turn<'_, D>,
     ) {
@@ -291,7 +276,7 @@ impl<D: Driver> Control<D> {
     fn bring_in_taken(&mut self, turn: &mut Turn<'_, D>) {
         for open in std::mem::take(&mut self.taken) {
             let token = self.new_token();
-            let address = open.stream.peer_address();
+            let address = open.socket.peer_address();
             self.bring_in(token, open, address, turn);
         }
     }
@@ -302,13 +287,13 @@ impl<D: Driver> Control<D> {
         let terms = Terms::from(&settings.config.auth);
         // Only what has changed: another key, for instance, is no reason to forget who is proven.
         if terms != Terms::from(&self.settings.config.auth)
-            || settings.mesh().keys != self.settings.mesh().keys
+            || settings.mesh.keys != self.settings.mesh.keys
         {
             self.gate.replace_terms(terms);
         }
         self.set_addresses(addresses);
-        self.mesh.reconfigure(settings.mesh(), turn.driver.now(), turn.driver.random());
-        self.drop_dials(turn, |mesh, peer, lane| mesh.settings().has_place(peer, lane));
+        self.mesh.reconfigure(settings.mesh.clone(), turn.driver.now(), turn.driver.random());
+        self.drop_dials(|mesh, peer, lane| mesh.settings().has_place(peer, lane));
         self.shared.set_settings(Arc::clone(&settings));
         self.settings = settings;
         turn.events.push_back(Event::Reloaded);
@@ -329,12 +314,12 @@ impl<D: Driver> Control<D> {
         self.stopping = true;
         self.gate.drain();
         self.mesh.shutdown(turn.driver.now());
-        self.break_off_dials(turn);
+        self.drop_dials(|_, _, _| false);
         self.act(turn);
     }
 
     /// Gives all links to another process, by way of `collector`.
-    pub(super) fn hand_over(&mut self, collector: Arc<Collector<D::Stream>>, turn: &mut Turn<'_, D>) {
+    pub(super) fn hand_over(&mut self, collector: Arc<Collector<D::Socket>>, turn: &mut Turn<'_, D>) {
         if self.stopping {
             return collector.expect(0);
         }
@@ -343,8 +328,8 @@ impl<D: Driver> Control<D> {
         self.bring_in_taken(turn);
         // Whoever connects from here on is the successor's.
         self.close_listener(turn);
-        self.break_off_dials(turn);
-        self.break_off_handshakes(turn);
+        self.drop_dials(|_, _, _| false);
+        self.break_off_handshakes();
         collector.expect(self.mesh.links().count());
         self.handing_over = Some(collector);
         self.mesh.hand_over(turn.driver.now());
@@ -354,7 +339,7 @@ impl<D: Driver> Control<D> {
     fn stop(&mut self, turn: &mut Turn<'_, D>) {
         self.stopped = true;
         self.close_listener(turn);
-        self.break_off_handshakes(turn);
+        self.break_off_handshakes();
         self.shared.set_stopped();
         for shard in 0..self.shared.post.shards() {
             self.tell(shard, Message::Stop);
@@ -363,26 +348,24 @@ impl<D: Driver> Control<D> {
     }
 
     fn close_listener(&mut self, turn: &mut Turn<'_, D>) {
-        if let Some(listener) = self.listener.take() {
-            turn.driver.unwatch_listener(&listener);
+        if let Some(Listening { registration, .. }) = self.listening.take() {
+            // Nothing is accepted from here on: whoever listens next is to get it.
+            turn.driver.release(registration);
         }
     }
 
-    fn break_off_dials(&mut self, turn: &mut Turn<'_, D>) {
-        self.drop_dials(turn, |_, _, _| false);
-    }
-
-    fn break_off_handshakes(&mut self, turn: &mut Turn<'_, D>) {
-        self.leaving.clear();
-        for (_, accepting) in std::mem::take(&mut self.accepting) {
-            self.give_up(accepting, turn);
+    fn break_off_handshakes(&mut self) {
+        for handshake in self.handshakes.take_all(|_| true) {
+            if let Stage::Accepting { caller, .. } | Stage::Leaving { caller, .. } = handshake.stage {
+                self.gate.release(caller.slot);
+            }
         }
         self.shared.counters.pending.store(0, Ordering::Relaxed);
     }
 
     /// Tells a shard something, behind all that it was told before: this one too, through its inbox,
     /// for a link that another shard gives it comes through there as well.
-    fn tell(&self, shard: usize, message: Message<D::Stream>) {
+    fn tell(&self, shard: usize, message: Message<D::Socket>) {
         self.shared.post.send(shard, message);
     }
 

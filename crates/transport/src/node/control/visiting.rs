@@ -8,9 +8,9 @@ use replink_frame::Status;
 use replink_handshake::Authenticated;
 
 use super::{Control, Message, RejectedBy, Turn};
-use crate::driver::{Driver, Stream, Token};
+use crate::driver::{Driver, Socket, Token};
 use crate::mesh::LinkId;
-use crate::node::link::{OpenLink, OwnedLink, Place, SharedLink};
+use crate::node::link::{OpenLink, OwnedLink, Phase, Place, SharedLink};
 
 /// Probes that are served at once.
 pub(super) const VISITORS_MAX: usize = 16;
@@ -28,11 +28,10 @@ impl<D: Driver> Control<D> {
     pub(super) fn welcome(
         &mut self,
         token: Token,
-        authenticated: Authenticated<D::Stream>,
+        authenticated: Authenticated<D::Socket>,
         address: SocketAddr,
         turn: &mut Turn<'_, D>,
     ) {
-        turn.driver.unwatch(authenticated.link());
         self.shared.counters.count_handshake(Status::OK, RejectedBy::Us);
         tracing::info!(
             replica = %self.shared.replica,
@@ -46,7 +45,7 @@ impl<D: Driver> Control<D> {
         let post = Arc::clone(&self.shared.post);
         let open = OpenLink::new(authenticated, limits);
         let mut link = OwnedLink::new(open, address, place, post, now);
-        link.delivers = false;
+        link.phase = Phase::Draining;
         let until = now + self.handshake_timeout();
         self.visitors.insert(id, Visitor { until, shared: Arc::clone(&link.shared) });
         self.give(0, link);
@@ -57,7 +56,7 @@ impl<D: Driver> Control<D> {
         for id in expired.map(|(&id, _)| id).collect::<Vec<_>>() {
             let Some(Visitor { shared, .. }) = self.visitors.remove(&id) else { continue };
             shared.outbound.close();
-            shared.stream().shutdown();
+            shared.socket().shutdown();
             self.tell(0, Message::Close(shared));
         }
     }

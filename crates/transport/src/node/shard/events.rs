@@ -5,6 +5,7 @@ use replink_handshake::Peer;
 use super::Shard;
 use crate::Received;
 use crate::driver::{Driver, SystemDriver};
+use crate::mesh::LinkId;
 use crate::node::event::Event;
 
 /// What happened on a shard, one thing after the other. What is not taken is there at the next
@@ -18,28 +19,25 @@ impl<D: Driver> Events<'_, D> {
     /// The next event, or `None`: then it is time to poll again.
     #[expect(clippy::should_implement_trait, reason = "frames are lent, which an iterator can't")]
     pub fn next(&mut self) -> Option<Event<'_>> {
-        if let Some((id, size)) = self.shard.frame_at_hand() {
-            let link = self.shard.links.get_mut(&id)?;
-            let Peer { replica: peer, lane, .. } = *link.shared.peer();
-            return Some(Event::Frame { link: id, peer, lane, frame: link.inbound.lend(size) });
-        }
-        let id = loop {
-            if let Some(event) = self.shard.events.pop_front() {
-                return Some(event);
+        loop {
+            if self.shard.has_events() {
+                return self.shard.events.pop_front();
             }
             if self.shard.let_part() {
                 continue;
             }
-            match self.shard.next_frame() {
-                Some(id) => break id,
-                None if self.shard.events.is_empty() => return None,
-                None => {}
+            if self.shard.find_frame() {
+                break;
             }
-        };
-        let link = self.shard.links.get_mut(&id)?;
+            if !self.shard.has_events() {
+                return None;
+            }
+        }
+        let link = self.shard.looked_at()?;
         let Peer { replica: peer, lane, .. } = *link.shared.peer();
-        match link.inbound.next() {
-            Ok(Some(Received::Frame(frame))) => Some(Event::Frame { link: id, peer, lane, frame }),
+        let id: LinkId = link.shared.id();
+        match link.inbound.take() {
+            Some(Received::Frame(frame)) => Some(Event::Frame { link: id, peer, lane, frame }),
             _ => None,
         }
     }

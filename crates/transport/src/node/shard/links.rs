@@ -6,11 +6,65 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::mesh::LinkId;
 use crate::node::link::OwnedLink;
 
-/// Each link is looked up for each of its frames. Its number is counted by this process and nobody else's
-/// to choose, so there is no need of a hash that withstands choice.
-pub(super) type Links<S> = HashMap<LinkId, OwnedLink<S>, BuildHasherDefault<CountedHasher>>;
+/// All links of a shard. Each has a place, by which it is found for each of its frames; by its id it is
+/// looked up once for each wake-up.
+pub(super) struct Links<S> {
+    places: HashMap<LinkId, Place, BuildHasherDefault<CountedHasher>>,
+    links: Vec<Option<OwnedLink<S>>>,
+    free: Vec<Place>,
+}
 
-/// Spreads numbers that are counted.
+/// Where a link is, as long as it is there.
+pub(super) type Place = usize;
+
+impl<S> Links<S> {
+    pub(super) fn new() -> Self {
+        Self { places: HashMap::default(), links: Vec::new(), free: Vec::new() }
+    }
+
+    pub(super) fn insert(&mut self, id: LinkId, link: OwnedLink<S>) -> Place {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.links.push(None);
+            self.links.len() - 1
+        });
+        self.links[place] = Some(link);
+        self.places.insert(id, place);
+        place
+    }
+
+    pub(super) fn remove(&mut self, id: LinkId) -> Option<(Place, OwnedLink<S>)> {
+        let place = self.places.remove(&id)?;
+        let link = self.links[place].take()?;
+        self.free.push(place);
+        Some((place, link))
+    }
+
+    pub(super) fn place(&self, id: LinkId) -> Option<Place> {
+        self.places.get(&id).copied()
+    }
+
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut OwnedLink<S>> {
+        self.at_mut(self.place(id)?)
+    }
+
+    #[inline]
+    pub(super) fn at_mut(&mut self, place: Place) -> Option<&mut OwnedLink<S>> {
+        self.links.get_mut(place)?.as_mut()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = LinkId> {
+        self.places.keys().copied()
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = OwnedLink<S>> {
+        self.places.clear();
+        self.free.clear();
+        self.links.drain(..).flatten()
+    }
+}
+
+/// Spreads numbers that are counted by this process and are nobody else's to choose, so there is no need of a
+/// hash that withstands choice.
 #[derive(Default)]
 pub(super) struct CountedHasher(u64);
 

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use replink_frame::{GenericHeader, ReplicaId};
 
-use crate::driver::{Driver, Readiness, SystemDriver, Waker};
-use crate::mesh::{Ending, LinkId};
+use crate::driver::{Driver, SystemDriver, Token, Waker};
+use crate::mesh::{DownReason, LinkId};
 use crate::node::Handle;
 use crate::node::control::{Control, Turn};
 use crate::node::event::Event;
@@ -27,11 +27,11 @@ use crate::node::link::{OwnedLink, SharedLink};
 use crate::node::shared::Shared;
 use crate::{Body, SendError, Sent};
 
-/// Reads in one [`Shard::poll`], after which timers and messages have their turn.
-const READS_PER_POLL: u32 = 64;
+/// What is received on links in one [`Shard::poll`], after which timers and messages have their turn.
+const RECEIVES_PER_POLL: u32 = 64;
 
 pub use events::Events;
-use links::Links;
+use links::{Links, Place};
 
 /// One thread's part of a [`Node`](super::Node): it owns some of the links, and yields what comes
 /// on them. Shard 0 also lets connections in and dials.
@@ -45,21 +45,19 @@ use links::Links;
 pub struct Shard<D: Driver = SystemDriver> {
     index: usize,
     driver: D,
-    shared: Arc<Shared<D::Stream>>,
+    shared: Arc<Shared<D::Socket>>,
     control: Option<Box<Control<D>>>,
-    links: Links<D::Stream>,
-    /// Links that may have something to read, in turn.
-    reading: VecDeque<LinkId>,
-    /// How often the first of them was read in its turn.
-    reads_of_first: u32,
-    reads_left: u32,
+    links: Links<D::Socket>,
+    /// Links whose codec may have a frame, the one that is looked at first.
+    looking: VecDeque<Place>,
+    receives_left: u32,
     events: VecDeque<Event<'static>>,
     /// Links that are to go to another shard, behind the events.
-    parting: VecDeque<(Arc<SharedLink<D::Stream>>, usize)>,
+    parting: VecDeque<(Arc<SharedLink<D::Socket>>, usize)>,
     /// What this shard tells itself.
-    local: VecDeque<Message<D::Stream>>,
-    messages: Vec<Message<D::Stream>>,
-    ready: Vec<Readiness>,
+    local: VecDeque<Message<D::Socket>>,
+    messages: Vec<Message<D::Socket>>,
+    arrived: Vec<Token>,
     /// When it was last polled, in nanoseconds of the node's time.
     now: u64,
     lane: u16,
@@ -70,24 +68,23 @@ impl<D: Driver> Shard<D> {
     pub(super) fn new(
         index: usize,
         driver: D,
-        shared: Arc<Shared<D::Stream>>,
+        shared: Arc<Shared<D::Socket>>,
         control: Option<Control<D>>,
     ) -> Self {
-        let lanes = usize::from(shared.settings().mesh().lanes);
+        let lanes = usize::from(shared.settings().mesh.lanes);
         Self {
             index,
             driver,
             shared,
             control: control.map(Box::new),
-            links: Links::default(),
-            reading: VecDeque::new(),
-            reads_of_first: 0,
-            reads_left: 0,
+            links: Links::new(),
+            looking: VecDeque::new(),
+            receives_left: 0,
             events: VecDeque::new(),
             parting: VecDeque::new(),
             local: VecDeque::new(),
             messages: Vec::new(),
-            ready: Vec::new(),
+            arrived: Vec::new(),
             now: 0,
             lane: u16::try_from(index % lanes).unwrap_or(0),
             stopped: false,
@@ -119,38 +116,41 @@ impl<D: Driver> Shard<D> {
         let clock = &self.shared.clocks[self.index];
         clock.looked.store(self.shared.nanos(now), Ordering::Relaxed);
         clock.waits.store(true, Ordering::Relaxed);
-        let mut ready = mem::take(&mut self.ready);
-        let waited = self.driver.wait(wait, &mut ready);
+        let mut arrived = mem::take(&mut self.arrived);
+        let waited = self.driver.wait(wait, &mut arrived);
         self.now = self.shared.nanos(self.driver.now());
-        for readiness in ready.drain(..) {
-            self.take_note(readiness);
+        for token in arrived.drain(..) {
+            if let Some(link) = self.links.get_mut(LinkId(token.0)) {
+                link.shared.place.hear(self.now);
+            }
         }
-        self.ready = ready;
+        self.arrived = arrived;
         let clock = &self.shared.clocks[self.index];
         clock.looked.store(self.now, Ordering::Relaxed);
         clock.waits.store(false, Ordering::Relaxed);
         waited?;
+        self.take_completions();
         self.take_messages();
         if self.control.is_some() {
             self.with_control(Control::turn);
             // What control told this shard.
             self.take_messages();
         }
-        self.reads_left = READS_PER_POLL;
+        self.receives_left = RECEIVES_PER_POLL;
         Ok(Events { shard: self })
     }
 
     /// How long there is nothing to do unless something happens: zero when there is something now,
     /// `None` when there is no end.
     pub fn timeout(&self) -> Option<Duration> {
-        if self.driver.has_unsubmitted() { Some(Duration::ZERO) } else { self.due(self.driver.now()) }
+        if self.driver.is_busy() { Some(Duration::ZERO) } else { self.due(self.driver.now()) }
     }
 
     /// The same, for a wait of the driver's.
     fn due(&self, now: Instant) -> Option<Duration> {
         let pending = !self.events.is_empty()
             || !self.parting.is_empty()
-            || !self.reading.is_empty()
+            || !self.looking.is_empty()
             || !self.local.is_empty()
             || self.shared.post.has_message(self.index);
         if pending {
@@ -197,7 +197,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// What any thread may use of the node; sends by it go out on this shard's lane.
-    pub fn handle(&self) -> Handle<D::Stream> {
+    pub fn handle(&self) -> Handle<D::Socket> {
         Handle::new(Arc::clone(&self.shared), self.lane)
     }
 
@@ -212,20 +212,13 @@ impl<D: Driver> Shard<D> {
         self.stopped
     }
 
-    fn take_note(&mut self, readiness: Readiness) {
-        let id = LinkId(readiness.token.0);
-        let Some(link) = self.links.get_mut(&id) else {
-            return self.with_control(|control, turn| control.ready(readiness.token, turn));
-        };
-        if readiness.readable {
-            link.shared.place.hear(self.now);
-            link.readable = true;
-            link.ended |= readiness.ended;
-            queue_reading(&mut self.reading, id, link);
-        }
-        if readiness.writable {
-            self.flush(id);
-        }
+    fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// The link that [`Shard::find_frame`] has found a frame on.
+    fn looked_at(&mut self) -> Option<&mut OwnedLink<D::Socket>> {
+        self.links.at_mut(*self.looking.front()?)
     }
 
     fn with_control(&mut self, work: impl FnOnce(&mut Control<D>, &mut Turn<'_, D>)) {
@@ -245,26 +238,26 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// The link's stream is of no more use.
-    pub(super) fn end(&mut self, id: LinkId, ending: Ending) {
-        if let Some(link) = self.links.remove(&id) {
-            self.driver.unwatch(link.shared.stream());
+    /// The link is of no more use.
+    pub(super) fn end(&mut self, id: LinkId, reason: DownReason) {
+        if let Some(link) = self.take_out(id) {
             link.shared.sever();
-            self.report(id, Report::Ended(ending));
+            self.report(id, Report::Ended(reason));
         }
     }
-}
 
-fn queue_reading<S>(reading: &mut VecDeque<LinkId>, id: LinkId, link: &mut OwnedLink<S>) {
-    if !mem::replace(&mut link.queued, true) {
-        reading.push_back(id);
+    /// Takes a link out of this shard. It stays registered as long as the link lives.
+    pub(super) fn take_out(&mut self, id: LinkId) -> Option<OwnedLink<D::Socket>> {
+        let (place, link) = self.links.remove(id)?;
+        self.looking.retain(|&looking| looking != place);
+        Some(link)
     }
 }
 
 impl<D: Driver> Drop for Shard<D> {
     /// Ends the links that it owns. Without shard 0 none are made anew.
     fn drop(&mut self) {
-        let mut links: Vec<_> = self.links.drain().map(|(_, link)| link.shared).collect();
+        let mut links: Vec<_> = self.links.drain().map(|link| link.shared).collect();
         for message in self.shared.post.close(self.index).into_iter().chain(self.local.drain(..)) {
             match message {
                 Message::Adopt { link, .. } => links.push(link.shared),
@@ -278,7 +271,6 @@ impl<D: Driver> Drop for Shard<D> {
         // In one order every time, so that a simulation can repeat itself.
         links.sort_unstable_by_key(|link| link.id());
         for link in links {
-            self.driver.unwatch(link.stream());
             self.shared.end(&link);
         }
     }
@@ -296,7 +288,7 @@ impl<D: Driver> fmt::Debug for Shard<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shard")
             .field("index", &self.index)
-            .field("links", &self.links.keys())
+            .field("links", &self.links.ids().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

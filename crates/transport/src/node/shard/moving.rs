@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Shard, queue_reading};
-use crate::driver::{Driver, Stream, Token};
-use crate::mesh::{DownReason, Ending, LinkId};
+use super::Shard;
+use crate::driver::{Driver, Socket, Token};
+use crate::mesh::{DownReason, Loss};
 use crate::node::collector::{Collector, Surrendered};
 use crate::node::event::{Event, LinkDown, LinkUp};
 use crate::node::inbox::Message;
-use crate::node::link::{OwnedLink, SharedLink};
+use crate::node::link::{OwnedLink, Phase, SharedLink};
 use crate::{SendCause, TakeOutboundError};
 
 impl<D: Driver> Shard<D> {
-    pub(super) fn adopt(&mut self, link: OwnedLink<D::Stream>, from: Option<usize>) {
-        if link.delivers {
+    pub(super) fn adopt(&mut self, link: OwnedLink<D::Socket>, from: Option<usize>) {
+        if link.phase == Phase::Delivering {
             let (id, peer, address) = (link.shared.id(), *link.shared.peer(), link.shared.address);
             self.events.push_back(match from {
                 Some(from) => Event::Adopted { link: id, peer: peer.replica, from },
@@ -23,28 +23,28 @@ impl<D: Driver> Shard<D> {
         self.take_in(link);
     }
 
-    pub(super) fn take_in(&mut self, mut link: OwnedLink<D::Stream>) {
+    pub(super) fn take_in(&mut self, mut link: OwnedLink<D::Socket>) {
         let shared = Arc::clone(&link.shared);
         let id = shared.id();
-        // What was ready before it was watched here is not reported again.
-        link.readable = true;
-        link.queued = false;
-        queue_reading(&mut self.reading, id, &mut link);
-        self.links.insert(id, link);
-        if let Err(error) = self.driver.watch(Token(id.0), shared.stream()) {
+        let registered = self.driver.register(Token(id.0), shared.socket());
+        let registered = registered.map(|registration| link.registration = Some(registration));
+        // What it was given to carry is looked at before anything is received.
+        let place = self.links.insert(id, link);
+        self.looking.push_back(place);
+        if let Err(error) = registered {
             tracing::warn!(peer = %shared.peer().replica, address = %shared.address, "link lost: {error}");
-            return self.end(id, Ending::Stream);
+            return self.end(id, DownReason::Lost(Loss::Closed));
         }
         self.flush(id);
     }
 
     /// Has a link go to shard `to`, once the embedder has taken what was said of it so far: else the
     /// other shard's could hear of it before.
-    pub(super) fn part_with(&mut self, shared: Arc<SharedLink<D::Stream>>, to: usize) {
+    pub(super) fn part_with(&mut self, shared: Arc<SharedLink<D::Socket>>, to: usize) {
         if to == self.index || to >= self.shared.post.shards() {
             return;
         }
-        if self.links.contains_key(&shared.id()) {
+        if self.links.place(shared.id()).is_some() {
             self.parting.push_back((shared, to));
         } else if self.shared.routes.contains(&shared) && shared.outbound.ended().is_none() {
             // It was given to this shard, and is about to be taken in.
@@ -62,14 +62,14 @@ impl<D: Driver> Shard<D> {
         true
     }
 
-    fn give_away(&mut self, shared: &Arc<SharedLink<D::Stream>>, to: usize) {
+    fn give_away(&mut self, shared: &Arc<SharedLink<D::Socket>>, to: usize) {
         let (id, peer) = (shared.id(), shared.peer().replica);
         // One that is down meanwhile ends here.
-        if self.links.get(&id).is_none_or(|link| !link.delivers) {
+        if self.links.get_mut(id).is_none_or(|link| link.phase != Phase::Delivering) {
             return;
         }
-        let Some(mut link) = self.links.remove(&id) else { return };
-        self.driver.release(shared.stream(), &mut link.inbound, &shared.outbound);
+        let Some(mut link) = self.take_out(id) else { return };
+        self.release(&mut link);
         match self.shared.post.give(to, Box::new(link), Some(self.index)) {
             Ok(()) => self.events.push_back(Event::Released { link: id, peer, to }),
             // That shard is gone: the link stays.
@@ -80,15 +80,16 @@ impl<D: Driver> Shard<D> {
     /// Lets a link go to another process, with all that has not been yielded or written.
     pub(super) fn surrender(
         &mut self,
-        shared: Arc<SharedLink<D::Stream>>,
-        collector: Arc<Collector<D::Stream>>,
+        shared: Arc<SharedLink<D::Socket>>,
+        collector: Arc<Collector<D::Socket>>,
     ) {
         let id = shared.id();
-        let outbound = match self.links.get_mut(&id) {
+        let outbound = match self.take_out(id) {
             // What has come from here on is the other process's to yield.
-            Some(link) => {
-                link.over = true;
-                self.driver.release(shared.stream(), &mut link.inbound, &shared.outbound);
+            Some(mut link) => {
+                link.phase = Phase::Silenced;
+                self.release(&mut link);
+                self.links.insert(id, link);
                 shared.outbound.take_for_hand_off()
             }
             None => Err(TakeOutboundError::Ended(SendCause::Closed)),
@@ -100,11 +101,11 @@ impl<D: Driver> Shard<D> {
                 return;
             }
             Ok(outbound) => {
-                self.links.remove(&id).map(|link| Surrendered { shared, inbound: link.inbound, outbound })
+                self.take_out(id).map(|link| Surrendered { shared, inbound: link.inbound, outbound })
             }
             Err(_) => {
-                self.drop_link(id);
-                shared.stream().shutdown();
+                drop(self.take_out(id));
+                shared.socket().shutdown();
                 None
             }
         };
@@ -113,17 +114,21 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    pub(super) fn take_down(&mut self, link: &Arc<SharedLink<D::Stream>>, reason: DownReason) {
-        if let Some(owned) = self.links.get_mut(&link.id()) {
-            owned.delivers = false;
+    pub(super) fn take_down(&mut self, link: &Arc<SharedLink<D::Socket>>, reason: DownReason) {
+        if let Some(owned) = self.links.get_mut(link.id()) {
+            if owned.phase == Phase::Delivering {
+                owned.phase = Phase::Draining;
+            }
         }
         let (id, peer, address) = (link.id(), *link.peer(), link.address);
         self.events.push_back(Event::Down(LinkDown { link: id, peer, address, reason }));
     }
 
-    pub(super) fn drop_link(&mut self, id: LinkId) {
-        if let Some(link) = self.links.remove(&id) {
-            self.driver.unwatch(link.shared.stream());
+    /// Ends what the driver has under way for a link that goes elsewhere.
+    fn release(&mut self, link: &mut OwnedLink<D::Socket>) {
+        if let Some(registration) = link.registration.take() {
+            let released = self.driver.release(registration);
+            Self::put_back(link, released);
         }
     }
 }

@@ -34,7 +34,7 @@ impl<D: Driver> Shard<D> {
         other
     }
 
-    pub(super) fn obey(&mut self, message: Message<D::Stream>) {
+    pub(super) fn obey(&mut self, message: Message<D::Socket>) {
         // What is about a link goes to its owner, behind the link itself.
         if let Some(owner) = message.link().map(Place::owner).filter(|&owner| owner != self.index) {
             return self.shared.post.send(owner, message);
@@ -46,7 +46,7 @@ impl<D: Driver> Shard<D> {
                 self.flush(place.link);
             }
             Message::Down { link, reason } => self.take_down(&link, reason),
-            Message::Close(link) => self.drop_link(link.id()),
+            Message::Close(link) => drop(self.take_out(link.id())),
             Message::Move { link, to } => self.part_with(link, to),
             Message::Surrender { link, collector } => self.surrender(link, collector),
             Message::Stop => {

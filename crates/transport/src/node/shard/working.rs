@@ -1,132 +1,188 @@
-//! A shard's work on its links: it writes what waits, and reads until there is a frame.
+//! A shard's work on its links: it writes what waits, and looks through what has come until there is a frame.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use replink_frame::Command;
 use replink_handshake::Control as ControlFrame;
 
-use super::{Shard, queue_reading};
-use crate::driver::{Driver, Reception, Stream};
-use crate::mesh::{Ending, LinkId};
+use super::links::Place;
+use super::Shard;
+use crate::driver::{Completion, Driver, Released, Socket, Token};
+use crate::memory::ReceiveMemory;
+use crate::mesh::{DownReason, LinkId, Loss};
 use crate::node::event::Event;
-use crate::node::inbox::{Message, Report};
-use crate::{Flushed, InboundError, Received, SendCause};
+use crate::node::inbox::Report;
+use crate::node::link::{OwnedLink, Phase};
+use crate::{Flushed, Found, InboundError, Loan, Received, SendCause};
 
-/// Reads of one link before the next one has its turn.
-const READS_PER_LINK: u32 = 4;
-
-/// What became of one step with a link.
-enum Step {
+/// What became of one look at a link.
+enum Look {
     /// It has a frame for the embedder.
     Frame,
     /// It may have more.
     Again,
-    /// It may have more, but others have their turn.
-    Rotate,
     /// It has nothing more for now.
     Done,
 }
 
 impl<D: Driver> Shard<D> {
+    /// Takes what has come to an end and is quickly done with: all but what was received on links.
+    pub(super) fn take_completions(&mut self) {
+        while let Some(completion) = self.driver.next() {
+            self.complete(completion);
+        }
+    }
+
+    fn complete(&mut self, completion: Completion<D::Socket>) {
+        match completion {
+            Completion::Received { token, memory, result } => match self.links.place(LinkId(token.0)) {
+                Some(place) => self.received(place, memory, result),
+                None => self.with_control(|control, turn| control.received(token, memory, result, turn)),
+            },
+            Completion::Sent { token, batch, result } => match self.links.get_mut(LinkId(token.0)) {
+                Some(link) => {
+                    link.shared.outbound.take_back(batch, result);
+                    self.flush(LinkId(token.0));
+                }
+                None => self.with_control(|control, turn| control.sent(token, result, turn)),
+            },
+            Completion::Accepted { result, .. } => {
+                self.with_control(|control, turn| control.accepted(result, turn));
+            }
+            Completion::Connected { token, result } => {
+                self.with_control(|control, turn| control.connected(token, result, turn));
+            }
+        }
+    }
+
+    /// Something has come on a link, or its end.
+    fn received(&mut self, place: Place, memory: ReceiveMemory, result: io::Result<usize>) {
+        let Some(link) = self.links.at_mut(place) else { return };
+        match result {
+            Ok(len) if len > 0 => {
+                link.inbound.take_back(memory, len);
+                link.shared.received.count_read(len);
+                link.shared.place.hear(self.now);
+                self.looking.push_back(place);
+            }
+            _ => {
+                let id = link.shared.id();
+                self.end(id, DownReason::Lost(Loss::Closed));
+            }
+        }
+    }
+
     /// Writes what waits, and does what the queue wants done.
     pub(super) fn flush(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get_mut(id) else { return };
         let shared = &link.shared;
-        match self.driver.flush(shared.stream(), &shared.outbound) {
-            Ok(Flushed::Empty) => {
+        match shared.outbound.lend() {
+            Ok(Loan::Batch(batch)) => self.driver.send(Token(id.0), batch),
+            Ok(Loan::Nothing(Flushed::Empty)) => {
                 if shared.outbound.ended() == Some(SendCause::Leaving) && !link.finished {
                     // Our goodbye is out: it was the last.
                     link.finished = true;
-                    shared.stream().finish();
+                    shared.socket().finish();
                 }
-                if shared.wants_room.swap(false, Ordering::AcqRel) && link.delivers {
+                if shared.wants_room.swap(false, Ordering::AcqRel) && link.phase == Phase::Delivering {
                     let peer = shared.peer();
                     let drained = Event::Drained { link: id, peer: peer.replica, lane: peer.lane };
                     self.events.push_back(drained);
                 }
             }
-            Ok(Flushed::More) => {
-                if shared.place.want_attention() {
-                    self.local.push_back(Message::Attend(Arc::clone(&shared.place)));
-                }
-            }
             // Whoever writes has the owner look again, if it matters that the queue is empty.
-            Ok(Flushed::Blocked | Flushed::Elsewhere) => {}
-            // How it failed shows when it is read, behind what the peer has sent.
-            Err(_) => queue_reading(&mut self.reading, id, link),
+            Ok(Loan::Nothing(_)) => {}
+            // What the peer has sent comes still, and then the end.
+            Err(_) => shared.socket().shutdown(),
         }
     }
 
-    /// The frame that comes next and its size, in the usual case: nothing else is to be done before, it lies
-    /// in the read-ahead of the link whose turn it is, and whoever sent it may send anything. In every other
-    /// case [`Shard::next_frame`] finds out what to do.
+    /// Looks at one link after the other until one has a frame for the embedder, which is the first of
+    /// `looking` then. Whether one has; not where there is an event, or it is time to poll again.
     #[inline]
-    pub(super) fn frame_at_hand(&mut self) -> Option<(LinkId, usize)> {
-        if !self.events.is_empty() || !self.parting.is_empty() || self.shared.restricts_commands() {
-            return None;
-        }
-        let id = *self.reading.front()?;
-        let link = self.links.get_mut(&id).filter(|link| link.delivers && !link.over)?;
-        let size = link.inbound.frame_at_hand()?;
-        link.shared.received.count_frame();
-        Some((id, size))
-    }
-
-    /// Goes on with the link whose turn it is, until it has a frame for the embedder. `None` when
-    /// no link has.
-    pub(super) fn next_frame(&mut self) -> Option<LinkId> {
-        while let Some(&id) = self.reading.front() {
-            match self.step(id) {
-                Step::Frame => return Some(id),
-                Step::Again => {}
-                Step::Rotate => {
-                    self.reads_of_first = 0;
-                    self.reading.rotate_left(1);
-                    if self.reads_left == 0 {
-                        return None;
+    pub(super) fn find_frame(&mut self) -> bool {
+        loop {
+            while let Some(&place) = self.looking.front() {
+                match self.look(place) {
+                    Look::Frame => return true,
+                    Look::Again => {}
+                    Look::Done => {
+                        // It may be gone, or be there once more.
+                        if self.looking.front() == Some(&place) {
+                            self.looking.pop_front();
+                            self.receive(place);
+                        }
                     }
                 }
-                Step::Done => {
-                    self.reads_of_first = 0;
-                    self.reading.pop_front();
-                    if let Some(link) = self.links.get_mut(&id) {
-                        link.queued = false;
-                    }
+                if !self.events.is_empty() {
+                    return false;
                 }
             }
-            if !self.events.is_empty() {
-                return None;
+            if self.receives_left == 0 {
+                return false;
             }
+            self.receives_left -= 1;
+            let Some(completion) = self.driver.next_received() else { return false };
+            self.complete(completion);
         }
-        None
     }
 
-    fn step(&mut self, id: LinkId) -> Step {
-        let Some(link) = self.links.get_mut(&id).filter(|link| !link.over) else { return Step::Done };
-        match link.inbound.is_ready() {
-            Ok(true) => {
-                let command = link.inbound.ready_command();
-                let Some(command) = command else { return self.control_frame(id) };
-                if !link.delivers {
-                    let _ = link.inbound.next();
-                    return Step::Again;
-                }
-                if self.shared.forbids(link.shared.peer().replica, command) {
-                    link.over = true;
-                    link.delivers = false;
-                    self.report(id, Report::Denied(command));
-                    return Step::Done;
+    #[inline]
+    fn look(&mut self, place: Place) -> Look {
+        let Some(link) = self.links.at_mut(place) else { return Look::Done };
+        if link.phase == Phase::Silenced {
+            return Look::Done;
+        }
+        match link.inbound.find() {
+            Ok(Some(Found::Frame(command))) if link.phase == Phase::Delivering => {
+                if self.shared.restricts_commands() && self.shared.forbids(link.shared.peer().replica, command) {
+                    return self.deny(place, command);
                 }
                 link.shared.received.count_frame();
-                return Step::Frame;
+                Look::Frame
             }
-            Ok(false) => {}
-            Err(InboundError::LateReject(reject)) => {
-                self.end(id, Ending::Rejected(reject));
-                return Step::Done;
+            Ok(Some(Found::Control)) => self.control_frame(place),
+            Ok(Some(_)) => {
+                let _ = link.inbound.take();
+                Look::Again
             }
-            Err(error) => {
+            Ok(None) => Look::Done,
+            Err(error) => self.violated(place, error),
+        }
+    }
+
+    /// Begins to receive on a link that has nothing more to give.
+    fn receive(&mut self, place: Place) {
+        let Some(link) = self.links.at_mut(place) else { return };
+        if link.phase == Phase::Silenced {
+            return;
+        }
+        let OwnedLink { inbound, shared, .. } = link;
+        if let Some(block) = inbound.give_up_block() {
+            self.driver.recycle(block);
+        }
+        let at_most = inbound.receive_max();
+        let memory = (!inbound.holds_nothing()).then(|| inbound.lend());
+        self.driver.receive(Token(shared.id().0), memory, at_most);
+    }
+
+    /// The peer has sent what its role may not.
+    #[cold]
+    fn deny(&mut self, place: Place, command: Command) -> Look {
+        let Some(link) = self.links.at_mut(place) else { return Look::Done };
+        let id = link.shared.id();
+        self.end(id, DownReason::Denied(command));
+        Look::Done
+    }
+
+    #[cold]
+    fn violated(&mut self, place: Place, error: InboundError) -> Look {
+        let Some(link) = self.links.at_mut(place) else { return Look::Done };
+        let id = link.shared.id();
+        let reason = match error {
+            InboundError::LateReject(reject) => DownReason::Rejected(reject), // H-9
+            error => {
                 if matches!(error, InboundError::Seal(_)) {
                     self.shared.counters.broken_seals.fetch_add(1, Ordering::Relaxed);
                 }
@@ -135,66 +191,49 @@ impl<D: Driver> Shard<D> {
                     address = %link.shared.address,
                     "link ended: {error}"
                 );
-                self.end(id, Ending::Violation(error));
-                return Step::Done;
+                DownReason::Lost(Loss::Violation(error))
             }
-        }
-        if !link.readable {
-            if matches!(link.shared.outbound.ended(), Some(SendCause::Failed(_))) {
-                self.end(id, Ending::Stream);
-            }
-            return Step::Done;
-        }
-        if self.reads_of_first >= READS_PER_LINK || self.reads_left == 0 {
-            return Step::Rotate;
-        }
-        self.reads_of_first += 1;
-        self.reads_left -= 1;
-        match self.driver.receive(link.shared.stream(), &mut link.inbound) {
-            Ok(Reception { bytes: 0, .. }) => {
-                self.end(id, Ending::Stream);
-                Step::Done
-            }
-            Ok(Reception { bytes, drained }) => {
-                link.readable = !drained || link.ended;
-                link.shared.received.count_read(bytes);
-                link.shared.place.hear(self.now);
-                Step::Again
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                link.readable = false;
-                Step::Again
-            }
-            Err(_) => {
-                self.end(id, Ending::Stream);
-                Step::Done
-            }
-        }
+        };
+        self.end(id, reason);
+        Look::Done
     }
 
-    fn control_frame(&mut self, id: LinkId) -> Step {
-        let Some(link) = self.links.get_mut(&id) else { return Step::Done };
-        let Ok(Some(Received::Control(control))) = link.inbound.next() else { return Step::Again };
+    fn control_frame(&mut self, place: Place) -> Look {
+        let Some(link) = self.links.at_mut(place) else { return Look::Done };
+        let id = link.shared.id();
+        let Some(Received::Control(control)) = link.inbound.take() else { return Look::Again };
         match control {
             ControlFrame::Ping { counter } => {
                 link.shared.outbound.pong(counter);
                 self.shared.wrote(&link.shared);
-                Step::Again
+                Look::Again
             }
             ControlFrame::Pong { echo } => {
-                self.report(id, Report::Pong { echo });
-                Step::Again
+                if link.shared.place.put_echo(echo) {
+                    self.report(id, Report::Pong);
+                }
+                Look::Again
             }
             ControlFrame::Goodbye(reason) => {
-                link.over = true;
-                if link.delivers {
+                if link.phase == Phase::Delivering {
+                    link.phase = Phase::Silenced;
                     self.report(id, Report::Goodbye(reason));
                 } else {
                     // Both ends have left.
-                    self.end(id, Ending::Stream);
+                    self.end(id, DownReason::Lost(Loss::Closed));
                 }
-                Step::Done
+                Look::Done
             }
+        }
+    }
+
+    /// What a driver had under way for a link that goes elsewhere is the link's again.
+    pub(super) fn put_back(link: &mut OwnedLink<D::Socket>, released: Released) {
+        if let Some((memory, len)) = released.received {
+            link.inbound.take_back(memory, len);
+        }
+        if let Some((batch, result)) = released.sent {
+            link.shared.outbound.take_back(batch, result);
         }
     }
 }

@@ -198,5 +198,5 @@ pub fn rejected_by_peer<T>(received: Result<T, AcceptFailed<()>>) -> PeerReject 
 
 /// What the dialer of an established link makes of a frame that comes first on it (H-9).
 pub fn late_reject(dialed: Authenticated<()>, frame: &[u8; 256]) -> Option<PeerReject> {
-    dialed.into_parts().1.split().0.late_reject(frame)
+    dialed.into_parts().1.split().0.into_parts().0.late_reject(frame)
 }

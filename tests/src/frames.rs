@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use replink_frame::{Command, CommandClass, Flags, GenericHeader, ReplicaId, Status, Version};
 use replink_handshake::{Authenticated, Receiving, Sending, Session, disabled};
-use replink_transport::{OutboundLimits, READ_AHEAD_SIZE};
+use replink_transport::OutboundLimits;
+use replink_transport::memory::BLOCK_SIZE;
 
 use crate::fixtures::{Sides, acceptor_config, local};
 use crate::random::Random;
@@ -118,9 +119,9 @@ pub fn body_len(random: &mut Random) -> usize {
         7 => near(random, 4096),
         8 | 9 => near(random, 16 * 1024),
         10 => near(random, 64 * 1024 - 256),
-        11 => near(random, READ_AHEAD_SIZE - 256),
-        12 => near(random, READ_AHEAD_SIZE),
-        13 => random.between(READ_AHEAD_SIZE, 2 * READ_AHEAD_SIZE),
+        11 => near(random, BLOCK_SIZE - 256),
+        12 => near(random, BLOCK_SIZE),
+        13 => random.between(BLOCK_SIZE, 2 * BLOCK_SIZE),
         _ => random.between(600, 40_000),
     }
 }

@@ -1,7 +1,7 @@
 //! Endpoints made of configuration texts, and a replica that answers on loopback.
 #![allow(clippy::similar_names, reason = "who dials is the dialer, and what comes of it is dialed")]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use replink_handshake::{Authenticated, Availability, Control, DialTarget, Peer};
 use replink_transport::blocking::{self, LinkEnd};
 use replink_transport::config::{Config, SecretFileError, Sources};
 use replink_transport::exchange::{AcceptFailure, DialFailure};
-use replink_transport::{Endpoint, Link, OwnedFrame, Received};
+use replink_transport::memory::SLICES_MAX;
+use replink_transport::{Endpoint, GatherWrite, Inbound, Link, Outbound, OwnedFrame, Received};
 use zeroize::Zeroizing;
 
 use crate::frames::plain;
@@ -231,7 +232,7 @@ impl Server {
         let (mut sender, mut receiver) = blocking::open(link, honest.outbound_limits()).unwrap();
         let (header, body) = plain(1000, 5);
         sender.send(&header, body.clone()).unwrap();
-        assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame { header, body });
+        assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame::new(header, body));
         sender.goodbye(replink_frame::GoodbyeReason::SHUTDOWN).unwrap();
         assert!(matches!(self.event(), Event::Up(peer) if peer.replica == honest.local().replica));
         assert!(matches!(self.event(), Event::Frame(_)));
@@ -285,4 +286,28 @@ fn serve(stream: TcpStream, endpoint: &Endpoint, handshake_time: Duration, event
             tell(Event::End(end));
         }
     }
+}
+
+/// One read into a codec.
+///
+/// # Errors
+///
+/// As [`Link::receive`].
+pub fn read_from(inbound: &mut Inbound, link: &Link) -> io::Result<usize> {
+    let received = link.receive(inbound.room())?;
+    inbound.received(received);
+    Ok(received)
+}
+
+/// One write out of a codec.
+///
+/// # Errors
+///
+/// What the socket says.
+pub fn write_to(outbound: &mut Outbound, link: &Link) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let count = outbound.slices(&mut slices);
+    let written = link.write_gathered(&slices[..count])?;
+    outbound.advance(written);
+    Ok(written)
 }

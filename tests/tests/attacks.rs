@@ -658,11 +658,11 @@ fn a_late_reject_of_the_same_hello_elsewhere_is_a_hint() {
 
     let (receiving, _) = dialed.into_parts().1.split();
     for spliced in [after_finish, instead_of_challenge] {
-        assert!(!receiving.late_reject(&spliced).unwrap().authenticated);
+        assert!(!receiving.control().late_reject(&spliced).unwrap().authenticated);
     }
     let verified = accepting.receive(finish.bytes()).unwrap();
     let ((), genuine, _) = verified.refuse(Status::DUPLICATE_REPLICA, 0).into_parts();
-    assert!(receiving.late_reject(&genuine).unwrap().authenticated);
+    assert!(receiving.control().late_reject(&genuine).unwrap().authenticated);
 }
 
 /// F-3, and the sender: a late reject is of the cluster and the replica that the link is with.
@@ -676,11 +676,11 @@ fn a_late_reject_of_another_cluster_or_replica_is_none() {
         for (cluster, sender, heard) in [(cluster, 2, true), (elsewhere, 2, false), (cluster, 1, false)] {
             let mut reject = Challenge::new(cluster, ReplicaId(sender), version);
             reject.fields_mut().status = Status::MAC_MISMATCH;
-            assert_eq!(receiving.late_reject(reject.bytes()).is_some(), heard);
+            assert_eq!(receiving.control().late_reject(reject.bytes()).is_some(), heard);
             if version == Version::V2 {
                 reject.fields_mut().nonce = run.challenge.fields().nonce;
                 let proved = Forge::new(SECRET).sign_challenge(run.hello.bytes(), reject);
-                assert_eq!(receiving.late_reject(proved.bytes()).is_some(), heard);
+                assert_eq!(receiving.control().late_reject(proved.bytes()).is_some(), heard);
             }
         }
     }
@@ -755,10 +755,10 @@ fn ping(sender: u8, counter: u64) -> ControlFrame {
 fn control_frames_made_by_hand_with_the_right_key() {
     let mut link = link(1);
     let from_dialer = sign_control(&subkey(&link.session, FROM_DIALER), ping(0, 1));
-    assert_eq!(&from_dialer, link.dialer.1.ping().unwrap().1.header(), "byte for byte");
-    assert_eq!(link.acceptor.0.open_control(&from_dialer), Ok(Control::Ping { counter: 1 }));
+    assert_eq!(&from_dialer, link.dialer.1.control_mut().ping().unwrap().1.header(), "byte for byte");
+    assert_eq!(link.acceptor.0.control_mut().open_control(&from_dialer), Ok(Control::Ping { counter: 1 }));
     let from_acceptor = sign_control(&subkey(&link.session, FROM_ACCEPTOR), ping(2, 5));
-    assert_eq!(link.dialer.0.open_control(&from_acceptor), Ok(Control::Ping { counter: 5 }));
+    assert_eq!(link.dialer.0.control_mut().open_control(&from_acceptor), Ok(Control::Ping { counter: 5 }));
 }
 
 #[test]
@@ -774,46 +774,53 @@ fn control_frames_with_a_wrong_key() {
     ];
     for key in wrong_keys {
         let frame = sign_control(&key, ping(0, 1));
-        assert_eq!(link.acceptor.0.open_control(&frame), Err(ControlError::Mac));
+        assert_eq!(link.acceptor.0.control_mut().open_control(&frame), Err(ControlError::Mac));
     }
     // Nothing of this used up the counter.
     let right = sign_control(&subkey(&link.session, FROM_DIALER), ping(0, 1));
-    link.acceptor.0.open_control(&right).unwrap();
+    link.acceptor.0.control_mut().open_control(&right).unwrap();
 }
 
 #[test]
 fn control_frames_reflected_spliced_and_changed() {
     let mut link = link(1);
-    let reflected = *link.dialer.1.ping().unwrap().1.header();
+    let reflected = *link.dialer.1.control_mut().ping().unwrap().1.header();
     let (expected, found) = (ReplicaId(2), ReplicaId(0));
-    assert_eq!(link.dialer.0.open_control(&reflected), Err(ControlError::Sender { expected, found }));
+    assert_eq!(
+        link.dialer.0.control_mut().open_control(&reflected),
+        Err(ControlError::Sender { expected, found })
+    );
     let mut renamed = reflected;
     renamed.replica = ReplicaId(2);
-    assert_eq!(link.dialer.0.open_control(&renamed), Err(ControlError::Mac));
+    assert_eq!(link.dialer.0.control_mut().open_control(&renamed), Err(ControlError::Mac));
 
-    let elsewhere = *self::link(9).dialer.1.ping().unwrap().1.header();
-    assert_eq!(link.acceptor.0.open_control(&elsewhere), Err(ControlError::Mac));
+    let elsewhere = *self::link(9).dialer.1.control_mut().ping().unwrap().1.header();
+    assert_eq!(link.acceptor.0.control_mut().open_control(&elsewhere), Err(ControlError::Mac));
 
     // An insider that signs in another's name.
     let (expected, found) = (ReplicaId(0), ReplicaId(1));
     let stranger = sign_control(&subkey(&link.session, FROM_DIALER), ping(1, 1));
-    assert_eq!(link.acceptor.0.open_control(&stranger), Err(ControlError::Sender { expected, found }));
+    assert_eq!(
+        link.acceptor.0.control_mut().open_control(&stranger),
+        Err(ControlError::Sender { expected, found })
+    );
 
     // Every bit counts.
-    let genuine = *link.dialer.1.pong(0x0102).unwrap().header();
+    let genuine = *link.dialer.1.control_mut().pong(0x0102).unwrap().header();
     for bit in 0..256 * 8 {
         let mut changed = *genuine.bytes();
         changed[bit / 8] ^= 1 << (bit % 8);
-        link.acceptor.0.open_control(GenericHeader::view(&changed)).unwrap_err();
+        link.acceptor.0.control_mut().open_control(GenericHeader::view(&changed)).unwrap_err();
     }
-    assert_eq!(link.acceptor.0.open_control(&genuine), Ok(Control::Pong { echo: 0x0102 }));
+    assert_eq!(link.acceptor.0.control_mut().open_control(&genuine), Ok(Control::Pong { echo: 0x0102 }));
 }
 
 #[test]
 fn control_counters_only_go_up() {
     let mut link = link(1);
     let key = subkey(&link.session, FROM_DIALER);
-    let mut open = |counter| link.acceptor.0.open_control(&sign_control(&key, ping(0, counter)));
+    let mut open =
+        |counter| link.acceptor.0.control_mut().open_control(&sign_control(&key, ping(0, counter)));
     let refused = |last, found| Err(ControlError::Counter { last, found });
     assert_eq!(open(0), refused(0, 0), "they begin at 1");
     assert_eq!(open(1), Ok(Control::Ping { counter: 1 }));
@@ -825,13 +832,14 @@ fn control_counters_only_go_up() {
 
     // One counter for all three commands.
     let mut link = self::link(1);
-    let (first, second) = (link.dialer.1.ping().unwrap().1, link.dialer.1.pong(1).unwrap());
-    let third = link.dialer.1.goodbye(GoodbyeReason::KEY_RETIRED).unwrap();
+    let (first, second) =
+        (link.dialer.1.control_mut().ping().unwrap().1, link.dialer.1.control_mut().pong(1).unwrap());
+    let third = link.dialer.1.control_mut().goodbye(GoodbyeReason::KEY_RETIRED).unwrap();
     let counters = [&first, &second, &third].map(|frame| frame.fields().counter.get());
     assert_eq!(counters, [1, 2, 3]);
-    link.acceptor.0.open_control(third.header()).unwrap();
+    link.acceptor.0.control_mut().open_control(third.header()).unwrap();
     for late in [first, second] {
-        let error = link.acceptor.0.open_control(late.header()).unwrap_err();
+        let error = link.acceptor.0.control_mut().open_control(late.header()).unwrap_err();
         assert!(matches!(error, ControlError::Counter { last: 3, .. }), "{error}");
     }
 }
@@ -850,12 +858,12 @@ fn control_frames_with_unused_bytes_set() {
         authenticated[62..80].fill(0);
         let mac = *blake3::keyed_hash(&key, &authenticated).as_bytes();
         frame[160..192].copy_from_slice(&mac);
-        let error = link.acceptor.0.open_control(GenericHeader::view(&frame)).unwrap_err();
+        let error = link.acceptor.0.control_mut().open_control(GenericHeader::view(&frame)).unwrap_err();
         assert_eq!(error, ControlError::Frame(FrameError::UnusedByte { offset }));
     }
     let mut with_body = ping(0, 1).header().to_owned();
     with_body.size = 257.into();
-    let error = link.acceptor.0.open_control(&with_body).unwrap_err();
+    let error = link.acceptor.0.control_mut().open_control(&with_body).unwrap_err();
     assert_eq!(error, ControlError::Frame(FrameError::Size { found: 257, limit: 256 }));
 }
 

@@ -12,13 +12,15 @@ use replink_frame::{Flags, GoodbyeReason, ReplicaId, Status, Version};
 use replink_handshake::{Authentication, Availability, Control, DialError, DialTarget, Side};
 use replink_tests::frames::{Ends, LinkKind, plain, wire};
 use replink_tests::links::{
-    ACCEPTOR, AUTH, Event, Server, endpoint, endpoint_with, listen, open_link, receive, shake_hands, sockets,
+    ACCEPTOR, AUTH, Event, Server, endpoint, endpoint_with, listen, open_link, read_from, receive,
+    shake_hands, sockets,
 };
 use replink_tests::random::Random;
 use replink_tests::watchdog::{soon, watched};
 use replink_transport::blocking::{self, LinkEnd, SendFailure};
 use replink_transport::exchange::{AcceptFailure, DialFailure};
-use replink_transport::{Inbound, Link, OutboundLimits, READ_AHEAD_SIZE, SendCause};
+use replink_transport::memory::BLOCK_SIZE;
+use replink_transport::{Inbound, Link, OutboundLimits, SendCause};
 
 const V1: &str = "shared_secret = \"a secret for tests, 32 bytes or more\"\nversion = 1\nmin_version = 1";
 const OTHER: &str = "shared_secret = \"another secret, which is as long as it must be\"";
@@ -491,11 +493,11 @@ fn no_room_to_receive_is_not_the_end_of_the_stream() {
         let (ours, theirs) = sockets();
         let link = Link::new(theirs).unwrap();
         let mut inbound = Inbound::new(receiving, 1 << 20);
-        let count = 3 * READ_AHEAD_SIZE / 256;
+        let count = 3 * BLOCK_SIZE / 256;
         let writing = thread::spawn(move || (&ours).write_all(&wire(&plain(0, 0)).repeat(count)).unwrap());
         // Reads on and on without taking a frame out.
         let refused = loop {
-            match inbound.read_from(&link) {
+            match read_from(&mut inbound, &link) {
                 Ok(received) => assert!(received > 0, "the stream has not ended"),
                 Err(error) => break error,
             }
@@ -507,7 +509,7 @@ fn no_room_to_receive_is_not_the_end_of_the_stream() {
             while inbound.next().unwrap().is_some() {
                 frames += 1;
             }
-            if inbound.read_from(&link).unwrap() == 0 {
+            if read_from(&mut inbound, &link).unwrap() == 0 {
                 break;
             }
         }
@@ -523,17 +525,17 @@ fn no_room_beside_a_whole_large_body_is_not_the_end_of_the_stream_either() {
         let (ours, theirs) = sockets();
         let link = Link::new(theirs).unwrap();
         let mut inbound = Inbound::new(receiving, 1 << 20);
-        let count = 2 * READ_AHEAD_SIZE / 256;
-        let stream = [wire(&plain(READ_AHEAD_SIZE, 1)), wire(&plain(0, 0)).repeat(count)].concat();
+        let count = 2 * BLOCK_SIZE / 256;
+        let stream = [wire(&plain(BLOCK_SIZE, 1)), wire(&plain(0, 0)).repeat(count)].concat();
         let writing = thread::spawn(move || (&ours).write_all(&stream).unwrap());
         // The first frame's header is there, and not all of its body.
         let mut received = 0;
         while received < 256 {
-            received += inbound.read_from(&link).unwrap();
+            received += read_from(&mut inbound, &link).unwrap();
         }
         assert!(inbound.next().unwrap().is_none());
         let refused = loop {
-            match inbound.read_from(&link) {
+            match read_from(&mut inbound, &link) {
                 Ok(received) => assert!(received > 0, "the stream has not ended"),
                 Err(error) => break error,
             }
@@ -544,7 +546,7 @@ fn no_room_beside_a_whole_large_body_is_not_the_end_of_the_stream_either() {
             while inbound.next().unwrap().is_some() {
                 frames += 1;
             }
-            if inbound.read_from(&link).unwrap() == 0 {
+            if read_from(&mut inbound, &link).unwrap() == 0 {
                 break;
             }
         }

@@ -10,16 +10,18 @@ use std::thread;
 use bytes::Bytes;
 use replink_frame::{Command, Flags, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicaId};
 use replink_handshake::{Authenticated, Control};
-use replink_tests::links::{AUTH, Got, config_with, endpoint_with, listen, receive, shake_hands};
+use replink_tests::links::{
+    AUTH, Got, config_with, endpoint_with, listen, read_from, receive, shake_hands, write_to,
+};
 use replink_tests::random::Random;
 use replink_tests::watchdog::{soon, watched};
 use replink_transport::config::Policy;
 use replink_transport::hand_off::{
     HandOffError, Predecessor, Refusal, RefusedLink, StateError, Successor, Taken,
 };
+use replink_transport::memory::BLOCK_SIZE;
 use replink_transport::{
-    Endpoint, Inbound, Link, Outbound, OwnedFrame, READ_AHEAD_SIZE, Received, SendCause, SharedOutbound,
-    TakeOutboundError,
+    Endpoint, Inbound, Link, Outbound, OwnedFrame, Received, SendCause, SharedOutbound, TakeOutboundError,
     blocking::{self, LinkEnd},
 };
 use socket2::SockRef;
@@ -119,7 +121,7 @@ fn numbered(seed: u64, number: u64) -> (GenericHeader, Bytes) {
         1..=6 => random.between(1, 700),
         7..=9 => random.between(700, 20_000),
         10 => random.between(20_000, 100_000),
-        _ => random.between(READ_AHEAD_SIZE, READ_AHEAD_SIZE + 100_000),
+        _ => random.between(BLOCK_SIZE, BLOCK_SIZE + 100_000),
     };
     let body = random.bytes(len);
     let mut header = GenericHeader::new(replink_handshake::cluster_id("orders"), Command::PREPARE, len);
@@ -132,7 +134,7 @@ fn check_numbered(frame: &OwnedFrame, seed: u64, number: u64) {
     assert_eq!(frame.header.view.get(), u32::try_from(number).unwrap(), "lost, doubled or overtaken");
     assert_eq!(frame.header.checksum_body, blake3::hash(&frame.body).as_bytes()[..16]);
     let (header, body) = numbered(seed, number);
-    assert_eq!(frame, &OwnedFrame { header, body });
+    assert_eq!(frame, &OwnedFrame::new(header, body));
 }
 
 /// What `result` has taken; nothing where it would block.
@@ -198,7 +200,7 @@ fn moves_on_in_the_middle_of_everything(auth: &str, sealed: Policy, node_dials: 
             let (link, inbound, outbound) = &mut parts;
             match random.below(5) {
                 0 => {
-                    moved(inbound.read_from(link));
+                    moved(read_from(inbound, link));
                 }
                 1 => {
                     for _ in 0..random.below(20) {
@@ -214,7 +216,7 @@ fn moves_on_in_the_middle_of_everything(auth: &str, sealed: Policy, node_dials: 
                     }
                 }
                 2 => {
-                    inbound.is_ready().unwrap(); // holds something back
+                    inbound.find().unwrap(); // holds something back
                 }
                 3 if queued < FRAMES => {
                     let (header, body) = numbered(!seed, queued);
@@ -228,7 +230,7 @@ fn moves_on_in_the_middle_of_everything(auth: &str, sealed: Policy, node_dials: 
                 }
                 _ => {
                     if !outbound.is_empty() {
-                        moved(outbound.write_to(link));
+                        moved(write_to(outbound, link));
                     }
                     thread::yield_now();
                 }
@@ -348,7 +350,7 @@ fn what_was_read_ahead_travels() {
                     while taken.len() < 2 && cut >= 3 * HEADER_SIZE + 11 && batch < 4 {
                         taken.push(next_frame(&mut inbound));
                     }
-                    inbound.is_ready().unwrap();
+                    inbound.find().unwrap();
                 }
                 let (_link, mut inbound, _) = world.hand_over((link, inbound, outbound));
                 push(&mut inbound, &mut taken, &bytes[cut..]);
@@ -357,7 +359,7 @@ fn what_was_read_ahead_travels() {
                 }
                 assert!(inbound.next().unwrap().is_none() && inbound.is_at_frame_boundary());
                 for (taken, (header, body)) in taken.into_iter().zip(&frames) {
-                    assert_eq!(taken, OwnedFrame { header: *header, body: body.clone() }, "cut at {cut}");
+                    assert_eq!(taken, OwnedFrame::new(*header, body.clone()), "cut at {cut}");
                 }
             }
         }
@@ -371,8 +373,8 @@ fn a_proved_control_frame_that_nobody_has_taken_travels_and_counters_go_on() {
         let (mut parts, (mut sender, mut receiver)) = world.link();
         for round in 1..=3 {
             assert_eq!(sender.ping().unwrap(), Some(round));
-            while !parts.1.is_ready().unwrap() {
-                assert!(parts.1.read_from(&parts.0).unwrap() > 0);
+            while parts.1.find().unwrap().is_none() {
+                assert!(read_from(&mut parts.1, &parts.0).unwrap() > 0);
             }
             parts = world.hand_over(parts);
             let Some(Received::Control(Control::Ping { counter })) = parts.1.next().unwrap() else {
@@ -383,7 +385,7 @@ fn a_proved_control_frame_that_nobody_has_taken_travels_and_counters_go_on() {
             assert_eq!(parts.2.ping(), Some(2 * round), "a pong and a ping each round");
             parts = world.hand_over(parts);
             while !parts.2.is_empty() {
-                parts.2.write_to(&parts.0).unwrap();
+                write_to(&mut parts.2, &parts.0).unwrap();
             }
             let mut got = || receiver.receive().unwrap().map(|got| format!("{got:?}"));
             assert_eq!(got().unwrap(), format!("Control(Pong {{ echo: {round} }})"));
@@ -405,7 +407,7 @@ fn a_frame_written_in_part_is_finished_by_the_next_process() {
             outbound.push(header, body.clone()).unwrap();
         }
         let total = outbound.queued_bytes();
-        while let Ok(written) = outbound.write_to(&link) {
+        while let Ok(written) = write_to(&mut outbound, &link) {
             assert!(written > 0);
         }
         let waiting = (outbound.queued_frames(), outbound.queued_bytes());
@@ -418,12 +420,12 @@ fn a_frame_written_in_part_is_finished_by_the_next_process() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !outbound.is_empty() {
-                    outbound.write_to(&link).unwrap();
+                    write_to(&mut outbound, &link).unwrap();
                 }
                 assert_eq!(outbound.queued_frames(), 0);
             });
             for (header, body) in frames {
-                assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame { header, body });
+                assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame::new(header, body));
             }
         });
     });
@@ -486,7 +488,7 @@ fn a_shared_outbound_is_taken_from_its_senders() {
             });
             for number in 0..sent {
                 let (header, body) = frame_of(3000, number);
-                assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame { header, body });
+                assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame::new(header, body));
             }
         });
     });
@@ -532,8 +534,8 @@ fn a_node_hands_off_its_listener_and_every_link() {
             assert_eq!(inbound.peer().replica, world.peer.local().replica);
             let (header, body) = frame_of(100, 1);
             outbound.push(&header, body.clone()).unwrap();
-            outbound.write_to(&link).unwrap();
-            assert_eq!(receive(receiver).unwrap().frame(), OwnedFrame { header, body });
+            write_to(&mut outbound, &link).unwrap();
+            assert_eq!(receive(receiver).unwrap().frame(), OwnedFrame::new(header, body));
         }
     });
 }
@@ -554,7 +556,7 @@ fn successor_process() {
         let Some(Taken::Link { link, inbound, outbound }) = taken else { panic!("{taken:?}") };
         let (mut sender, mut receiver) = blocking::resume(link, inbound, outbound).unwrap();
         for _ in 0..3 {
-            let OwnedFrame { header, body } = receive(&mut receiver).unwrap().frame();
+            let OwnedFrame { header, body, .. } = receive(&mut receiver).unwrap().frame();
             sender.send(&header, body).unwrap();
         }
         sender.goodbye(GoodbyeReason::SHUTDOWN).unwrap();
@@ -588,10 +590,10 @@ fn a_link_goes_to_another_process() {
         predecessor.link(link, inbound, outbound).unwrap();
         predecessor.finish().unwrap();
 
-        assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame { header, body });
+        assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame::new(header, body));
         sender.link().stream().write_all(behind).unwrap();
         for (header, body) in frames {
-            assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame { header, body });
+            assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame::new(header, body));
         }
         assert!(matches!(receive(&mut receiver).unwrap(), Got::Control(Control::Goodbye(_))));
         assert!(matches!(receive(&mut receiver), Err(LinkEnd::Left(_))));
@@ -648,7 +650,7 @@ fn a_successor_with_other_settings_refuses_what_does_not_fit() {
         let Taken::Link { link, mut outbound, .. } = good else { panic!("{good:?}") };
         let (header, body) = frame_of(10, 1);
         outbound.push(&header, body.clone()).unwrap();
-        outbound.write_to(&link).unwrap();
-        assert_eq!(receive(&mut good_peer.1).unwrap().frame(), OwnedFrame { header, body });
+        write_to(&mut outbound, &link).unwrap();
+        assert_eq!(receive(&mut good_peer.1).unwrap().frame(), OwnedFrame::new(header, body));
     });
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use replink_frame::ReplicaId;
 use replink_handshake::{Control, TICKET_LEN, TicketError};
 use replink_tests::frames::plain;
-use replink_tests::links::{AUTH, Got, config_with, endpoint_with, listen, receive, shake_hands};
+use replink_tests::links::{AUTH, Got, config_with, endpoint_with, listen, receive, shake_hands, write_to};
 use replink_tests::random::Random;
 use replink_tests::watchdog::{TEST_TIME_MAX, soon, watched};
 use replink_transport::hand_off::{
@@ -207,11 +207,11 @@ fn assert_works(taken: Taken, mut peer: Peer) {
     let (ping, counter) = (peer.0.ping().unwrap(), outbound.ping());
     assert_eq!((ping, counter), (Some(1), Some(1)));
     while !outbound.is_empty() {
-        outbound.write_to(&link).unwrap();
+        write_to(&mut outbound, &link).unwrap();
     }
     for len in [10, 20_000] {
         let (header, body) = plain(len, 2);
-        assert_eq!(receive(&mut peer.1).unwrap().frame(), OwnedFrame { header, body });
+        assert_eq!(receive(&mut peer.1).unwrap().frame(), OwnedFrame::new(header, body));
     }
     assert!(matches!(receive(&mut peer.1).unwrap(), Got::Control(Control::Ping { counter: 1 })));
 }

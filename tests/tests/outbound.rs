@@ -14,11 +14,11 @@ use replink_transport::{Inbound, Outbound, OutboundLimits, Received, SendCause};
 
 /// All that waits, by way of [`Outbound::slices`].
 fn waiting(outbound: &mut Outbound) -> Vec<u8> {
-    let mut slices = vec![IoSlice::new(&[]); 10_000];
-    let count = outbound.slices(&mut slices);
-    assert!(count < slices.len());
-    assert!(slices[..count].iter().all(|slice| !slice.is_empty()), "an empty slice is a wasted one");
-    joined(&slices[..count])
+    let Some(batch) = outbound.lend() else { return Vec::new() };
+    let bytes = batch.iter().flatten().copied().collect();
+    assert!(outbound.lend().is_none(), "it is lent once");
+    outbound.take_back(batch, 0);
+    bytes
 }
 
 fn joined(slices: &[IoSlice<'_>]) -> Vec<u8> {
@@ -144,6 +144,54 @@ fn the_bytes_are_those_of_the_frames_however_they_are_written() {
             assert!(!written.is_empty() && written == model.advance(written.len()));
             model.check(&outbound);
         }
+    });
+}
+
+/// What is queued while an operation has the bytes goes out behind what that leaves over.
+#[test]
+fn what_is_queued_while_it_is_lent_comes_behind() {
+    for_each_seed(50, |random| {
+        let kind = random.pick(&LINK_KINDS);
+        let (sending, receiving) = Ends::new(kind).direction(random.once_in(2));
+        let mut outbound = Outbound::new(sending, ROOMY);
+        let mut inbound = Inbound::new(receiving, ROOMY.frame_size);
+        let (mut sent, mut stream) = (Vec::new(), Vec::new());
+        let mut queue = |outbound: &mut Outbound, random: &mut Random| {
+            let len = body_len(random).min(100_000);
+            let (header, body) = frame(random, len);
+            outbound.push(&header, body.clone()).unwrap();
+            sent.push((header, body));
+        };
+        for _ in 0..20 {
+            queue(&mut outbound, random);
+            let batch = outbound.lend().unwrap();
+            for _ in 0..random.below(3) {
+                queue(&mut outbound, random);
+                assert_eq!(outbound.slices(&mut [IoSlice::new(&[]); 4]), 0, "somebody else is writing");
+            }
+            let all = batch.len();
+            let written = random.pick(&[0, 1, 300, all / 2, all]).min(all);
+            stream.extend(batch.iter().flatten().take(written));
+            outbound.take_back(batch, written);
+            if random.once_in(4) {
+                outbound.relax();
+            }
+        }
+        while let Some(batch) = outbound.lend() {
+            stream.extend(batch.iter().flatten());
+            let all = batch.len();
+            outbound.take_back(batch, all);
+        }
+        assert!(outbound.is_empty());
+        let (mut rest, mut frames) = (&stream[..], sent.iter());
+        while !rest.is_empty() {
+            rest = &rest[inbound.push(rest)..];
+            while let Some(Received::Frame(admitted)) = inbound.next().unwrap() {
+                let (header, body) = frames.next().unwrap();
+                assert!(admitted.header() == header && admitted.body() == &body[..]);
+            }
+        }
+        assert!(frames.next().is_none());
     });
 }
 

@@ -197,7 +197,7 @@ fn states() {
         secrets.absent_from_display(rejected.rejection());
         let ((), reply, _) = rejected.into_parts();
         let (receiving, _) = dialed.into_parts().1.split();
-        let late = receiving.late_reject(&reply).unwrap();
+        let late = receiving.control().late_reject(&reply).unwrap();
         secrets.absent_from_debug(&late);
         secrets.absent_from_display(&late);
 
@@ -249,12 +249,12 @@ fn sessions() {
         assert_eq!(exported.bytes(), &subkey(&session, "export test"), "the secrets are the real ones");
         secrets.absent_from_debug(&exported);
         let (mut receiving, mut sending) = session_end.split();
-        let goodbye = sending.goodbye(GoodbyeReason::SHUTDOWN).unwrap();
+        let goodbye = sending.control_mut().goodbye(GoodbyeReason::SHUTDOWN).unwrap();
         secrets.absent_from_debug(&goodbye);
-        let error = receiving.open_control(goodbye.header()).unwrap_err();
+        let error = receiving.control_mut().open_control(goodbye.header()).unwrap_err();
         secrets.absent_from_debug(&error);
         secrets.absent_from_display(&error);
-        let error = receiving.open_control(GenericHeader::view(&[0; 256])).unwrap_err();
+        let error = receiving.control_mut().open_control(GenericHeader::view(&[0; 256])).unwrap_err();
         secrets.absent_from_debug(&error);
         secrets.absent_from_display(&error);
         secrets.absent_from_debug(&receiving);

@@ -85,7 +85,7 @@ fn what_goes_in_comes_out_whatever_the_pieces() {
                 let len = body_len(random);
                 let (header, body) = frame(random, len);
                 outbound.push(&header, body.clone()).unwrap();
-                sent.push(OwnedFrame { header, body });
+                sent.push(OwnedFrame::new(header, body));
             }
             if random.once_in(4) {
                 wire.extend(written(&mut outbound));
@@ -151,7 +151,7 @@ fn sample() -> (Vec<u8>, Vec<OwnedFrame>) {
         for &len in lens {
             let (header, body) = frame(&mut random, len);
             outbound.push(&header, body.clone()).unwrap();
-            sent.push(OwnedFrame { header, body });
+            sent.push(OwnedFrame::new(header, body));
         }
         wire.extend(written(&mut outbound));
     }
@@ -288,7 +288,7 @@ fn control_frames_are_sealed() {
     outbound.goodbye(replink_frame::GoodbyeReason::SHUTDOWN);
     let wire = written(&mut outbound);
     assert_eq!(inbound.push(&wire[..wire.len() - 1]), wire.len() - 1);
-    assert!(!inbound.is_ready().unwrap(), "the tag has not come as a whole");
+    assert!(inbound.find().unwrap().is_none(), "the tag has not come as a whole");
     inbound.push(&wire[wire.len() - 1..]);
     let mut next = || match inbound.next().unwrap() {
         Some(Received::Control(control)) => control,
@@ -330,7 +330,7 @@ fn what_is_queued_behind_a_partial_write_is_a_batch_of_its_own() {
             let len = if random.once_in(6) { random.between(4000, 30_000) } else { random.below(2000) };
             let (header, body) = frame(random, len);
             outbound.push(&header, body.clone()).unwrap();
-            sent.push(OwnedFrame { header, body });
+            sent.push(OwnedFrame::new(header, body));
             if random.once_in(2) {
                 let mut slices = [IoSlice::new(&[]); 4];
                 let count = outbound.slices(&mut slices);

@@ -84,9 +84,9 @@ fn frames() -> Vec<(String, Frame)> {
 
 fn control_frames(sending: &mut Sending) -> [(&'static str, Frame); 3] {
     let frames = [
-        ("LinkPing", sending.ping().unwrap().1),
-        ("LinkPong", sending.pong(1).unwrap()),
-        ("LinkGoodbye", sending.goodbye(GoodbyeReason::OPERATOR).unwrap()),
+        ("LinkPing", sending.control_mut().ping().unwrap().1),
+        ("LinkPong", sending.control_mut().pong(1).unwrap()),
+        ("LinkGoodbye", sending.control_mut().goodbye(GoodbyeReason::OPERATOR).unwrap()),
     ];
     frames.map(|(name, frame)| (name, *frame.header().bytes()))
 }
@@ -165,8 +165,8 @@ fn await_disabled_hello(frame: &Frame) -> String {
 
 fn on_link(end: Authenticated<()>, frame: &Frame) -> String {
     let (mut receiving, _): (Receiving, _) = end.into_parts().1.split();
-    let late_reject = receiving.late_reject(frame).map_or("none".to_owned(), peer_reject);
-    let control = match receiving.open_control(GenericHeader::view(frame)) {
+    let late_reject = receiving.control().late_reject(frame).map_or("none".to_owned(), peer_reject);
+    let control = match receiving.control_mut().open_control(GenericHeader::view(frame)) {
         Ok(control) => format!("{control:?}"),
         Err(error) => format!("failed {error:?}"),
     };

@@ -68,13 +68,19 @@ fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
         let Ends { mut dialer, mut acceptor } = Ends::new(kind);
         let is_v2 = matches!(kind, LinkKind::V2 | LinkKind::Sealed);
         for counter in 1..=3 {
-            let Some((sent, ping)) = dialer.1.ping() else { break };
+            let Some((sent, ping)) = dialer.1.control_mut().ping() else { break };
             assert_eq!(sent, counter);
-            assert_eq!(acceptor.0.open_control(ping.header()).unwrap(), Control::Ping { counter });
-            let answer = acceptor.1.pong(counter).unwrap();
-            assert_eq!(dialer.0.open_control(answer.header()).unwrap(), Control::Pong { echo: counter });
+            assert_eq!(
+                acceptor.0.control_mut().open_control(ping.header()).unwrap(),
+                Control::Ping { counter }
+            );
+            let answer = acceptor.1.control_mut().pong(counter).unwrap();
+            assert_eq!(
+                dialer.0.control_mut().open_control(answer.header()).unwrap(),
+                Control::Pong { echo: counter }
+            );
         }
-        let replayed = acceptor.1.pong(9);
+        let replayed = acceptor.1.control_mut().pong(9);
         let (peers, cluster) = ((*dialer.0.peer(), *acceptor.0.peer()), dialer.0.cluster());
 
         let move_on = |halves, replica: u8| {
@@ -88,16 +94,19 @@ fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
         assert_eq!((*acceptor.0.peer(), *acceptor.1.peer()), (peers.1, peers.1));
         assert_eq!((dialer.0.cluster(), dialer.1.cluster()), (cluster, cluster));
 
-        let ping = dialer.1.ping();
+        let ping = dialer.1.control_mut().ping();
         assert_eq!(ping.is_some(), is_v2);
         if let Some((counter, ping)) = ping {
             assert_eq!(counter, 4, "the counter goes on");
-            assert_eq!(acceptor.0.open_control(ping.header()).unwrap(), Control::Ping { counter });
-            acceptor.0.open_control(ping.header()).unwrap_err();
-            dialer.0.open_control(replayed.unwrap().header()).unwrap();
-            let goodbye = acceptor.1.goodbye(GoodbyeReason::OPERATOR).unwrap();
             assert_eq!(
-                dialer.0.open_control(goodbye.header()).unwrap(),
+                acceptor.0.control_mut().open_control(ping.header()).unwrap(),
+                Control::Ping { counter }
+            );
+            acceptor.0.control_mut().open_control(ping.header()).unwrap_err();
+            dialer.0.control_mut().open_control(replayed.unwrap().header()).unwrap();
+            let goodbye = acceptor.1.control_mut().goodbye(GoodbyeReason::OPERATOR).unwrap();
+            assert_eq!(
+                dialer.0.control_mut().open_control(goodbye.header()).unwrap(),
                 Control::Goodbye(GoodbyeReason::OPERATOR)
             );
         }
@@ -111,7 +120,7 @@ fn the_format_is_the_documented_one() {
     let session_peer = *run.dialed.peer();
     let ((), session): ((), Session) = run.dialed.into_parts();
     let (receiving, mut sending) = session.split();
-    (0..5).for_each(|_| assert!(sending.ping().is_some()));
+    (0..5).for_each(|_| assert!(sending.control_mut().ping().is_some()));
     let mut issuer = TicketIssuer::new(NONCE);
     issue(&mut issuer, Ends::new(LinkKind::V2).dialer, &local(0), LinkKind::V2);
     let ticket = issue(&mut issuer, (receiving, sending), &local(0), LinkKind::V2);
@@ -370,10 +379,10 @@ fn a_late_reject_is_not_known_after_the_hand_off() {
     let ((), reply, _) = run.verified.refuse(replink_frame::Status::BUSY, 250).into_parts();
     let ((), session): ((), Session) = run.dialed.into_parts();
     let (receiving, sending) = session.split();
-    assert!(receiving.late_reject(&reply).is_some());
+    assert!(receiving.control().late_reject(&reply).is_some());
     let ticket = issue(&mut TicketIssuer::new(NONCE), (receiving, sending), &local(0), LinkKind::V2);
     let (receiving, _) = outcome(&ticket, &terms(local(0)), LinkKind::V2).unwrap();
-    assert!(receiving.late_reject(&reply).is_none());
+    assert!(receiving.control().late_reject(&reply).is_none());
 }
 
 #[test]

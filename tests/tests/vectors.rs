@@ -230,13 +230,13 @@ fn goodbye_of_the_dialer() {
     for vector in vectors::v2() {
         let [dialed, accepted] = Case::from(&vector).check(&vector.hello, &vector.challenge, &vector.finish);
         let (_, mut sending) = dialed.into_parts().1.split();
-        let goodbye: ControlFrame = sending.goodbye(GoodbyeReason::SHUTDOWN).unwrap();
+        let goodbye: ControlFrame = sending.control_mut().goodbye(GoodbyeReason::SHUTDOWN).unwrap();
         assert_eq!(goodbye.header().bytes(), &vector.goodbye);
 
         let (mut receiving, _) = accepted.into_parts().1.split();
-        let opened = receiving.open_control(GenericHeader::view(&vector.goodbye)).unwrap();
+        let opened = receiving.control_mut().open_control(GenericHeader::view(&vector.goodbye)).unwrap();
         assert_eq!(opened, Control::Goodbye(GoodbyeReason::SHUTDOWN));
-        receiving.open_control(GenericHeader::view(&vector.goodbye)).unwrap_err(); // replayed
+        receiving.control_mut().open_control(GenericHeader::view(&vector.goodbye)).unwrap_err(); // replayed
     }
 }
 

@@ -5,10 +5,10 @@ use replink_frame::{
 };
 use thiserror::Error;
 
+use crate::Local;
 use crate::key_bytes::{KeyBytes, wiping};
 use crate::mac::{Mac, keyed_mac};
 use crate::session::{ReceivingControl, SendingControl};
-use crate::Local;
 
 /// What a control frame from the peer says, once its MAC and counter are proved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -73,9 +73,7 @@ pub use seal::{
     seal_body_hash,
 };
 pub use secret::{SECRET_LEN_MIN, Secret, SecretTooShort};
-pub use session::{
-    ExportedKey, NoSessionKey, Receiving, ReceivingControl, Sending, SendingControl, Session,
-};
+pub use session::{ExportedKey, NoSessionKey, Receiving, ReceivingControl, Sending, SendingControl, Session};
 pub use ticket::{
     IssueError, Redemption, TICKET_LEN, Ticket, TicketBinding, TicketError, TicketIssuer, TicketRedeemer,
     TicketTerms,

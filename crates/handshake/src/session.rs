@@ -156,6 +156,16 @@ impl Receiving {
         Self { control: ReceivingControl { cluster, peer, opener, late_reject: None }, seal }
     }
 
+    /// What knows a late reject, for who has no codec.
+    pub fn control(&self) -> &ReceivingControl {
+        &self.control
+    }
+
+    /// What opens control frames, for who has no codec.
+    pub fn control_mut(&mut self) -> &mut ReceivingControl {
+        &mut self.control
+    }
+
     /// For codecs: this half and the seal that proves what comes on its link, which there is exactly where
     /// the link is sealed (section 5). Whoever takes them checks everything from there on.
     pub fn into_parts(self) -> (ReceivingControl, Option<Seal>) {
@@ -205,6 +215,11 @@ impl ReceivingControl {
 }
 
 impl Sending {
+    /// What makes control frames, for who has no codec.
+    pub fn control_mut(&mut self) -> &mut SendingControl {
+        &mut self.control
+    }
+
     /// For codecs: this half and the seal of what goes out on its link, which there is exactly where the
     /// link is sealed (section 5). Whoever takes them seals everything from there on.
     pub fn into_parts(self) -> (SendingControl, Option<Seal>) {

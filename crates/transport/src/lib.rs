@@ -55,8 +55,8 @@ pub use inbound::{Admitted, Found, Inbound, InboundError, OwnedFrame, Received, 
 #[cfg(feature = "sockets")]
 pub use link::Link;
 pub use outbound::{
-    Attention, Body, Flushed, GatherWrite, Loan, Outbound, OutboundLimits, OutboundStats, SendCause, SendError,
-    Sent, SharedOutbound, TakeOutboundError,
+    Attention, Body, Flushed, GatherWrite, Loan, Outbound, OutboundLimits, OutboundStats, SendCause,
+    SendError, Sent, SharedOutbound, TakeOutboundError,
 };
 
 pub use replink_frame as frame;

@@ -129,12 +129,23 @@ impl Link {
         sys::receive_some(self, buffer, self.wait_flag())
     }
 
-    /// One read into two places, the first one first. 0 is the end of the stream.
-    pub(crate) fn receive(&self, [first, second]: [&mut [u8]; 2]) -> io::Result<usize> {
+    /// One read into the places that [`Inbound::room`](crate::Inbound::room) gives, the first one first. Returns
+    /// the bytes received, to be told to [`Inbound::received`](crate::Inbound::received); 0 is the end of the
+    /// stream.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says; a read that was interrupted is made again. With
+    /// [`io::ErrorKind::ResourceBusy`], this end's mistake: there is no room, for frames that have come wait to
+    /// be taken.
+    pub fn receive(&self, [first, second]: [&mut [u8]; 2]) -> io::Result<usize> {
         let mut places = [IoSliceMut::new(first), IoSliceMut::new(second)];
         if places.iter().all(|place| place.is_empty()) {
             // A read without room gives 0, which would pass for the end of the stream.
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "frames received before wait to be taken"));
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "frames received before wait to be taken",
+            ));
         }
         loop {
             match (&*self.stream).read_vectored(&mut places) {

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
-use replink_transport::{Inbound, InboundError, READ_AHEAD_SIZE, Received};
+use replink_transport::memory::BLOCK_SIZE;
+use replink_transport::{Inbound, InboundError, Received};
 
 use super::pair::{Expected, Fault, Item, Pair};
 use super::sockets;
@@ -40,11 +41,11 @@ impl Style {
         let (kind, fine) = self.chunks[index % self.chunks.len()];
         let fine = usize::from(fine);
         let len = match kind % 6 {
-            0 => READ_AHEAD_SIZE * 4,
+            0 => BLOCK_SIZE * 4,
             1 => 1 + fine,
             2 => (1 + fine) << 8,
             3 => 16 * 1024 + 128 + fine,
-            4 => READ_AHEAD_SIZE - 128 + fine,
+            4 => BLOCK_SIZE - 128 + fine,
             _ => 128 + fine,
         };
         if index < SMALL_CHUNKS_MAX { len } else { len.max(4096) }
@@ -259,14 +260,14 @@ impl<'a> Delivery<'a> {
         for _ in 0..8 {
             assert_eq!(self.inbound.is_ready(), Err(error));
             assert_eq!(self.inbound.next().map(|received| received.is_some()), Err(error));
-            self.taken += self.inbound.push(&self.stream[..self.stream.len().min(READ_AHEAD_SIZE / 2)]);
+            self.taken += self.inbound.push(&self.stream[..self.stream.len().min(BLOCK_SIZE / 2)]);
             self.check_memory();
         }
     }
 
     /// What is held is the read-ahead and one frame, at most.
     fn check_memory(&self) {
-        let most = READ_AHEAD_SIZE + self.limit as usize;
+        let most = BLOCK_SIZE + self.limit as usize;
         let given = self.given.checked_sub(1).map_or(0, |last| self.expected.items[last].end());
         assert!(self.taken - given <= most, "{} bytes are held", self.taken - given);
         if self.style.kept_max() == 0 {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use arbitrary::Unstructured;
 use replink_frame::GoodbyeReason;
 use replink_handshake::{Control, ControlError, PeerReject, Receiving, Sending};
+use replink_transport::memory::BLOCK_SIZE;
 use replink_transport::InboundError;
 
 use super::Reached;
@@ -225,6 +226,6 @@ impl Expected {
             Some(_) => reached.violations += 1,
             None => reached.cut += usize::from(self.end < stream.len()),
         }
-        reached.long += usize::from(self.end > replink_transport::READ_AHEAD_SIZE);
+        reached.long += usize::from(self.end > BLOCK_SIZE);
     }
 }

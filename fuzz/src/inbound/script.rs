@@ -2,7 +2,8 @@
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
-use replink_transport::{OutboundLimits, READ_AHEAD_SIZE};
+use replink_transport::memory::BLOCK_SIZE;
+use replink_transport::{OutboundLimits};
 
 use super::Reached;
 use super::pair::Pair;
@@ -168,8 +169,8 @@ impl<'a, 'b> Script<'a, 'b> {
             3 => LARGE_BODY - 128 + fine,
             4 => most.saturating_sub(fine),
             5 => most + fine,
-            6 => READ_AHEAD_SIZE / 4 - 128 - 256 + fine,
-            7 => READ_AHEAD_SIZE - 128 - 256 + fine,
+            6 => BLOCK_SIZE / 4 - 128 - 256 + fine,
+            7 => BLOCK_SIZE - 128 - 256 + fine,
             _ => 4096 - 128 + fine,
         };
         let mut body = vec![0; len.min(STREAM_MAX - 256)];

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use replink_handshake::{EphemeralSecret, Fresh, Nonce};
+use replink_transport::memory::BLOCK_SIZE;
 use replink_transport::driver::{Driver, Readiness, Reception, Stream, Token, Waker};
-use replink_transport::{EntropyError, GatherWrite, Inbound, READ_AHEAD_SIZE};
+use replink_transport::{EntropyError, GatherWrite, Inbound};
 
 use super::network::{EndId, HostId, Network, PollerId, ProcessId};
 use crate::random::Random;
@@ -142,7 +143,7 @@ impl Driver for SimDriver {
 
     fn receive(&mut self, stream: &SimStream, inbound: &mut Inbound) -> io::Result<Reception> {
         let mut state = self.network.lock();
-        let len = state.readable(stream.end, READ_AHEAD_SIZE)?;
+        let len = state.readable(stream.end, BLOCK_SIZE)?;
         if len == 0 {
             return Ok(Reception { bytes: 0, drained: false });
         }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use replink_frame::{Flags, ReplicaId};
 use replink_handshake::{Availability, DialTarget};
 use replink_tests::frames::plain;
-use replink_tests::links::{Got, listen, receive};
+use replink_tests::links::{Got, listen, read_from, receive, write_to};
 use replink_tests::watchdog::soon;
 use replink_transport::blocking::{self, Receiver, Sender};
 use replink_transport::config::Config;
@@ -93,14 +93,14 @@ impl World {
             outbound.push(&header, body.clone()).unwrap();
             outbound.ping();
             while !outbound.is_empty() {
-                outbound.write_to(link).unwrap();
+                write_to(outbound, link).unwrap();
             }
             let Got::Frame(frame) = receive(&mut self.peer.1).unwrap() else { panic!("a frame") };
             assert_eq!(frame.body, body);
             assert!(matches!(receive(&mut self.peer.1).unwrap(), Got::Control(_)));
             self.peer.0.send(&header, Bytes::clone(&body)).unwrap();
             while inbound.next().unwrap().is_none() {
-                inbound.read_from(link).unwrap();
+                read_from(inbound, link).unwrap();
             }
         }
     }

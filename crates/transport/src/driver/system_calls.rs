@@ -43,11 +43,7 @@ pub(super) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 }
 
 /// Receives at most `at_most` bytes, with one system call.
-pub(super) fn receive(
-    socket: &TcpStream,
-    memory: &mut ReceiveMemory,
-    at_most: usize,
-) -> io::Result<usize> {
+pub(super) fn receive(socket: &TcpStream, memory: &mut ReceiveMemory, at_most: usize) -> io::Result<usize> {
     let [first, second] = memory.slices();
     let in_first = first.len().min(at_most);
     let in_second = second.len().min(at_most - in_first);

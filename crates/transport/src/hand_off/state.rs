@@ -5,8 +5,9 @@ use replink_handshake::Control;
 
 use super::StateError;
 use crate::inbound::{CarriedInbound, HELD_SIZE};
+use crate::memory::BLOCK_SIZE;
 use crate::outbound::CarriedOutbound;
-use crate::{Endpoint, OutboundLimits, READ_AHEAD_SIZE};
+use crate::{Endpoint, OutboundLimits};
 
 const FIXED_LEN: usize = 40;
 
@@ -116,7 +117,7 @@ impl StateHead {
         // On a sealed link all that waits for its tag is here, and a large frame besides.
         let unread_max = match self.proved_len {
             Some(_) => HELD_SIZE as u64 + u64::from(limits.frame_size),
-            None => READ_AHEAD_SIZE as u64,
+            None => BLOCK_SIZE as u64,
         };
         at_most("bytes that are not read", self.unread_len.into(), unread_max)?;
         at_most("frames that wait", self.frame_count.into(), limits.held_frames_max())?;

@@ -212,6 +212,7 @@ fn read_link(
         return Err(malformed("what is proved, on a link that is not sealed, or the reverse").into());
     }
     let proved_len = state.proved_len.unwrap_or(0) as usize;
+    let (direct, unread) = (direct.map(|(header, bytes)| (header, bytes.into())), unread.into());
     let carried = CarriedInbound { receiving, begun, control, direct, unread, proved_len };
     let inbound = Inbound::resume(carried, limits.frame_size).map_err(|error| match error {
         ResumeError::Frame(error) => StateError::Frame(error),

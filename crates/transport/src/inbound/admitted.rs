@@ -74,3 +74,10 @@ pub struct OwnedFrame {
     /// `header.size - 256` bytes.
     pub body: Bytes,
 }
+
+impl OwnedFrame {
+    /// These two.
+    pub fn new(header: GenericHeader, body: Bytes) -> Self {
+        Self { header, body }
+    }
+}

@@ -90,7 +90,6 @@ impl DirectBody {
 
 /// What has come from the peer.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Received<'a> {
     /// One of the embedder's frames.
     Frame(Admitted<'a>),
@@ -101,7 +100,6 @@ pub enum Received<'a> {
 
 /// What [`Inbound::take`] is about to give.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
 pub enum Found {
     /// One of the embedder's frames, with this command.
     Frame(Command),

@@ -151,8 +151,11 @@ impl PollDriver {
                 if writable {
                     if let Some(batch) = connection.sending.take() {
                         let sent = connection.send(batch);
-                        self.completed
-                            .extend(sent.map(|(batch, result)| Completion::Sent { token, batch, result }));
+                        self.completed.extend(sent.map(|(batch, result)| Completion::Sent {
+                            token,
+                            batch,
+                            result,
+                        }));
                     }
                 }
             }

@@ -112,10 +112,7 @@ impl Connection {
     }
 
     /// Carries out the receive that is under way; `None` where it goes on waiting.
-    pub(super) fn receive(
-        &mut self,
-        blocks: &mut SpareBlocks,
-    ) -> Option<(ReceiveMemory, io::Result<usize>)> {
+    pub(super) fn receive(&mut self, blocks: &mut SpareBlocks) -> Option<(ReceiveMemory, io::Result<usize>)> {
         let Receive { memory, at_most } = self.receiving.take()?;
         let is_own = memory.is_none();
         let mut memory = memory.unwrap_or_else(|| blocks.take());

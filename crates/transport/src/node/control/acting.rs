@@ -86,7 +86,9 @@ impl<D: Driver> Control<D> {
             self.arrived = None; // its connection closes
             return;
         }
-        let Some(known) = self.links.get(&link).filter(|known| known.standing != Standing::Over) else { return };
+        let Some(known) = self.links.get(&link).filter(|known| known.standing != Standing::Over) else {
+            return;
+        };
         let shared = Arc::clone(&known.shared);
         shared.outbound.close();
         shared.socket().shutdown();
@@ -131,7 +133,9 @@ impl<D: Driver> Control<D> {
 
     /// A link's connection has ended. If the mesh has yet to say that it is down, it does.
     pub(super) fn over(&mut self, link: LinkId) {
-        let Some(known) = self.links.get_mut(&link).filter(|known| known.standing != Standing::Over) else { return };
+        let Some(known) = self.links.get_mut(&link).filter(|known| known.standing != Standing::Over) else {
+            return;
+        };
         if mem::replace(&mut known.standing, Standing::Over) == Standing::Down {
             // What it sent and received while it was leaving.
             self.shared.counters.count_ended(&known.shared, &mut known.counted);

@@ -24,7 +24,12 @@ impl<D: Driver> Control<D> {
     }
 
     /// What has come of an attempt.
-    pub(super) fn conclude_dialing(&mut self, token: Token, dialing: Dialing<D::Socket>, turn: &mut Turn<'_, D>) {
+    pub(super) fn conclude_dialing(
+        &mut self,
+        token: Token,
+        dialing: Dialing<D::Socket>,
+        turn: &mut Turn<'_, D>,
+    ) {
         let (target, address) = (dialing.target(), dialing.address());
         match (dialing.finish(), address) {
             (Ok(authenticated), Some(address)) => {

@@ -47,7 +47,8 @@ impl<D: Driver> Control<D> {
         result: io::Result<D::Socket>,
         turn: &mut Turn<'_, D>,
     ) {
-        let Some(Handshake { stage: Stage::Dialing(mut dialing), registration }) = self.handshakes.take(token)
+        let Some(Handshake { stage: Stage::Dialing(mut dialing), registration }) =
+            self.handshakes.take(token)
         else {
             return;
         };

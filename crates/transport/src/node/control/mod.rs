@@ -286,9 +286,7 @@ impl<D: Driver> Control<D> {
         let Reload { settings, addresses } = reload;
         let terms = Terms::from(&settings.config.auth);
         // Only what has changed: another key, for instance, is no reason to forget who is proven.
-        if terms != Terms::from(&self.settings.config.auth)
-            || settings.mesh.keys != self.settings.mesh.keys
-        {
+        if terms != Terms::from(&self.settings.config.auth) || settings.mesh.keys != self.settings.mesh.keys {
             self.gate.replace_terms(terms);
         }
         self.set_addresses(addresses);

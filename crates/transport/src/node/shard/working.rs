@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use replink_frame::Command;
 use replink_handshake::Control as ControlFrame;
 
-use super::links::Place;
 use super::Shard;
+use super::links::Place;
 use crate::driver::{Completion, Driver, Released, Socket, Token};
 use crate::memory::ReceiveMemory;
 use crate::mesh::{DownReason, LinkId, Loss};
@@ -136,7 +136,9 @@ impl<D: Driver> Shard<D> {
         }
         match link.inbound.find() {
             Ok(Some(Found::Frame(command))) if link.phase == Phase::Delivering => {
-                if self.shared.restricts_commands() && self.shared.forbids(link.shared.peer().replica, command) {
+                if self.shared.restricts_commands()
+                    && self.shared.forbids(link.shared.peer().replica, command)
+                {
                     return self.deny(place, command);
                 }
                 link.shared.received.count_frame();

@@ -32,6 +32,11 @@ impl<L> Authenticated<L> {
         &self.link
     }
 
+    /// The link, to send the last frame of the handshake on.
+    pub fn link_mut(&mut self) -> &mut L {
+        &mut self.link
+    }
+
     /// The link and the session that reads and writes its frames.
     pub fn into_parts(self) -> (L, Session) {
         (self.link, self.session)

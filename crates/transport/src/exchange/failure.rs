@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use replink_frame::{Flags, ReplicaId};
 use replink_handshake::{DialError, PeerReject, Rejection};
 use thiserror::Error;
 
@@ -100,12 +101,36 @@ pub enum AcceptFailure {
     /// The peer turned us away when it had read our challenge (D-12).
     #[error("{0}")]
     RejectedByPeer(PeerReject),
+    /// The peer left without a word when it had read our challenge, which declines something it offered. Most
+    /// likely it requires that, and is of a release that does not say so (D-12).
+    #[error("{0}")]
+    Left(Declined),
     /// The connection ended or stalled.
     #[error(transparent)]
     Stream(#[from] StreamError),
     /// The operating system failed us.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+}
+
+/// What we declined of a peer that left then. Nothing of it is proved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Declined {
+    /// Whom the peer claims to be.
+    pub claimed: ReplicaId,
+    /// What it offered, and we did not select.
+    pub flags: Flags,
+}
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { claimed, flags } = self;
+        write!(
+            f,
+            "most likely policy_mismatch: a peer that claims to be replica {claimed} offered {flags}, which is not \
+             supported here, and left without a word after our challenge; compare cluster.link on both ends"
+        )
+    }
 }
 
 /// The operating system gave no randomness; without it there is no handshake (H-2).

@@ -11,6 +11,7 @@ use replink_handshake::{Rejection, Verified};
 use super::visiting::{VISITORS_MAX, VISITORS_RETRY_MS};
 use super::{Control, Refusal, RejectedBy, Turn, Warning};
 use crate::driver::{Driver, Token};
+use crate::exchange::{AcceptFailure, Declined};
 use crate::mesh::Verdict;
 use crate::node::handshaking::{Accepted, Accepting};
 
@@ -106,8 +107,7 @@ impl<D: Driver> Control<D> {
                     if let Verdict::Refuse { status, retry_after_ms } = verdict {
                         let rejected = verified.refuse(status, retry_after_ms);
                         let rejection = *rejected.rejection();
-                        // The next round sends it.
-                        let _turned_away = accepting.turn_away(rejected, now);
+                        accepting.turn_away(rejected, now);
                         self.turned_away(token, &accepting, &rejection, turn);
                         continue;
                     }
@@ -135,32 +135,8 @@ impl<D: Driver> Control<D> {
                     return self.establish(token, authenticated, address, turn);
                 }
                 Accepted::Rejected(rejection) => self.turned_away(token, &accepting, &rejection, turn),
-                Accepted::RejectedByPeer(reject) => {
-                    let refusal = Refusal::by_peer(accepting.address, reject);
-                    if reject.authenticated {
-                        self.refuse(refusal, turn); // no stranger's: no flood of theirs hides it
-                    } else {
-                        self.refuse_stranger(reject.status, RejectedBy::Peer, || refusal, turn);
-                    }
-                    return self.give_up(accepting, turn);
-                }
-                Accepted::Broken(error) => {
-                    self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
-                    if self.refusals.tell(now) {
-                        tracing::warn!(address = %accepting.address, "connection did not authenticate: {error}");
-                    }
-                    return self.give_up(accepting, turn);
-                }
-                Accepted::Left(declined) => {
-                    self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
-                    if self.refusals.tell(now) {
-                        let (peer, address) = (declined.claimed, accepting.address);
-                        self.warn(Warning::Declined { peer, address, flags: declined.flags }, turn);
-                    }
-                    return self.give_up(accepting, turn);
-                }
-                Accepted::Entropy(error) => {
-                    tracing::error!(address = %accepting.address, "connection closed: {error}");
+                Accepted::Failed(failure) => {
+                    self.accept_failed(accepting.address, failure, turn);
                     return self.give_up(accepting, turn);
                 }
                 Accepted::Done => return self.give_up(accepting, turn),
@@ -176,6 +152,37 @@ impl<D: Driver> Control<D> {
     ) -> Verdict {
         self.hear_all();
         self.mesh.judge(verified.peer(), address, turn.driver.now())
+    }
+
+    /// A connection came to nothing, and its peer is owed nothing.
+    fn accept_failed(&mut self, address: SocketAddr, failure: AcceptFailure, turn: &mut Turn<'_, D>) {
+        match failure {
+            AcceptFailure::Rejected(rejection) => {
+                let refusal = || Refusal::by_us(address, &rejection);
+                self.refuse_stranger(rejection.status, RejectedBy::Us, refusal, turn);
+            }
+            AcceptFailure::RejectedByPeer(reject) => {
+                let refusal = Refusal::by_peer(address, reject);
+                if reject.authenticated {
+                    self.refuse(refusal, turn); // no stranger's: no flood of theirs hides it
+                } else {
+                    self.refuse_stranger(reject.status, RejectedBy::Peer, || refusal, turn);
+                }
+            }
+            AcceptFailure::Left(Declined { claimed: peer, flags }) => {
+                self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
+                if self.refusals.tell(turn.driver.now()) {
+                    self.warn(Warning::Declined { peer, address, flags }, turn);
+                }
+            }
+            AcceptFailure::Stream(error) => {
+                self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
+                if self.refusals.tell(turn.driver.now()) {
+                    tracing::warn!(%address, "connection did not authenticate: {error}");
+                }
+            }
+            AcceptFailure::Entropy(error) => tracing::error!(%address, "connection closed: {error}"),
+        }
     }
 
     fn turned_away(
@@ -208,9 +215,7 @@ impl<D: Driver> Control<D> {
     }
 
     pub(super) fn give_up(&mut self, mut accepting: Accepting<D::Stream>, turn: &mut Turn<'_, D>) {
-        if let Some(stream) = accepting.stream() {
-            turn.driver.unwatch(stream);
-        }
+        accepting.abandon(turn.driver);
         self.slots.remove(&accepting.slot.id());
         self.gate.release(accepting.slot);
     }
@@ -226,18 +231,10 @@ impl<D: Driver> Control<D> {
         }
         let expired: Vec<_> = self.gate.expired(now).collect();
         for slot in expired {
-            let Some(accepting) = self.slots.remove(&slot).and_then(|token| self.accepting.remove(&token))
-            else {
-                continue;
-            };
-            if accepting.leaves_until().is_none() {
-                self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
-                if self.refusals.tell(now) {
-                    let error = accepting.timed_out();
-                    tracing::warn!(address = %accepting.address, "connection did not authenticate: {error}");
-                }
+            // What has come by now still counts, and nothing is waited for.
+            if let Some(&token) = self.slots.get(&slot) {
+                self.advance_accepting(token, turn);
             }
-            self.give_up(accepting, turn);
         }
         self.expire_dials(now, turn);
     }

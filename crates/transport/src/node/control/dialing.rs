@@ -3,86 +3,63 @@
 use std::time::Instant;
 
 use replink_frame::ReplicaId;
-use replink_handshake::DialError;
+use replink_handshake::{DialError, DialTarget};
 
 use super::{Control, Refusal, RejectedBy, Turn};
-use crate::driver::{Driver, Token};
+use crate::driver::{Driver, Stream, Token};
 use crate::exchange::DialFailure;
 use crate::mesh::Mesh;
-use crate::node::handshaking::{DialAttempt, Dialed};
+use crate::node::handshaking::DialAttempt;
 
 impl<D: Driver> Control<D> {
     /// Carries out [`Action::Dial`](crate::mesh::Action::Dial).
     pub(super) fn dial(&mut self, peer: ReplicaId, lane: u16, turn: &mut Turn<'_, D>) {
-        let deadline = turn.driver.now() + self.handshake_timeout();
-        let addresses = self.peer_addresses(peer);
-        let first = addresses.first().copied();
-        match DialAttempt::begin(turn.driver, peer, lane, addresses, deadline) {
-            Ok(attempt) => {
-                let token = self.new_token();
-                self.dialing.insert(token, attempt);
-                self.watch_dialing(token, turn);
-            }
-            Err(failure) => self.dial_failed(peer, lane, first, &failure, turn),
-        }
-    }
-
-    /// Watches the stream that the attempt has now.
-    fn watch_dialing(&mut self, token: Token, turn: &mut Turn<'_, D>) {
-        let Some(attempt) = self.dialing.get_mut(&token) else { return };
-        let Some(stream) = attempt.stream() else { return };
-        if let Err(source) = turn.driver.watch(token, stream) {
-            let (peer, lane, address) = (attempt.peer(), attempt.lane(), attempt.address());
-            let failure = match address {
-                Some(address) => DialFailure::Connect { address, source },
-                None => DialFailure::NoAddress,
-            };
-            self.dialing.remove(&token);
-            self.dial_failed(peer, lane, address, &failure, turn);
+        let now = turn.driver.now();
+        let target = DialTarget { lane, ..DialTarget::new(peer) };
+        let (addresses, deadline) = (self.peer_addresses(peer), now + self.handshake_timeout());
+        let mut attempt = DialAttempt::new(&self.settings.endpoint, target, addresses, deadline, now);
+        let token = self.new_token();
+        if attempt.start(token, turn.driver) {
+            self.dialed(token, attempt, turn);
+        } else {
+            self.dialing.insert(token, attempt);
         }
     }
 
     /// Goes on with an attempt, as far as it goes.
     pub(super) fn advance_dialing(&mut self, token: Token, turn: &mut Turn<'_, D>) {
         let Some(mut attempt) = self.dialing.remove(&token) else { return };
-        match attempt.advance(turn.driver, &self.settings.endpoint) {
-            Dialed::Waiting { new_stream } => {
+        match attempt.advance(token, turn.driver) {
+            Ok(true) => self.dialed(token, attempt, turn),
+            Ok(false) => {
                 self.dialing.insert(token, attempt);
-                if new_stream {
-                    self.watch_dialing(token, turn);
-                }
             }
-            Dialed::Up(authenticated) => {
-                if let Some(address) = attempt.address() {
-                    self.hear_all();
-                    self.establish(token, authenticated, address, turn);
-                }
-            }
-            Dialed::Failed(failure) => {
+            Err(error) => {
                 let (peer, lane, address) = (attempt.peer(), attempt.lane(), attempt.address());
-                self.dial_failed(peer, lane, address, &failure, turn);
+                self.dial_failed(peer, lane, address, &error.into(), turn);
             }
         }
     }
 
+    /// An attempt is at its end.
+    fn dialed(&mut self, token: Token, attempt: DialAttempt<D::Stream>, turn: &mut Turn<'_, D>) {
+        let (peer, lane, address) = (attempt.peer(), attempt.lane(), attempt.address());
+        match attempt.finish() {
+            Ok(authenticated) => {
+                let address = authenticated.link().peer_address();
+                self.hear_all();
+                self.establish(token, authenticated, address, turn);
+            }
+            Err(failure) => self.dial_failed(peer, lane, address, &failure, turn),
+        }
+    }
+
+    /// Goes on with what has had its time: the attempt, or only one of its addresses.
     pub(super) fn expire_dials(&mut self, now: Instant, turn: &mut Turn<'_, D>) {
         let due = self.dialing.iter().filter(|(_, attempt)| attempt.due() <= now).map(|(&token, _)| token);
         let due: Vec<Token> = due.collect();
         for token in due {
-            // It may be that only this address has had its time.
             self.advance_dialing(token, turn);
-            if let Some(mut attempt) = self.dialing.remove(&token) {
-                if attempt.deadline > now {
-                    self.dialing.insert(token, attempt);
-                    continue;
-                }
-                let (peer, lane, address) = (attempt.peer(), attempt.lane(), attempt.address());
-                let failure = attempt.timed_out();
-                if let Some(stream) = attempt.stream() {
-                    turn.driver.unwatch(stream);
-                }
-                self.dial_failed(peer, lane, address, &failure, turn);
-            }
         }
     }
 
@@ -97,8 +74,8 @@ impl<D: Driver> Control<D> {
         let mesh = &self.mesh;
         self.dialing.retain(|_, attempt| {
             let stays = stays(mesh, attempt.peer(), attempt.lane());
-            if let Some(stream) = attempt.stream().filter(|_| !stays) {
-                turn.driver.unwatch(stream);
+            if !stays {
+                attempt.abandon(turn.driver);
             }
             stays
         });

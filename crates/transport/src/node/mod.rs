@@ -50,6 +50,8 @@ mod settings;
 mod shard;
 mod shared;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
 //! The blocking driver over real sockets.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use replink_tests::links::{
     shake_hands, sockets,
 };
 use replink_tests::random::Random;
-use replink_tests::watchdog::{soon, watched};
+use replink_tests::watchdog::{TEST_TIME_MAX, soon, watched};
 use replink_transport::blocking::{self, LinkEnd, SendFailure};
 use replink_transport::exchange::{AcceptFailure, DialFailure};
 use replink_transport::memory::BLOCK_SIZE;
@@ -161,6 +161,64 @@ fn connecting_goes_through_the_addresses() {
         assert!(
             matches!(failed, DialFailure::Connect { source, .. } if source.kind() == io::ErrorKind::TimedOut)
         );
+    });
+}
+
+/// What somebody else does at the first address, once the Hello is there.
+type Stranger = fn(TcpStream);
+
+#[test]
+fn the_next_address_is_tried_after_any_failure_before_a_proof() {
+    let strangers: [Stranger; 4] = [
+        drop,                                                                               // closes
+        |stream| socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap(), // resets
+        |mut stream| {
+            let _ = stream.read(&mut [0; 1]); // is silent until the dialer has enough
+        },
+        |mut stream| {
+            let _ = stream.write_all(&b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(10));
+        },
+    ];
+    watched(move || {
+        for stranger in strangers {
+            let server = Server::start(endpoint(ACCEPTOR, AUTH), Duration::from_secs(20));
+            let listener = listen();
+            let first = listener.local_addr().unwrap();
+            let occupied = thread::spawn(move || {
+                let mut stream = listener.accept().unwrap().0;
+                stream.read_exact(&mut [0; 256]).unwrap();
+                stranger(stream);
+            });
+            let target = DialTarget::new(ReplicaId(ACCEPTOR));
+            let deadline = Instant::now() + Duration::from_secs(4);
+            let addresses = [first, server.address()];
+            let link = blocking::connect(&endpoint(0, AUTH), target, &addresses, deadline).unwrap();
+            assert_eq!(link.link().peer_address(), server.address());
+            // The share of an address is not the link's.
+            assert_eq!(link.link().stream().read_timeout().unwrap(), None);
+            occupied.join().unwrap();
+            assert!(matches!(server.event(), Event::Up(_)));
+            drop(link);
+            server.end();
+        }
+    });
+}
+
+#[test]
+fn a_proof_ends_the_moving_on() {
+    watched(|| {
+        let server =
+            Server::start(endpoint_with(ACCEPTOR, AUTH, "forward_secrecy = \"required\""), TEST_TIME_MAX);
+        let other = listen();
+        let addresses = [server.address(), other.local_addr().unwrap()];
+        let target = DialTarget::new(ReplicaId(ACCEPTOR));
+        let dialer = endpoint_with(0, AUTH, "forward_secrecy = \"off\"");
+        let failed = blocking::connect(&dialer, target, &addresses, soon()).unwrap_err();
+        assert!(matches!(failed, DialFailure::Handshake(DialError::Rejected(reject))
+            if reject.status == Status::POLICY_MISMATCH && reject.authenticated));
+        server.refusal();
+        other.set_nonblocking(true).unwrap();
+        assert_eq!(other.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody else was asked");
     });
 }
 

@@ -23,7 +23,7 @@ const UNREACHABLE: u8 = 3;
 
 /// What a probe found out.
 enum Outcome {
-    Up { peer: Peer, handshake: Duration, round_trip: Option<Duration> },
+    Up { peer: Peer, address: SocketAddr, handshake: Duration, round_trip: Option<Duration> },
     Rejected { status: Status, authenticated: bool, by_us: bool, explanation: String },
     Unreachable { explanation: String },
 }
@@ -92,9 +92,8 @@ fn probe(endpoint: &Endpoint, peer: ReplicaId, addresses: &[SocketAddr], deadlin
         Err(error) => return Outcome::Unreachable { explanation: error.to_string() },
     };
     let handshake = began.elapsed();
-    let peer = *authenticated.peer();
     match blocking::open(authenticated, endpoint.outbound_limits()) {
-        Ok((sender, receiver)) => confirm(&peer, handshake, sender, receiver, deadline),
+        Ok((sender, receiver)) => confirm(handshake, sender, receiver, deadline),
         Err(error) => Outcome::Unreachable { explanation: error.to_string() },
     }
 }
@@ -106,13 +105,8 @@ const PONG_WAIT: Duration = Duration::from_secs(1);
 const LATE_REJECT_WAIT: Duration = Duration::from_millis(200);
 
 /// The acceptor has the last word (H-9): a ping that is answered says that it took our Finish.
-fn confirm(
-    peer: &Peer,
-    handshake: Duration,
-    mut sender: Sender,
-    mut receiver: Receiver,
-    deadline: Instant,
-) -> Outcome {
+fn confirm(handshake: Duration, mut sender: Sender, mut receiver: Receiver, deadline: Instant) -> Outcome {
+    let (peer, address) = (*receiver.peer(), receiver.link().peer_address());
     let unreachable = |explanation: String| Outcome::Unreachable { explanation };
     let wait = if peer.version == Version::V2 { PONG_WAIT } else { LATE_REJECT_WAIT };
     let deadline = deadline.min(Instant::now() + wait);
@@ -146,17 +140,18 @@ fn confirm(
         }
     };
     let _ = sender.goodbye(GoodbyeReason::OPERATOR);
-    Outcome::Up { peer: *peer, handshake, round_trip }
+    Outcome::Up { peer, address, handshake, round_trip }
 }
 
 impl Outcome {
-    fn report(&self, replica: ReplicaId, address: Option<SocketAddr>) -> Value {
-        let address = address.map(|address| address.to_string());
+    /// `first` is where it was tried first.
+    fn report(&self, replica: ReplicaId, first: Option<SocketAddr>) -> Value {
+        let address = first.map(|address| address.to_string());
         match self {
-            Self::Up { peer, handshake, round_trip } => json!({
+            Self::Up { peer, address, handshake, round_trip } => json!({
                 "result": "up",
                 "peer": replica.0,
-                "address": address,
+                "address": address.to_string(),
                 "status": status_name(Status::OK),
                 "authenticated": peer.authentication != Authentication::Disabled,
                 "version": peer.version.number(),
@@ -205,4 +200,57 @@ fn text(report: &Value) -> String {
         other => format!("{key:>13}  {other}"),
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::thread;
+
+    use replink_transport::frame::Version;
+    use replink_transport::handshake::{App, Availability, Key, KeyRing, Local, Secret, cluster_id};
+    use replink_transport::{EndpointSettings, Link};
+
+    use super::*;
+
+    fn endpoint(replica: u8) -> Endpoint {
+        let (app, replica) = (App::default(), ReplicaId(replica));
+        let key = Key::derive(&app, &Secret::new(vec![7; 32]).unwrap());
+        let local = Local { app, cluster: cluster_id("orders"), replica, release: 0, incarnation: 1 };
+        let roster = (0..2).map(ReplicaId).collect();
+        let settings = EndpointSettings::new(local, Some(Arc::new(KeyRing::new(key, []))), roster);
+        assert_eq!(settings.version, Version::V2);
+        Endpoint::new(settings).unwrap()
+    }
+
+    /// A name may stand for a web server as well as for the replica.
+    #[test]
+    fn the_address_behind_another_server_is_probed_too() {
+        let [other, replica] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = [&other, &replica].map(|listener| listener.local_addr().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut stream = other.accept().unwrap().0;
+                stream.read_exact(&mut [0; 256]).unwrap();
+                let _ = stream.write_all(&b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(10));
+            });
+            scope.spawn(|| {
+                let link = Link::new(replica.accept().unwrap().0).unwrap();
+                let link = blocking::accept(link, &endpoint(1), Availability::Open, deadline).unwrap();
+                let (mut sender, mut receiver) = blocking::open(link, endpoint(1).outbound_limits()).unwrap();
+                while let Ok(received) = receiver.receive() {
+                    if let Some(Received::Control(Control::Ping { counter })) = received {
+                        sender.pong(counter).unwrap();
+                    }
+                }
+            });
+            let outcome = probe(&endpoint(0), ReplicaId(1), &addresses, deadline);
+            let report = outcome.report(ReplicaId(1), addresses.first().copied());
+            assert_eq!(report["result"], "up", "{report}");
+            assert_eq!(report["address"], addresses[1].to_string());
+        });
+    }
 }

@@ -6,8 +6,8 @@
 //! they see ([`TlsStream::binding`]). A relay has two sessions with two values, and the MACs that
 //! each end computes differ.
 //!
-//! [`tls`] and [`TlsStream`] are rustls alone; [`link`] is what an embedder writes to run the handshake
-//! and the codecs over any stream of its own.
+//! [`tls`] and [`TlsStream`] are rustls alone; [`link`] is what an embedder writes to feed the handshake
+//! ([`exchange`](replink_transport::exchange)) and the codecs from any stream of its own.
 
 pub mod link;
 mod stream;

@@ -1,15 +1,19 @@
-//! The handshake states and the codecs over any stream.
+//! The handshake and the codecs over any stream.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
-use replink_transport::frame::{Command, GenericHeader, ReplicaId, Version};
+use replink_transport::exchange::{AcceptFailure, Accepted, Accepting, Dialing, Exchange, Want};
+use replink_transport::frame::{Command, GenericHeader, ReplicaId};
 use replink_transport::handshake::{
-    AcceptFailed, Acceptor, AcceptorConfig, App, Authenticated, Availability, ChannelBinding, DialFailed,
-    DialTarget, Dialer, DialerConfig, ExportedKey, FlagPolicy, Key, KeyRing, Local, Peer, Secret, cluster_id,
+    App, Authenticated, Availability, ChannelBinding, DialTarget, ExportedKey, Key, KeyRing, Local, Peer,
+    Secret, cluster_id,
 };
-use replink_transport::{Inbound, Outbound, OutboundLimits, OwnedFrame, Received, fresh, incarnation};
+use replink_transport::{
+    Endpoint, EndpointSettings, Inbound, Outbound, OutboundLimits, OwnedFrame, Received, fresh, incarnation,
+};
 
 use crate::Failure;
 
@@ -24,91 +28,107 @@ pub const CLUSTER: &str = "orders";
 /// # Errors
 ///
 /// When the secret is too short, or the system has no randomness.
-pub fn replica(replica: u8, secret: &[u8]) -> Result<(Dialer, Acceptor), Failure> {
+pub fn replica(replica: u8, secret: &[u8]) -> Result<Endpoint, Failure> {
     let app = App::default();
     let key = Key::derive(&app, &Secret::new(secret.to_vec())?);
     let ring = Arc::new(KeyRing::new(key, []));
     let cluster = cluster_id(CLUSTER);
     let local = Local { app, cluster, replica: ReplicaId(replica), release: 1, incarnation: incarnation()? };
-    let (flags, releases) = (FlagPolicy::default(), 0..=u32::MAX);
-    let dialer = Dialer::new(DialerConfig {
-        local: local.clone(),
-        ring: Arc::clone(&ring),
-        version: Version::V2,
-        flags,
-        releases: releases.clone(),
-    });
     let roster = (0..3).map(ReplicaId).collect();
-    let acceptor =
-        Acceptor::new(AcceptorConfig { local, ring, roster, min_version: Version::V2, flags, releases });
-    Ok((dialer, acceptor))
+    let mut settings = EndpointSettings::new(local, Some(ring), roster);
+    settings.limits = LIMITS;
+    Ok(Endpoint::new(settings)?)
+}
+
+/// A stream that blocks. What takes longer than its deadline fails with `TimedOut` or `WouldBlock`.
+pub trait Stream: Read + Write {
+    /// Until when everything on it has to be over.
+    fn deadline(&self) -> Instant;
+
+    /// From here on it is another time.
+    fn set_deadline(&mut self, deadline: Instant);
+
+    /// Ends the direction to the peer; what it still sends can be read.
+    fn end_sending(&mut self);
 }
 
 /// Dials replica `peer`, which is at the other end of `stream`.
 ///
 /// # Errors
 ///
-/// A [`DialError`](replink_transport::handshake::DialError) when the handshake fails, else what the stream
-/// says.
-pub fn dial<S: Read + Write>(
+/// A [`DialFailure`](replink_transport::exchange::DialFailure).
+pub fn dial<S: Stream>(
     stream: S,
-    dialer: &Dialer,
+    endpoint: &Endpoint,
     peer: ReplicaId,
     binding: ChannelBinding,
 ) -> Result<Link<S>, Failure> {
-    let begun = dialer.begin(stream, DialTarget::new(peer), binding, fresh()?);
-    let (mut waiting, hello) = begun.map_err(|failed| failed.error)?;
-    waiting.link_mut().write_all(hello.bytes())?;
-    let challenge = read_frame(waiting.link_mut())?;
-    let (proved, finish) = match waiting.receive(&challenge) {
-        Ok(proved) => proved,
-        Err(DialFailed { mut link, reply, error }) => {
-            if let Some(reject) = reply {
-                link.write_all(&reject)?; // D-12
-            }
-            return Err(error.into());
-        }
-    };
-    let mut link = Link::open(proved)?;
-    link.stream.write_all(finish.bytes())?;
-    Ok(link)
+    let (target, deadline) = (DialTarget::new(peer), stream.deadline());
+    let mut dialing = Dialing::on(stream, endpoint, target, binding, deadline, fresh()?);
+    drive(&mut dialing);
+    Link::open(dialing.finish()?)
 }
 
 /// Answers who dials over `stream`.
 ///
 /// # Errors
 ///
-/// A [`Rejection`](replink_transport::handshake::Rejection) when the handshake fails, of which the peer
-/// is told, else what the stream says.
-pub fn accept<S: Read + Write>(
+/// An [`AcceptFailure`]; a peer that is turned away has been told why.
+pub fn accept<S: Stream>(
     stream: S,
-    acceptor: &Acceptor,
+    endpoint: &Endpoint,
     binding: ChannelBinding,
 ) -> Result<Link<S>, Failure> {
-    let mut waiting = acceptor.begin(stream, binding);
-    let hello = read_frame(waiting.link_mut())?;
-    let verified = waiting.receive(&hello, Availability::Open, fresh()?).map(|(mut waiting, challenge)| {
-        waiting.link_mut().write_all(challenge.bytes())?;
-        let finish = read_frame(waiting.link_mut())?;
-        Ok::<_, io::Error>(waiting.receive(&finish))
-    });
-    let rejected = match verified {
-        Ok(answered) => match answered? {
-            Ok(verified) => return Link::open(verified.admit()),
-            Err(AcceptFailed::Rejected(late)) => late,
-            Err(AcceptFailed::RejectedByPeer { reject, .. }) => return Err(reject.to_string().into()),
-        },
-        Err(rejected) => rejected,
-    };
-    let (mut stream, reject, rejection) = rejected.into_parts();
-    stream.write_all(&reject)?; // H-7, H-9
-    Err(rejection.into())
+    let deadline = stream.deadline();
+    let mut accepting = Accepting::new(stream, endpoint, binding, deadline);
+    drive(&mut accepting);
+    if let Want::Answer = accepting.want() {
+        accepting.answer(Availability::Open, fresh()?, Instant::now());
+        drive(&mut accepting);
+    }
+    match accepting.finish() {
+        Accepted::Verified(verified) => Link::open(verified.admit()),
+        // Not on an endpoint that has a key: there everybody proves himself.
+        Accepted::Unproved(authenticated) => Link::open(authenticated),
+        Accepted::Rejected(mut leaving) => {
+            drive(&mut leaving); // H-7, H-9
+            Err(AcceptFailure::from(leaving.finish()).into())
+        }
+        Accepted::Failed(failure) => Err(failure.into()),
+    }
 }
 
-fn read_frame(stream: &mut impl Read) -> io::Result<[u8; 256]> {
-    let mut frame = [0; 256];
-    stream.read_exact(&mut frame)?;
-    Ok(frame)
+/// Does what is wanted of the stream, until something else is.
+fn drive<S: Stream>(exchange: &mut impl Exchange<Link = S>) {
+    let mut buffer = [0; 4096];
+    loop {
+        let until = exchange.until();
+        let result = match exchange.want() {
+            Want::Write { link, bytes } => {
+                link.set_deadline(until);
+                link.write(bytes).map(|count| exchange.written(count, Instant::now()))
+            }
+            Want::Read { link, at_most } | Want::Discard { link, at_most } => {
+                link.set_deadline(until);
+                let read = link.read(&mut buffer[..at_most.min(4096)]);
+                read.map(|count| exchange.received(&buffer[..count], Instant::now()))
+            }
+            Want::EndSending { link } => {
+                link.end_sending();
+                exchange.sending_ended();
+                Ok(())
+            }
+            Want::Connect { .. } | Want::Answer | Want::Done => return,
+        };
+        match result {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+                exchange.timed_out(Instant::now());
+            }
+            Err(error) => exchange.failed(error, Instant::now()),
+        }
+    }
 }
 
 /// A link whose peer is proved, with its codecs.
@@ -121,7 +141,7 @@ pub struct Link<S> {
     outbound: Outbound,
 }
 
-impl<S: Read + Write> Link<S> {
+impl<S: Stream> Link<S> {
     fn open(proved: Authenticated<S>) -> Result<Self, Failure> {
         let peer = *proved.peer();
         let (stream, session) = proved.into_parts();

@@ -21,7 +21,7 @@ fn main() -> Result<(), Failure> {
     let address = listener.local_addr()?;
 
     let accepting = thread::spawn(move || -> Result<(), Failure> {
-        let (_, acceptor) = link::replica(2, SECRET)?;
+        let acceptor = link::replica(2, SECRET)?;
         let stream = TlsStream::accept(listener.accept()?.0, server, deadline)?;
         let binding = stream.binding()?;
         let mut link = link::accept(stream, &acceptor, binding)?;
@@ -32,7 +32,7 @@ fn main() -> Result<(), Failure> {
         Ok(())
     });
 
-    let (dialer, _) = link::replica(0, SECRET)?;
+    let dialer = link::replica(0, SECRET)?;
     let stream = TlsStream::connect(TcpStream::connect(address)?, client, deadline)?;
     let binding = stream.binding()?;
     let mut link = link::dial(stream, &dialer, ReplicaId(2), binding)?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use replink_transport::handshake::ChannelBinding;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
+use crate::link::Stream;
 use crate::{Failure, tls};
 
 /// The label that RFC 9266 gives to channel bindings (`tls-exporter`); its context is empty.
@@ -59,6 +60,20 @@ impl TlsStream {
 
     /// Ends the session and the connection, so that the peer sees an end and not a cut.
     pub fn close(mut self) {
+        self.end_sending();
+    }
+}
+
+impl Stream for TlsStream {
+    fn deadline(&self) -> Instant {
+        self.socket.deadline
+    }
+
+    fn set_deadline(&mut self, deadline: Instant) {
+        self.socket.deadline = deadline;
+    }
+
+    fn end_sending(&mut self) {
         self.session.send_close_notify();
         let _ = self.flush();
         let _ = self.socket.socket.shutdown(Shutdown::Write);

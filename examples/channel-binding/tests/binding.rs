@@ -1,7 +1,7 @@
 //! A direct TLS session carries a link; a relay that terminates TLS on both sides does not.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use channel_binding::link::{self, Link};
 use channel_binding::tls::{self, Identity};
 use channel_binding::{Failure, TlsStream};
 use replink_tests::watchdog::{soon, watched};
+use replink_transport::exchange::{AcceptFailure, DialFailure, StreamError};
 use replink_transport::frame::{ReplicaId, Status};
-use replink_transport::handshake::{ChannelBinding, DialError, Rejection};
+use replink_transport::handshake::{ChannelBinding, DialError};
 use rustls::ClientConfig;
 
 const SECRET: &[u8] = b"a secret for tests, 32 bytes or more";
@@ -31,7 +32,7 @@ fn acceptor(identity: &Identity, bound: bool) -> (SocketAddr, JoinHandle<Outcome
     let accepting = thread::spawn(move || {
         let stream = TlsStream::accept(listener.accept().unwrap().0, server, soon())?;
         let binding = if bound { stream.binding()? } else { ChannelBinding::None };
-        link::accept(stream, &link::replica(2, SECRET)?.1, binding)
+        link::accept(stream, &link::replica(2, SECRET)?, binding)
     });
     (address, accepting)
 }
@@ -40,7 +41,7 @@ fn acceptor(identity: &Identity, bound: bool) -> (SocketAddr, JoinHandle<Outcome
 fn dial(address: SocketAddr, client: &Arc<ClientConfig>, bound: bool) -> Outcome {
     let stream = TlsStream::connect(TcpStream::connect(address)?, Arc::clone(client), soon())?;
     let binding = if bound { stream.binding()? } else { ChannelBinding::None };
-    link::dial(stream, &link::replica(0, SECRET)?.0, ReplicaId(2), binding)
+    link::dial(stream, &link::replica(0, SECRET)?, ReplicaId(2), binding)
 }
 
 /// A relay that terminates TLS towards both ends and passes on what they say, one handshake frame at a
@@ -77,12 +78,15 @@ fn assert_exchange(dialed: Outcome, accepted: Outcome) {
 /// The dialer finds the MAC out, and the acceptor never sees a Finish.
 fn assert_dialer_refuses(dialed: Outcome, accepted: Outcome) {
     let dialed = dialed.unwrap_err();
-    assert_eq!(dialed.downcast_ref::<DialError>(), Some(&DialError::Mac), "{dialed}");
+    let failure = dialed.downcast_ref::<DialFailure>();
+    assert!(matches!(failure, Some(DialFailure::Handshake(DialError::Mac))), "{dialed}");
     assert_eq!(DialError::Mac.status(), Some(Status::MAC_MISMATCH));
     let accepted = accepted.unwrap_err();
-    assert!(accepted.downcast_ref::<Rejection>().is_none(), "{accepted}");
-    let kind = accepted.downcast_ref::<std::io::Error>().unwrap().kind();
-    assert!(matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset), "{accepted}");
+    let failure = accepted.downcast_ref::<AcceptFailure>();
+    assert!(
+        matches!(failure, Some(AcceptFailure::Stream(StreamError::Closed { .. } | StreamError::Io { .. }))),
+        "{accepted}"
+    );
 }
 
 #[test]

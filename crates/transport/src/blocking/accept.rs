@@ -1,10 +1,9 @@
 use std::time::Instant;
 
-use replink_handshake::{AcceptFailed, Authenticated, Availability, ChannelBinding, Rejected, disabled};
+use replink_handshake::{Authenticated, Availability, ChannelBinding};
 
-use super::handshake_io::{FrameIo, close_after_reject, make_blocking};
-use crate::endpoint::Answering;
-use crate::exchange::{AcceptFailure, Step};
+use super::shaking_hands::{Timeouts, make_blocking};
+use crate::exchange::{AcceptFailure, Accepted, Accepting, Exchange, Step, Want};
 use crate::{Endpoint, Link, fresh};
 
 /// Answers a handshake on an accepted connection, all of it before `deadline`.
@@ -19,41 +18,22 @@ pub fn accept(
     deadline: Instant,
 ) -> Result<Authenticated<Link>, AcceptFailure> {
     make_blocking(&link, Step::Hello)?;
-    let mut io = FrameIo::until(deadline);
-    let first = io.read(&link, Step::Hello)?;
-    let accepted = match endpoint.answering() {
-        Answering::Authenticated(acceptor) => {
-            let waiting = acceptor.begin(link, ChannelBinding::None);
-            let (mut waiting, challenge) = match waiting.receive(&first, availability, fresh()?) {
-                Ok(answered) => answered,
-                Err(rejected) => return Err(tell(rejected, io, deadline)),
-            };
-            io.write(waiting.link_mut(), Step::Challenge, challenge.bytes())?;
-            let finish = io.read(waiting.link_mut(), Step::Finish)?;
-            match waiting.receive(&finish) {
-                Ok(verified) => verified.admit(),
-                Err(AcceptFailed::Rejected(rejected)) => return Err(tell(rejected, io, deadline)),
-                Err(AcceptFailed::RejectedByPeer { reject, .. }) => {
-                    return Err(AcceptFailure::RejectedByPeer(reject));
-                }
-            }
-        }
-        Answering::Disabled { local, roster } => {
-            match disabled::accept(link, local, *roster).receive(&first) {
-                Ok(accepted) => accepted,
-                Err(rejected) => return Err(tell(rejected, io, deadline)),
-            }
-        }
-    };
-    io.finish(accepted.link(), Step::Finish)?;
-    Ok(accepted)
-}
-
-fn tell(rejected: Rejected<Link>, mut io: FrameIo, deadline: Instant) -> AcceptFailure {
-    let (link, reply, rejection) = rejected.into_parts();
-    // Whether the peer takes the reject is its own affair.
-    if io.write(&link, Step::Challenge, &reply).is_ok() {
-        close_after_reject(&link, deadline);
+    let mut timeouts = Timeouts::default();
+    let mut accepting = Accepting::new(link, endpoint, ChannelBinding::None, deadline);
+    timeouts.drive(&mut accepting);
+    if let Want::Answer = accepting.want() {
+        accepting.answer(availability, fresh()?, Instant::now());
+        timeouts.drive(&mut accepting);
     }
-    rejection.into()
+    let authenticated = match accepting.finish() {
+        Accepted::Verified(verified) => verified.admit(),
+        Accepted::Unproved(authenticated) => authenticated,
+        Accepted::Rejected(mut leaving) => {
+            timeouts.drive(&mut leaving);
+            return Err(leaving.finish().into());
+        }
+        Accepted::Failed(failure) => return Err(failure),
+    };
+    timeouts.take_off(authenticated.link())?;
+    Ok(authenticated)
 }

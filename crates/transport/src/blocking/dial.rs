@@ -2,59 +2,52 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
-use replink_frame::Status;
-use replink_handshake::{Authenticated, ChannelBinding, DialError, DialFailed, DialTarget, disabled};
+use replink_handshake::{Authenticated, ChannelBinding, DialTarget};
 
-use super::handshake_io::{FrameIo, make_blocking};
-use crate::endpoint::Dialing;
-use crate::exchange::{DialFailure, Step};
+use super::shaking_hands::{Timeouts, make_blocking};
+use crate::exchange::{DialFailure, Dialing, Exchange, Step, Want};
 use crate::{Endpoint, Link, fresh};
 
-/// Connects to the first of `addresses` that answers and shakes hands, all of it before
-/// `deadline`; an address that does not answer gets its equal share of the time. A peer that does not know the offered key is asked again with the next (K-2), each
-/// time over a new connection.
+/// Connects to the first of `addresses` that proves to be the peer, all of it before `deadline`. One that
+/// refuses, closes, answers anything else or says nothing gives way to the next, and each gets its equal share
+/// of the time. A peer that does not know the offered key is asked again with the next (K-2), each time over a
+/// new connection.
 ///
 /// # Errors
 ///
-/// [`DialFailure`] of the last attempt.
+/// The [`DialFailure`] that tells the most, see [`Dialing::finish`].
 pub fn connect(
     endpoint: &Endpoint,
     target: DialTarget,
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Result<Authenticated<Link>, DialFailure> {
-    let mut target = target;
+    let mut dialing = Dialing::new(endpoint, target, addresses.to_vec(), deadline, Instant::now());
+    let mut timeouts = Timeouts::default();
     loop {
-        let link = connect_any(addresses, deadline)?;
-        match shake_hands(link, endpoint, target, deadline) {
-            Err(DialFailure::Handshake(DialError::Rejected(reject)))
-                if reject.status == Status::UNKNOWN_KEY
-                    && target.key_index + 1 < endpoint.key_count(target.peer) =>
-            {
-                target.key_index += 1;
+        timeouts.drive(&mut dialing);
+        let Want::Connect { address } = dialing.want() else { return up(dialing, timeouts) };
+        match connect_until(address, dialing.until()) {
+            Ok(link) => {
+                timeouts = Timeouts::default();
+                dialing.connected(link, ChannelBinding::None, fresh()?, Instant::now());
             }
-            result => return result,
+            Err(error) => dialing.failed(error, Instant::now()),
         }
     }
 }
 
-fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Link, DialFailure> {
-    let mut failure = DialFailure::NoAddress;
-    for (&address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
-        // One that swallows everything leaves the others their share of the time.
-        let share = u32::try_from(untried).unwrap_or(u32::MAX);
-        let left = deadline.saturating_duration_since(Instant::now()) / share;
-        let connected = if left.is_zero() {
-            Err(io::Error::from(io::ErrorKind::TimedOut))
-        } else {
-            TcpStream::connect_timeout(&address, left).and_then(|stream| Link::connected(stream, address))
-        };
-        match connected {
-            Ok(link) => return Ok(link),
-            Err(source) => failure = DialFailure::Connect { address, source },
-        }
+fn connect_until(address: SocketAddr, until: Instant) -> io::Result<Link> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
     }
-    Err(failure)
+    let stream = TcpStream::connect_timeout(&address, left)?;
+    // Where nobody listens on a port of our own, TCP may connect a socket to itself.
+    if stream.local_addr()? == address {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Link::connected(stream, address)
 }
 
 /// Shakes hands on a connected link, all of it before `deadline`.
@@ -69,46 +62,14 @@ pub fn dial(
     deadline: Instant,
 ) -> Result<Authenticated<Link>, DialFailure> {
     make_blocking(&link, Step::Hello)?;
-    shake_hands(link, endpoint, target, deadline)
+    let mut dialing = Dialing::on(link, endpoint, target, ChannelBinding::None, deadline, fresh()?);
+    let mut timeouts = Timeouts::default();
+    timeouts.drive(&mut dialing);
+    up(dialing, timeouts)
 }
 
-/// On a link that blocks.
-fn shake_hands(
-    link: Link,
-    endpoint: &Endpoint,
-    target: DialTarget,
-    deadline: Instant,
-) -> Result<Authenticated<Link>, DialFailure> {
-    let mut io = FrameIo::until(deadline);
-    let authenticated = match endpoint.dialing() {
-        Dialing::Authenticated(dialer) => {
-            let (mut waiting, hello) =
-                dialer.begin(link, target, ChannelBinding::None, fresh()?).map_err(|failed| failed.error)?;
-            io.write(waiting.link_mut(), Step::Hello, hello.bytes())?;
-            let challenge = io.read(waiting.link_mut(), Step::Challenge)?;
-            let (authenticated, finish) =
-                waiting.receive(&challenge).map_err(|failed| tell(failed, &mut io))?;
-            io.write(authenticated.link(), Step::Finish, finish.bytes())?;
-            authenticated
-        }
-        Dialing::Disabled { local } => {
-            let (unproved, hello) =
-                disabled::dial(link, local, target.peer).map_err(|failed| failed.error)?;
-            io.write(unproved.link(), Step::Hello, hello.bytes())?;
-            unproved
-        }
-    };
-    io.finish(authenticated.link(), Step::Finish)?;
+fn up(dialing: Dialing<Link>, timeouts: Timeouts) -> Result<Authenticated<Link>, DialFailure> {
+    let authenticated = dialing.finish()?;
+    timeouts.take_off(authenticated.link())?;
     Ok(authenticated)
-}
-
-/// D-12: the peer that proved itself, but does not suit us, gets to know why.
-fn tell(failed: DialFailed<Link>, io: &mut FrameIo) -> DialError {
-    let DialFailed { link, reply, error } = failed;
-    if let Some(reply) = reply {
-        // Whether the peer takes the reject is its own affair. It has sent nothing that is unread, so
-        // closing does not reset the connection.
-        let _ = io.write(&link, Step::Finish, &reply);
-    }
-    error
 }

@@ -6,9 +6,9 @@
 
 mod accept;
 mod dial;
-mod handshake_io;
 mod receiver;
 mod sender;
+mod shaking_hands;
 
 pub use accept::accept;
 pub use dial::{connect, dial};

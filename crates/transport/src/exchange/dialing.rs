@@ -208,9 +208,9 @@ impl<L> Dialing<L> {
         let Lost { link, failure, proved } = lost;
         self.given_up = link.or(self.given_up.take());
         if proved {
-            self.end(failure)
+            self.end(failure);
         } else {
-            self.note(failure)
+            self.note(failure);
         }
         proved
     }

@@ -35,6 +35,12 @@ impl Addresses {
         Self(addresses.collect())
     }
 
+    /// Addresses that are known without a look-up.
+    #[cfg(test)]
+    pub(super) fn known(addresses: BTreeMap<ReplicaId, Vec<SocketAddr>>) -> Self {
+        Self(addresses)
+    }
+
     /// Where `replica` is; nothing if that is not known.
     pub(super) fn of(&self, replica: ReplicaId) -> &[SocketAddr] {
         self.0.get(&replica).map_or(&[], Vec::as_slice)

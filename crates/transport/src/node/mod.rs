@@ -49,6 +49,8 @@ mod settings;
 mod shard;
 mod shared;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;

@@ -90,7 +90,8 @@ impl Mesh {
         }
     }
 
-    /// A pong came that answers the ping with the counter `echo`. Counts as [`Self::heard`].
+    /// A pong came that answers the ping with the counter `echo`. Counts as [`Self::heard`], unless it fits no
+    /// ping that waits for an answer.
     pub fn pong(&mut self, link: LinkId, echo: u64, now: Instant) {
         if let Some(link) = self.links.get_mut(&link) {
             link.pong(echo, now);

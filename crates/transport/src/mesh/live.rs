@@ -116,17 +116,13 @@ impl LinkState {
     }
 
     pub(super) fn pong(&mut self, echo: u64, now: Instant) {
-        self.heard(now);
         let under_way = &mut self.pings.under_way;
-        // A pong also answers for the pings before: their pongs were lost to a slow peer.
-        while under_way.front().is_some_and(|&(counter, _)| counter < echo) {
-            under_way.pop_front();
-        }
-        let Some(&(counter, sent)) = under_way.front() else { return };
-        if counter != echo {
-            return;
-        }
-        under_way.pop_front();
+        // An echo that fits no ping is no answer.
+        let Some(index) = under_way.iter().position(|&(counter, _)| counter == echo) else { return };
+        let (_, sent) = under_way[index];
+        // It also answers for the pings before: their pongs were lost to a slow peer.
+        under_way.drain(..=index);
+        self.heard(now);
         let last = now.saturating_duration_since(sent);
         let smoothed = match self.pings.round_trip {
             Some(before) => (before.smoothed.saturating_mul(7).saturating_add(last)) / 8,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use replink_frame::HEADER_SIZE;
 use replink_handshake::{Authenticated, Peer};
 
 use super::inbox::{Message, Post};
@@ -158,6 +159,8 @@ pub(crate) struct OwnedLink<S> {
     pub(super) registration: Option<Registration>,
     /// Whether our direction was ended.
     pub(super) finished: bool,
+    /// Bytes received and sent when it was last seen whether it is quiet.
+    looked_at: [u64; 2],
 }
 
 /// How far a link is on its way from up to gone.
@@ -219,6 +222,35 @@ impl<S: Socket> OwnedLink<S> {
             received: Received::default(),
             round_trip: [const { AtomicU64::new(u64::MAX) }; 2],
         });
-        Self { shared, inbound, phase: Phase::Delivering, registration: None, finished: false }
+        Self { shared, inbound, phase: Phase::Delivering, registration: None, finished: false, looked_at: [0; 2] }
+    }
+
+    /// To be called with each control frame: a link on which nothing else has gone since the one before lets its
+    /// memory go.
+    pub(super) fn relax_if_quiet(&mut self) {
+        let now = [self.shared.received.stats().bytes, self.shared.outbound.stats().written_bytes];
+        let before = std::mem::replace(&mut self.looked_at, now);
+        let quiet = now.iter().zip(before).all(|(now, before)| now - before <= QUIET_BYTES_MAX);
+        if quiet {
+            self.inbound.relax();
+            self.shared.outbound.relax();
+        }
+    }
+}
+
+/// What goes in one direction of a quiet link between two control frames that come: a ping and a pong.
+const QUIET_BYTES_MAX: u64 = 2 * HEADER_SIZE as u64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many pongs come before shard 0 looks, it is told once.
+    #[test]
+    fn pongs_do_not_pile_up() {
+        let place = Place::new(LinkId(1), 0, 0);
+        let told = (1..=100_000).filter(|&echo| place.put_echo(echo)).count();
+        assert_eq!((told, place.take_echo()), (1, 100_000));
+        assert!(place.put_echo(100_001), "and once more when it has looked");
     }
 }

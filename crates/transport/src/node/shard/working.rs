@@ -204,6 +204,7 @@ impl<D: Driver> Shard<D> {
         let Some(link) = self.links.at_mut(place) else { return Look::Done };
         let id = link.shared.id();
         let Some(Received::Control(control)) = link.inbound.take() else { return Look::Again };
+        link.relax_if_quiet();
         match control {
             ControlFrame::Ping { counter } => {
                 link.shared.outbound.pong(counter);

@@ -15,7 +15,10 @@
 //! `Inbound`, `Outbound`, `Gate`, `Mesh` and [`Backoff`] are pure: they can be driven by any runtime.
 //! [`blocking`] drives them with threads.
 
-#[cfg(feature = "blocking")]
+// TEMPORARY: the node, which is rewritten, is switched off, and with it what uses most of this.
+#![allow(dead_code, unused_imports, rustdoc::broken_intra_doc_links)]
+
+#[cfg(any())]
 pub mod blocking;
 #[cfg(feature = "config")]
 pub mod config;
@@ -23,11 +26,11 @@ pub mod config;
 pub mod driver;
 pub mod exchange;
 pub mod gate;
-#[cfg(all(feature = "hand-off", target_os = "linux"))]
+#[cfg(any())]
 pub mod hand_off;
 pub mod memory;
 pub mod mesh;
-#[cfg(feature = "node")]
+#[cfg(any())]
 pub mod node;
 #[cfg(feature = "config")]
 pub mod security;

@@ -20,8 +20,6 @@ pub struct Link {
     peer_address: SocketAddr,
     /// Whether reads and writes return at once, whatever the mode of the socket: a node's do.
     dont_wait: bool,
-    /// Whether it has yet to connect.
-    unconnected: bool,
 }
 
 impl Link {
@@ -38,13 +36,13 @@ impl Link {
     /// As [`Link::new`], with a stream that is known to lead to `peer_address`.
     pub(crate) fn connected(stream: TcpStream, peer_address: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Arc::new(stream), peer_address, dont_wait: false, unconnected: false })
+        Ok(Self { stream: Arc::new(stream), peer_address, dont_wait: false })
     }
 
     /// Takes a connection over that was accepted from `peer_address`, and is set up already. It
     /// does not block.
     pub(crate) fn accepted(stream: TcpStream, peer_address: SocketAddr) -> Self {
-        Self { stream: Arc::new(stream), peer_address, dont_wait: true, unconnected: false }
+        Self { stream: Arc::new(stream), peer_address, dont_wait: true }
     }
 
     /// Begins to connect, without blocking then or later.
@@ -60,19 +58,12 @@ impl Link {
     }
 
     /// A socket that has yet to connect to `address`, which is somebody else's to do.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "io-uring", target_os = "linux"))]
     pub(crate) fn unconnected(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { unconnected: true, ..Self::accepted(new_socket(address)?.into(), address) })
-    }
-
-    /// Whether whoever watches it first is to connect it.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn begins_to_connect(&self) -> bool {
-        self.unconnected
+        Ok(Self::accepted(new_socket(address)?.into(), address))
     }
 
     /// What an operation under way holds, so that the descriptor stays this socket's.
-    #[cfg(target_os = "linux")]
     pub(crate) fn socket(&self) -> &Arc<TcpStream> {
         &self.stream
     }
@@ -162,6 +153,10 @@ const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 /// There the standard library sets the option `SO_NOSIGPIPE` on every socket.
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: libc::c_int = 0;
+
+/// Flags of a send that does not wait.
+#[cfg(feature = "node")]
+pub(crate) const SEND_AT_ONCE: libc::c_int = NO_SIGNAL | libc::MSG_DONTWAIT;
 
 impl GatherWrite for Link {
     fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

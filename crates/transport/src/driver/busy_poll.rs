@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// It is worth it only where work comes within that while. So the while is shortened, down to nothing but
 /// a glance, when nothing has come, and is what was asked for again as soon as work comes that would have
 /// been found.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct BusyPoll {
     limit: Duration,
     current: Duration,

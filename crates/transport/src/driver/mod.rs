@@ -1,21 +1,31 @@
-//! What moves the bytes of a [node](crate::node)'s shards.
+//! What moves the bytes of a node's shards: operations with completions.
 //!
-//! A shard does its work through a [`Driver`]: it waits for readiness, accepts, connects, asks for
-//! the time and for randomness there and nowhere else. [`SystemDriver`] is the operating system's:
-//! Linux's `io_uring`, or [`poll`] where that is not to be had. A simulated one runs whole clusters on
-//! a virtual network and clock, with the very code that runs in production.
+//! A shard begins operations on what it has registered (accept, connect, receive, send) and
+//! takes what has come of them from [`Driver::next`]. Memory goes with an operation and comes back with
+//! its completion, so it makes no difference to a shard whether the system carries operations out by
+//! itself (`io_uring`), or is asked when it is ready (`epoll`).
+//!
+//! [`SystemDriver`] is the operating system's: Linux's `io_uring`, or [`poll`] where that is not to be had. A
+//! simulated one runs whole clusters on a virtual network and clock, with the very code that runs in
+//! production.
 
 mod accept_errors;
 mod busy_poll;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "io-uring", target_os = "linux"))]
 pub mod io_uring;
 pub mod poll;
-pub mod seam;
 mod system;
+mod system_calls;
+#[cfg(test)]
+mod tests;
+mod tokens;
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use replink_handshake::Fresh;
@@ -23,61 +33,23 @@ use replink_handshake::Fresh;
 pub use accept_errors::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, AcceptErrors, PEER_ERRORS_MAX, is_the_peers};
 pub use system::SystemDriver;
 
-use crate::{EntropyError, Flushed, GatherWrite, Inbound, SharedOutbound};
+use crate::memory::{Block, ReceiveMemory, SendBatch};
+use crate::{EntropyError, GatherWrite};
 
-/// Names what a driver watches, in what it reports ready.
+/// Names what is registered, in what a driver reports. Chosen by the shard; never the same twice at once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token(pub u64);
-
-/// Something is ready. Reported once each time that it *becomes* ready (edge-triggered), perhaps
-/// without cause: whoever is told tries until [`WouldBlock`](io::ErrorKind::WouldBlock), or until what was
-/// received is known to be all ([`Reception::drained`]).
-///
-/// A driver of completions reports what has come to an end: a try then gives its result, and the next
-/// one begins another operation and gives `WouldBlock`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Readiness {
-    /// What.
-    pub token: Token,
-    /// There is something to read or accept, or the peer has ended its direction.
-    pub readable: bool,
-    /// There is room to write, the connection is made, or it has failed.
-    pub writable: bool,
-    /// The peer has ended its direction, or the connection has failed. Behind the last byte that comes the
-    /// end, which is not reported once more.
-    pub ended: bool,
-}
-
-impl Readiness {
-    /// Something to read or accept.
-    pub fn readable(token: Token) -> Self {
-        Self { token, readable: true, writable: false, ended: false }
-    }
-
-    /// Room to write, or the connection is made.
-    pub fn writable(token: Token) -> Self {
-        Self { token, readable: false, writable: true, ended: false }
-    }
-}
-
-/// What a read into a codec has given.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reception {
-    /// Bytes received; 0 is the end of the stream.
-    pub bytes: usize,
-    /// Whether that was all there was: more is reported as [`Readiness`]. Another read, which would find
-    /// nothing, can be saved; but for the end of the stream, which may have come before.
-    pub drained: bool,
-}
 
 /// Wakes a shard up from any thread. Cheap enough to be called for every message.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// What one shard's bytes are moved with. Belongs to the shard's thread.
+///
+/// Each registered connection has at most one receive and one send under way.
 pub trait Driver: Send + 'static {
-    /// A connection, made or being made. Never blocks.
-    type Stream: Stream;
-    /// Where connections come in. Never blocks.
+    /// A connection. Never blocks.
+    type Socket: Socket;
+    /// Where connections come in.
     type Listener: Send + 'static;
 
     /// Ends a [`Driver::wait`] that is under way or comes next.
@@ -96,121 +68,139 @@ pub trait Driver: Send + 'static {
     /// When the operating system gives none.
     fn fresh(&mut self) -> Result<Fresh, EntropyError>;
 
-    /// Waits until something is ready, the waker is called or `timeout` is over, and adds to
-    /// `ready` what is. `None` waits without end.
-    ///
-    /// # Errors
-    ///
-    /// What the system says; being interrupted is none.
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
-
-    /// Reports from here on when `stream` becomes ready, at once if it is.
-    ///
-    /// # Errors
-    ///
-    /// What the system says, for instance that too many are watched.
-    fn watch(&mut self, token: Token, stream: &Self::Stream) -> io::Result<()>;
-
-    /// Reports nothing more about `stream`. Has to be called before a stream that is watched is
-    /// dropped: a driver may be reading from it.
-    fn unwatch(&mut self, stream: &Self::Stream);
-
-    /// As [`Driver::unwatch`], for a link that goes elsewhere: whatever the driver has under way for it
-    /// ends first. What was received is in `inbound` then, what was not written is in `outbound`.
-    fn release(
-        &mut self,
-        stream: &Self::Stream,
-        inbound: &mut Inbound,
-        outbound: &SharedOutbound<Self::Stream>,
-    ) {
-        let _ = (inbound, outbound);
-        self.unwatch(stream);
-    }
-
-    /// Reports from here on when `listener` becomes ready, at once if it is.
+    /// Registers a listener. Connections are accepted once [`Driver::accept`] says how many.
     ///
     /// # Errors
     ///
     /// What the system says.
-    fn watch_listener(&mut self, token: Token, listener: &Self::Listener) -> io::Result<()>;
+    fn listen(&mut self, token: Token, listener: &Self::Listener) -> io::Result<Registration>;
 
-    /// Reports nothing more about `listener`.
-    fn unwatch_listener(&mut self, listener: &Self::Listener);
+    /// From here on at most `at_most` connections are accepted, until this is called again: each
+    /// [`Completion::Accepted`] counts one, failures too. The system keeps all others waiting.
+    fn accept(&mut self, token: Token, at_most: usize);
 
-    /// Takes the next connection.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when there is none; else what the system says.
-    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
-
-    /// A stream that connects to `address`, once it is watched. It becomes writable when that has
-    /// succeeded or failed.
+    /// Begins to connect. [`Completion::Connected`] brings the socket, which is registered under this token
+    /// already; dropping the registration before that gives the attempt up.
     ///
     /// # Errors
     ///
     /// What the system says at once.
-    fn connect(&mut self, address: SocketAddr) -> io::Result<Self::Stream>;
+    fn connect(&mut self, token: Token, address: SocketAddr) -> io::Result<Registration>;
 
-    /// How the attempt to connect has ended.
+    /// Registers a connection.
     ///
     /// # Errors
     ///
-    /// Why it failed; `WouldBlock` while it is under way.
-    fn connected(&mut self, stream: &Self::Stream) -> io::Result<()>;
+    /// What the system says, for instance that too many are registered.
+    fn register(&mut self, token: Token, socket: &Self::Socket) -> io::Result<Registration>;
 
-    /// Reads into `buffer`, which is empty in no call, and no longer than in the call before as long as
-    /// that gave nothing. 0 is the end of the stream.
+    /// Begins to receive at most `at_most` bytes, which is not zero: into `memory`, or where there is none into
+    /// a [`Block`] of the driver's own, which no idle connection has.
+    fn receive(&mut self, token: Token, memory: Option<ReceiveMemory>, at_most: usize);
+
+    /// Begins to send what is in `batch`, which is not empty: as much of it as the system takes at once.
+    fn send(&mut self, token: Token, batch: SendBatch);
+
+    /// A block that came with [`Completion::Received`] and is not needed any more.
+    fn recycle(&mut self, block: Block);
+
+    /// Waits until there is a completion, the waker is called or `timeout` is over. `None` waits without end.
+    /// Adds to `arrived` the connections on which something has come that is not taken yet: the peer is
+    /// alive, whenever the shard gets to look at it.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is nothing; else what the system says.
-    fn read(&mut self, stream: &Self::Stream, buffer: &mut [u8]) -> io::Result<usize>;
+    /// What the system says; being interrupted is none.
+    fn wait(&mut self, timeout: Option<Duration>, arrived: &mut Vec<Token>) -> io::Result<()>;
 
-    /// Reads into a codec, as [`Inbound::read_from`] does. From then on until it has succeeded, the
-    /// codec belongs to the driver: its memory may be under way.
-    ///
-    /// # Errors
-    ///
-    /// As [`Inbound::read_from`].
-    fn receive(&mut self, stream: &Self::Stream, inbound: &mut Inbound) -> io::Result<Reception>;
+    /// The next thing that has come to an end; `None` when there is nothing more for now. What is not taken
+    /// is there after the next [`Driver::wait`], which does not wait then.
+    fn next(&mut self) -> Option<Completion<Self::Socket>>;
 
-    /// Writes what waits in `outbound`, whose bytes go to `stream`: now, or as an operation that is under
-    /// way then ([`Flushed::Elsewhere`]). The stream becomes writable when that has ended, and this is to
-    /// be called again.
-    ///
-    /// # Errors
-    ///
-    /// As [`SharedOutbound::flush`].
-    fn flush(
-        &mut self,
-        stream: &Self::Stream,
-        outbound: &SharedOutbound<Self::Stream>,
-    ) -> io::Result<Flushed> {
-        let _ = stream;
-        outbound.flush()
-    }
+    /// Unregisters what goes elsewhere, and ends first what is under way for it.
+    fn release(&mut self, registration: Registration) -> Released;
 
-    /// A write to `stream` would have blocked: reports when it becomes writable. Nothing needs to be done
-    /// where that is reported anyway.
-    fn want_writable(&mut self, stream: &Self::Stream) {
-        let _ = stream;
-    }
+    /// Whether something is to be done that the next [`Driver::wait`] begins with, or is there for
+    /// [`Driver::next`]: an outer event loop must not wait then.
+    fn is_busy(&self) -> bool;
+}
 
-    /// Whether a stream that was blocked is reported as writable although [`Driver::want_writable`] was
-    /// not called. Where it is not, [`Driver::flush`] has to be called.
-    fn reports_writable(&self) -> bool {
-        true
-    }
+/// What has come to an end.
+#[derive(Debug)]
+pub enum Completion<S> {
+    /// A connection came in, or could not be accepted.
+    Accepted {
+        /// The listener's.
+        token: Token,
+        /// The connection, and where it comes from.
+        result: io::Result<(S, SocketAddr)>,
+    },
+    /// A connection was made, or not.
+    Connected {
+        /// Whose.
+        token: Token,
+        /// The connection.
+        result: io::Result<S>,
+    },
+    /// Something was received.
+    Received {
+        /// From whom.
+        token: Token,
+        /// Where it was received to.
+        memory: ReceiveMemory,
+        /// How many bytes; 0 is the end of the stream. After that, and after an error, there is no more.
+        result: io::Result<usize>,
+    },
+    /// Something was sent.
+    Sent {
+        /// To whom.
+        token: Token,
+        /// What it was taken from, as it was.
+        batch: SendBatch,
+        /// How many bytes were taken, at least one.
+        result: io::Result<usize>,
+    },
+}
 
-    /// Whether something is to be done that the next [`Driver::wait`] begins with.
-    fn has_unsubmitted(&self) -> bool {
-        false
+impl<S> Completion<S> {
+    /// Whose it is.
+    pub fn token(&self) -> Token {
+        match self {
+            Self::Accepted { token, .. }
+            | Self::Connected { token, .. }
+            | Self::Received { token, .. }
+            | Self::Sent { token, .. } => *token,
+        }
     }
 }
 
-/// One connection of a [`Driver`]. Written to from any thread, read by one; never blocks.
-pub trait Stream: GatherWrite + Send + Sync + 'static {
+/// What was under way when something was released.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// The memory of a receive, and how many bytes had come.
+    pub received: Option<(ReceiveMemory, usize)>,
+    /// The batch of a send, and how many bytes of it were taken.
+    pub sent: Option<(SendBatch, io::Result<usize>)>,
+}
+
+impl Released {
+    /// For drivers: takes what has come to an end already, and was not taken, out of `completed`.
+    fn take_from<S>(&mut self, completed: &mut VecDeque<Completion<S>>, token: Token) {
+        for completion in std::mem::take(completed) {
+            match completion {
+                completion if completion.token() != token => completed.push_back(completion),
+                Completion::Received { memory, result, .. } => {
+                    self.received = Some((memory, result.unwrap_or(0)));
+                }
+                Completion::Sent { batch, result, .. } => self.sent = Some((batch, result)),
+                Completion::Accepted { .. } | Completion::Connected { .. } => {}
+            }
+        }
+    }
+}
+
+/// One connection of a [`Driver`]. Written to from any thread; never blocks.
+pub trait Socket: GatherWrite + Send + Sync + 'static {
     /// Where the other end is.
     fn peer_address(&self) -> SocketAddr;
 
@@ -218,9 +208,90 @@ pub trait Stream: GatherWrite + Send + Sync + 'static {
     /// connection, where the system can do that.
     fn set_user_timeout(&self, timeout: Duration);
 
-    /// Ends the direction to the peer; what it still sends can be read.
+    /// Ends the direction to the peer; what it still sends can be received.
     fn finish(&self);
 
     /// Ends both directions at once.
     fn shutdown(&self);
+}
+
+/// What is registered with a driver, until this is dropped.
+pub struct Registration {
+    token: Token,
+    departures: Option<Arc<Departures>>,
+}
+
+impl Registration {
+    /// For drivers: a registration that tells `departures` when it is dropped.
+    pub fn new(token: Token, departures: &Arc<Departures>) -> Self {
+        Self { token, departures: Some(Arc::clone(departures)) }
+    }
+
+    /// Under which token.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// For drivers, in [`Driver::release`]: whose it is. Nobody else is told.
+    pub fn into_token(mut self) -> Token {
+        self.departures = None;
+        self.token
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(departures) = &self.departures {
+            departures.push(self.token);
+        }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registration").field(&self.token.0).finish()
+    }
+}
+
+/// For drivers: what was registered and is not any more. Looked at before each wait and each registration.
+#[derive(Default)]
+pub struct Departures {
+    any: AtomicBool,
+    tokens: Mutex<Vec<Token>>,
+}
+
+impl Departures {
+    fn push(&self, token: Token) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).push(token);
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Whether there are some.
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    /// Takes them.
+    pub fn take(&self) -> Vec<Token> {
+        // Most often there are none, and then looking is cheaper than taking.
+        if !self.any() || !self.any.swap(false, Ordering::Acquire) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Departures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Departures").finish_non_exhaustive()
+    }
+}
+
+/// What a read into a codec has given.
+// TEMPORARY: until the codecs read no sockets any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct Reception {
+    pub bytes: usize,
+    pub drained: bool,
 }

@@ -7,12 +7,24 @@ use std::time::{Duration, Instant};
 
 use replink_handshake::Fresh;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "io-uring", target_os = "linux"))]
 use super::io_uring::IoUringDriver;
 use super::poll::PollDriver;
-use super::{Driver, Readiness, Reception, Token, Waker};
+use super::{Completion, Driver, Registration, Released, Socket, Token, Waker};
 use crate::config::Driver as Choice;
-use crate::{EntropyError, Flushed, Inbound, Link, SharedOutbound};
+use crate::memory::{Block, ReceiveMemory, SendBatch};
+use crate::{EntropyError, Link};
+
+/// Calls the same on whichever driver it is.
+macro_rules! either {
+    ($self:expr, $driver:ident => $call:expr) => {
+        match $self {
+            Self::Poll($driver) => $call,
+            #[cfg(all(feature = "io-uring", target_os = "linux"))]
+            Self::IoUring($driver) => $call,
+        }
+    };
+}
 
 /// What a node runs on, as `cluster.link.driver` says.
 #[derive(Debug)]
@@ -21,7 +33,7 @@ pub enum SystemDriver {
     /// Readiness, from `epoll` or `kqueue`.
     Poll(PollDriver),
     /// Completions, from Linux's `io_uring`.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "io-uring", target_os = "linux"))]
     IoUring(Box<IoUringDriver>),
 }
 
@@ -50,39 +62,40 @@ impl SystemDriver {
         }
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "io-uring", target_os = "linux"))]
     fn io_uring(busy_poll: Duration, count: usize) -> io::Result<Vec<Self>> {
         (0..count).map(|_| Ok(Self::IoUring(Box::new(IoUringDriver::new(busy_poll)?)))).collect()
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(all(feature = "io-uring", target_os = "linux")))]
     fn io_uring(_: Duration, _: usize) -> io::Result<Vec<Self>> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "it is Linux's"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it is Linux's, and a feature of the build"))
+    }
+
+    /// Blocks that are in its hands.
+    #[cfg(test)]
+    pub(super) fn blocks_held(&self) -> usize {
+        either!(self, driver => driver.blocks_held())
+    }
+
+    /// Connections that it has accepted and nobody has taken.
+    #[cfg(test)]
+    pub(super) fn accepted_and_not_taken(&self) -> usize {
+        either!(self, driver => driver.accepted_and_not_taken())
     }
 
     /// Its name in `cluster.toml`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Poll(_) => "poll",
-            #[cfg(target_os = "linux")]
+            #[cfg(all(feature = "io-uring", target_os = "linux"))]
             Self::IoUring(_) => "io_uring",
         }
     }
 }
 
-/// Calls the same on whichever driver it is.
-macro_rules! either {
-    ($self:expr, $driver:ident => $call:expr) => {
-        match $self {
-            Self::Poll($driver) => $call,
-            #[cfg(target_os = "linux")]
-            Self::IoUring($driver) => $call,
-        }
-    };
-}
-
 impl Driver for SystemDriver {
-    type Stream = Link;
+    type Socket = Link;
     type Listener = TcpListener;
 
     fn waker(&self) -> Waker {
@@ -101,70 +114,73 @@ impl Driver for SystemDriver {
         either!(self, driver => driver.fresh())
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        either!(self, driver => driver.wait(timeout, ready))
+    fn listen(&mut self, token: Token, listener: &TcpListener) -> io::Result<Registration> {
+        either!(self, driver => driver.listen(token, listener))
     }
 
-    fn watch(&mut self, token: Token, stream: &Link) -> io::Result<()> {
-        either!(self, driver => driver.watch(token, stream))
+    fn accept(&mut self, token: Token, at_most: usize) {
+        either!(self, driver => driver.accept(token, at_most));
     }
 
-    fn unwatch(&mut self, stream: &Link) {
-        either!(self, driver => driver.unwatch(stream));
+    fn connect(&mut self, token: Token, address: SocketAddr) -> io::Result<Registration> {
+        either!(self, driver => driver.connect(token, address))
     }
 
-    fn release(&mut self, stream: &Link, inbound: &mut Inbound, outbound: &SharedOutbound<Link>) {
-        either!(self, driver => driver.release(stream, inbound, outbound));
+    fn register(&mut self, token: Token, socket: &Link) -> io::Result<Registration> {
+        either!(self, driver => driver.register(token, socket))
     }
 
-    fn watch_listener(&mut self, token: Token, listener: &TcpListener) -> io::Result<()> {
-        either!(self, driver => driver.watch_listener(token, listener))
+    fn receive(&mut self, token: Token, memory: Option<ReceiveMemory>, at_most: usize) {
+        either!(self, driver => driver.receive(token, memory, at_most));
     }
 
-    fn unwatch_listener(&mut self, listener: &TcpListener) {
-        either!(self, driver => driver.unwatch_listener(listener));
+    fn send(&mut self, token: Token, batch: SendBatch) {
+        either!(self, driver => driver.send(token, batch));
     }
 
-    fn accept(&mut self, listener: &TcpListener) -> io::Result<(Link, SocketAddr)> {
-        either!(self, driver => driver.accept(listener))
+    fn recycle(&mut self, block: Block) {
+        either!(self, driver => driver.recycle(block));
     }
 
-    fn connect(&mut self, address: SocketAddr) -> io::Result<Link> {
-        either!(self, driver => driver.connect(address))
+    fn wait(&mut self, timeout: Option<Duration>, arrived: &mut Vec<Token>) -> io::Result<()> {
+        either!(self, driver => driver.wait(timeout, arrived))
     }
 
-    fn connected(&mut self, stream: &Link) -> io::Result<()> {
-        either!(self, driver => driver.connected(stream))
+    fn next(&mut self) -> Option<Completion<Link>> {
+        either!(self, driver => driver.next())
     }
 
-    fn read(&mut self, stream: &Link, buffer: &mut [u8]) -> io::Result<usize> {
-        either!(self, driver => driver.read(stream, buffer))
+    fn release(&mut self, registration: Registration) -> Released {
+        either!(self, driver => driver.release(registration))
     }
 
-    fn receive(&mut self, stream: &Link, inbound: &mut Inbound) -> io::Result<Reception> {
-        either!(self, driver => driver.receive(stream, inbound))
-    }
-
-    fn flush(&mut self, stream: &Link, outbound: &SharedOutbound<Link>) -> io::Result<Flushed> {
-        either!(self, driver => driver.flush(stream, outbound))
-    }
-
-    fn want_writable(&mut self, stream: &Link) {
-        either!(self, driver => driver.want_writable(stream));
-    }
-
-    fn reports_writable(&self) -> bool {
-        either!(self, driver => driver.reports_writable())
-    }
-
-    fn has_unsubmitted(&self) -> bool {
-        either!(self, driver => driver.has_unsubmitted())
+    fn is_busy(&self) -> bool {
+        either!(self, driver => driver.is_busy())
     }
 }
 
-/// Readable when there is something to report.
+/// Readable when there is something to do.
 impl AsRawFd for SystemDriver {
     fn as_raw_fd(&self) -> RawFd {
         either!(self, driver => driver.as_raw_fd())
+    }
+}
+
+impl Socket for Link {
+    fn peer_address(&self) -> SocketAddr {
+        Link::peer_address(self)
+    }
+
+    fn set_user_timeout(&self, timeout: Duration) {
+        // Without it a peer that vanished is noticed later, by its silence.
+        let _ = Link::set_user_timeout(self, timeout);
+    }
+
+    fn finish(&self) {
+        let _ = self.stream().shutdown(std::net::Shutdown::Write);
+    }
+
+    fn shutdown(&self) {
+        Link::shutdown(self);
     }
 }

@@ -6,6 +6,12 @@
 
 mod receive;
 mod send;
+#[cfg(feature = "node")]
+mod spare_blocks;
 
 pub use receive::{BLOCK_SIZE, Block, ReceiveMemory};
 pub use send::SendBatch;
+#[cfg(feature = "node")]
+pub(crate) use send::{SLICES_MAX, WRITE_MAX};
+#[cfg(feature = "node")]
+pub(crate) use spare_blocks::SpareBlocks;

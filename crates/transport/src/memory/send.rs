@@ -5,6 +5,15 @@ use std::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+/// Pieces that one gathered system call takes; the system's own limit is 1024.
+#[cfg(feature = "node")]
+pub(crate) const SLICES_MAX: usize = 256;
+
+/// Bytes that one system call is given to send. More would keep a shard from its other links for longer, and
+/// bring the peer nothing: it receives a block at a time.
+#[cfg(feature = "node")]
+pub(crate) const WRITE_MAX: usize = 256 * 1024;
+
 /// Bytes to send, in order: small ones lie together in a staging chunk, large ones are where they were.
 ///
 /// A codec lends it ([`Outbound::lend`](crate::Outbound::lend)) and takes it back together with how many

@@ -29,6 +29,7 @@ macro_rules! either {
 /// What a node runs on, as `cluster.link.driver` says.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one for each shard")]
 pub enum SystemDriver {
     /// Readiness, from `epoll` or `kqueue`.
     Poll(PollDriver),

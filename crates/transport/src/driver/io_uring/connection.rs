@@ -86,7 +86,7 @@ impl Connection {
     ) -> Option<(ReceiveMemory, io::Result<usize>)> {
         let Some(Receiving { at_most, is_lent, .. }) = self.receiving.take_if(|receiving| receiving.id == id)
         else {
-            work.into_memory().into_iter().for_each(|memory| ring.blocks().put_memory(memory));
+            ring.blocks().put_memory(work.into_memory()?);
             return None;
         };
         let is_wait = matches!(work, Work::AwaitReadable { .. });
@@ -170,7 +170,8 @@ impl Connection {
                     Some(memory) if is_lent || received > 0 => {
                         released.received = Some((memory, received));
                     }
-                    own => own.into_iter().for_each(|memory| ring.blocks().put_memory(memory)),
+                    Some(own) => ring.blocks().put_memory(own),
+                    None => {}
                 }
             }
         }

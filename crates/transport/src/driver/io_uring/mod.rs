@@ -201,8 +201,7 @@ impl IoUringDriver {
         match work {
             Work::Receive { .. } | Work::ReceiveProvided { .. } | Work::AwaitReadable { .. } => {
                 let Some((connection, ring)) = self.connection(token) else {
-                    let memory = work.into_memory();
-                    memory.into_iter().for_each(|memory| self.ring.blocks().put_memory(memory));
+                    self.ring.blocks().put_memory(work.into_memory()?);
                     return None;
                 };
                 let (memory, result) = connection.received(ring, id, work, result, more_to_receive)?;

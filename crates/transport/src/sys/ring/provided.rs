@@ -33,7 +33,7 @@ pub(super) struct ProvidedBlocks {
     tail: u16,
     /// The blocks that wait, by the number that the kernel knows them by. As memory to receive into: its bytes
     /// stay where they are when it moves.
-    waiting: [Option<ReceiveMemory>; WAITING_MAX as usize],
+    waiting: Vec<Option<ReceiveMemory>>,
     /// Numbers that name no block at the moment.
     unused: Vec<u16>,
     wanted: usize,
@@ -49,13 +49,14 @@ impl ProvidedBlocks {
     ///
     /// Where the kernel can't do that, or forbids it.
     pub(super) fn register(ring: &IoUring) -> io::Result<Self> {
+        #[expect(clippy::cast_ptr_alignment, reason = "the layout asks for more than that")]
         // SAFETY: the layout has a size.
         let entries = unsafe { alloc_zeroed(layout()) }.cast::<BufRingEntry>();
         let Some(entries) = NonNull::new(entries) else { handle_alloc_error(layout()) };
         let provided = Self {
             entries,
             tail: 0,
-            waiting: [const { None }; WAITING_MAX as usize],
+            waiting: (0..WAITING_MAX).map(|_| None).collect(),
             unused: (0..WAITING_MAX).rev().collect(),
             wanted: WAITING_MIN,
             without_shortage: 0,

@@ -22,6 +22,7 @@ pub(super) fn was_copied(result: i32) -> bool {
 }
 
 /// What of `io_uring` is used.
+#[expect(clippy::struct_excessive_bools, reason = "a kernel has each of them or has it not")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Features {
     /// One thread submits, and completions are worked on when it asks for them. Linux 6.1.

@@ -1,7 +1,11 @@
 //! Randomness from the operating system.
 
-use rand::rngs::{SmallRng, SysRng};
-use rand::{Rng, SeedableRng, TryRng};
+use rand::TryRng;
+#[cfg(feature = "node")]
+use rand::rngs::SmallRng;
+use rand::rngs::SysRng;
+#[cfg(feature = "node")]
+use rand::{Rng, SeedableRng};
 use replink_handshake::{EphemeralSecret, Fresh, Nonce};
 use zeroize::Zeroizing;
 
@@ -47,8 +51,10 @@ pub fn secret_bytes() -> Result<Zeroizing<[u8; 32]>, EntropyError> {
 }
 
 /// Numbers that spread waits, and are no secret: they come from a small generator of this process.
+#[cfg(feature = "node")]
 pub(crate) struct Jitter(SmallRng);
 
+#[cfg(feature = "node")]
 impl Jitter {
     pub(crate) fn new() -> Self {
         // Without a seed from the system two replicas may wait for as long as each other, no more.

@@ -42,7 +42,7 @@ mod inbound;
 mod link;
 mod outbound;
 mod sync;
-#[cfg(feature = "sockets")]
+#[cfg(all(feature = "io-uring", target_os = "linux"))]
 mod sys;
 
 pub use backoff::Backoff;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::{GatherWrite, sys};
+use crate::GatherWrite;
 
 /// A connected TCP socket between two replicas: plain, and dup-able.
 ///
@@ -20,8 +20,6 @@ pub struct Link {
     peer_address: SocketAddr,
     /// Whether reads and writes return at once, whatever the mode of the socket: a node's do.
     dont_wait: bool,
-    /// Whether it has yet to connect.
-    unconnected: bool,
 }
 
 impl Link {
@@ -38,13 +36,13 @@ impl Link {
     /// As [`Link::new`], with a stream that is known to lead to `peer_address`.
     pub(crate) fn connected(stream: TcpStream, peer_address: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Arc::new(stream), peer_address, dont_wait: false, unconnected: false })
+        Ok(Self { stream: Arc::new(stream), peer_address, dont_wait: false })
     }
 
     /// Takes a connection over that was accepted from `peer_address`, and is set up already. It
     /// does not block.
     pub(crate) fn accepted(stream: TcpStream, peer_address: SocketAddr) -> Self {
-        Self { stream: Arc::new(stream), peer_address, dont_wait: true, unconnected: false }
+        Self { stream: Arc::new(stream), peer_address, dont_wait: true }
     }
 
     /// Begins to connect, without blocking then or later.
@@ -60,15 +58,9 @@ impl Link {
     }
 
     /// A socket that has yet to connect to `address`, which is somebody else's to do.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(feature = "io-uring", target_os = "linux"))]
     pub(crate) fn unconnected(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { unconnected: true, ..Self::accepted(new_socket(address)?.into(), address) })
-    }
-
-    /// Whether whoever watches it first is to connect it.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn begins_to_connect(&self) -> bool {
-        self.unconnected
+        Ok(Self::accepted(new_socket(address)?.into(), address))
     }
 
     /// What an operation under way holds, so that the descriptor stays this socket's.
@@ -125,8 +117,9 @@ impl Link {
         SockRef::from(&*self.stream).send_vectored_with_flags(slices, NO_SIGNAL | self.wait_flag())
     }
 
+    #[cfg(feature = "blocking")]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        sys::receive_some(self, buffer, self.wait_flag())
+        (&*self.stream).read(buffer)
     }
 
     /// One read into the places that [`Inbound::room`](crate::Inbound::room) gives, the first one first. Returns

@@ -124,9 +124,7 @@ pub trait Driver: Send + 'static {
 
     /// The same for what was received in more bytes: one connection after the other has its turn. A driver may
     /// receive only now, so that one block of memory, still in the processor's cache, serves many connections.
-    fn next_received(&mut self) -> Option<Completion<Self::Socket>> {
-        None
-    }
+    fn next_received(&mut self) -> Option<Completion<Self::Socket>>;
 
     /// Unregisters what goes elsewhere, and ends first what is under way for it.
     fn release(&mut self, registration: Registration) -> Released;
@@ -296,13 +294,4 @@ impl fmt::Debug for Departures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Departures").finish_non_exhaustive()
     }
-}
-
-/// What a read into a codec has given.
-// TEMPORARY: until the codecs read no sockets any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub struct Reception {
-    pub bytes: usize,
-    pub drained: bool,
 }

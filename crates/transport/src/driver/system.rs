@@ -15,9 +15,21 @@ use crate::config::Driver as Choice;
 use crate::memory::{Block, ReceiveMemory, SendBatch};
 use crate::{EntropyError, Link};
 
+/// Calls the same on whichever driver it is.
+macro_rules! either {
+    ($self:expr, $driver:ident => $call:expr) => {
+        match $self {
+            Self::Poll($driver) => $call,
+            #[cfg(all(feature = "io-uring", target_os = "linux"))]
+            Self::IoUring($driver) => $call,
+        }
+    };
+}
+
 /// What a node runs on, as `cluster.link.driver` says.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one for each shard")]
 pub enum SystemDriver {
     /// Readiness, from `epoll` or `kqueue`.
     Poll(PollDriver),
@@ -61,6 +73,18 @@ impl SystemDriver {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it is Linux's, and a feature of the build"))
     }
 
+    /// Blocks that are in its hands.
+    #[cfg(test)]
+    pub(super) fn blocks_held(&self) -> usize {
+        either!(self, driver => driver.blocks_held())
+    }
+
+    /// Connections that it has accepted and nobody has taken.
+    #[cfg(test)]
+    pub(super) fn accepted_and_not_taken(&self) -> usize {
+        either!(self, driver => driver.accepted_and_not_taken())
+    }
+
     /// Its name in `cluster.toml`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -69,17 +93,6 @@ impl SystemDriver {
             Self::IoUring(_) => "io_uring",
         }
     }
-}
-
-/// Calls the same on whichever driver it is.
-macro_rules! either {
-    ($self:expr, $driver:ident => $call:expr) => {
-        match $self {
-            Self::Poll($driver) => $call,
-            #[cfg(all(feature = "io-uring", target_os = "linux"))]
-            Self::IoUring($driver) => $call,
-        }
-    };
 }
 
 impl Driver for SystemDriver {
@@ -136,6 +149,10 @@ impl Driver for SystemDriver {
 
     fn next(&mut self) -> Option<Completion<Link>> {
         either!(self, driver => driver.next())
+    }
+
+    fn next_received(&mut self) -> Option<Completion<Link>> {
+        either!(self, driver => driver.next_received())
     }
 
     fn release(&mut self, registration: Registration) -> Released {

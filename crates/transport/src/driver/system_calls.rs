@@ -8,7 +8,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvFlags, recv, recvmsg};
 use socket2::SockRef;
 
 use crate::link::SEND_AT_ONCE;
-use crate::memory::{ReceiveMemory, SLICES_MAX, SendBatch, WRITE_MAX};
+use crate::memory::{ReceiveMemory, SEND_MAX, SLICES_MAX, SendBatch};
 
 /// Connections that may wait to be accepted; the system may allow fewer. The standard library asks
 /// for 128, which a flood fills between two turns of a busy shard. Then a replica that connects
@@ -72,17 +72,17 @@ pub(super) fn receive(socket: &TcpStream, memory: &mut ReceiveMemory, at_most: u
 pub(super) fn send(socket: &TcpStream, batch: &SendBatch) -> io::Result<usize> {
     let socket = SockRef::from(socket);
     if let Some(only) = batch.only() {
-        let only = &only[..only.len().min(WRITE_MAX)];
+        let only = &only[..only.len().min(SEND_MAX)];
         return unless_interrupted(|| socket.send_with_flags(only, SEND_AT_ONCE));
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-    let count = batch.slices(&mut slices, WRITE_MAX);
+    let count = batch.slices(&mut slices, SEND_MAX);
     unless_interrupted(|| socket.send_vectored_with_flags(&slices[..count], SEND_AT_ONCE))
 }
 
-fn unless_interrupted(mut send: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+fn unless_interrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
-        match send() {
+        match call() {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             sent => return sent,

@@ -11,8 +11,6 @@ mod spare_blocks;
 
 pub(crate) use receive::Piece;
 pub use receive::{BLOCK_SIZE, Block, ReceiveMemory};
-#[cfg(feature = "node")]
-pub(crate) use send::SEND_MAX as WRITE_MAX;
 pub use send::{SEND_MAX, SLICES_MAX, SendBatch};
 #[cfg(feature = "node")]
 pub(crate) use spare_blocks::SpareBlocks;

@@ -83,6 +83,13 @@ impl ReceiveMemory {
         Self { body: Piece::default(), ahead }
     }
 
+    /// Memory for so many bytes in each of two places.
+    #[cfg(test)]
+    pub(crate) fn in_two_places(first: usize, second: usize) -> Self {
+        let body = Piece { bytes: vec![0; first], filled: 0, limit: first };
+        Self { body, ..Self::with_len(second) }
+    }
+
     /// As many bytes as there is room for.
     pub fn room(&self) -> usize {
         self.body.room() + self.ahead.room()

@@ -22,6 +22,11 @@ impl SpareBlocks {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Memory that is not needed any more; kept if it is a block.
     pub(crate) fn put_memory(&mut self, memory: ReceiveMemory) {
         if let Some(block) = memory.into_block() {

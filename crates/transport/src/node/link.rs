@@ -222,7 +222,14 @@ impl<S: Socket> OwnedLink<S> {
             received: Received::default(),
             round_trip: [const { AtomicU64::new(u64::MAX) }; 2],
         });
-        Self { shared, inbound, phase: Phase::Delivering, registration: None, finished: false, looked_at: [0; 2] }
+        Self {
+            shared,
+            inbound,
+            phase: Phase::Delivering,
+            registration: None,
+            finished: false,
+            looked_at: [0; 2],
+        }
     }
 
     /// To be called with each control frame: a link on which nothing else has gone since the one before lets its

@@ -34,12 +34,20 @@
 //! say so.
 
 mod addresses;
+#[cfg_attr(
+    not(all(feature = "hand-off", target_os = "linux")),
+    allow(dead_code, reason = "only a hand-over collects links")
+)]
 mod collector;
 mod control;
 mod event;
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
 mod hand_over;
 mod handle;
+#[cfg_attr(
+    not(all(feature = "hand-off", target_os = "linux")),
+    allow(dead_code, reason = "only a hand-over sends all messages")
+)]
 mod inbox;
 mod link;
 mod placement;
@@ -47,6 +55,10 @@ mod routes;
 mod sender;
 mod settings;
 mod shard;
+#[cfg_attr(
+    not(all(feature = "hand-off", target_os = "linux")),
+    allow(dead_code, reason = "only a hand-over uses all of it")
+)]
 mod shared;
 mod stats;
 #[cfg(test)]

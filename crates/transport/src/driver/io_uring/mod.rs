@@ -1,73 +1,75 @@
 //! The driver of Linux's `io_uring`: operations that the kernel carries out, and whose ends it reports.
 //!
-//! What an operation under way reads or writes belongs to it: a receive has the codec's buffers until it
-//! has ended, a send has its batch. So a link that ends or moves waits for what is under way.
+//! What an operation under way reads or writes belongs to it: a receive has the memory that it was given
+//! until it has ended, a send has its batch. A receive without memory has none while it waits: the kernel
+//! picks a block when there is something to put into it.
 //!
-//! Sends of the link's owner are operations too, and go into the kernel with the next wait. Those of other
-//! threads are system calls of their own, as with any driver: a ring is one thread's.
+//! What was begun goes into the kernel with the next wait. Sends of other threads are system calls of their
+//! own, as with any driver: a ring is one thread's.
 
+mod connection;
+mod failures;
+mod listening;
 mod outer_loop;
-#[cfg(test)]
-mod tests;
 mod waker;
-mod watched;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use replink_frame::HEADER_SIZE;
 use replink_handshake::Fresh;
 
 use super::busy_poll::BusyPoll;
-use super::poll::prepare_listener;
-use super::{Driver, Readiness, Reception, Token};
+use super::tokens::Table;
+use super::{Completion, Departures, Driver, Registration, Released, SHORT_RECEIVE_MAX, Token, system_calls};
 use crate::entropy::Jitter;
-use crate::outbound::Begun;
-use crate::sys;
-use crate::sys::ring::{Completion, Faults, Features, OperationId, Ring, Wait, Work};
-use crate::{EntropyError, Flushed, Inbound, Link, SharedOutbound, fresh};
+use crate::memory::{Block, ReceiveMemory, SendBatch};
+use crate::sys::ring::{self, Faults, Features, OperationId, Ring, Wait, Work};
+use crate::{EntropyError, Link, fresh};
+use connection::Connection;
+use failures::Failures;
+use listening::Listening;
 use outer_loop::OuterLoop;
 use waker::Waker;
-use watched::{Operation, Streams, Watched};
 
-/// Bytes from which on a send is made without a copy, where the network does that: below it, keeping track
-/// of the pages costs more than the copy.
-const ZERO_COPY_MIN: u64 = 128 * 1024;
-
-/// Connections that wait to be taken, after which no more are accepted.
-const ACCEPTED_MAX: usize = 1024;
-
-/// How often an operation is made again that failed through no fault of its connection.
-const FAILURES_MAX: u32 = 1000;
-
-/// Reads, writes, accepts and connects by operations of a ring.
+/// Receives, sends, accepts and connects by operations of a ring.
 ///
 /// It belongs to the thread that waits first: from then on no other may.
 pub struct IoUringDriver {
     ring: Ring,
-    streams: Streams,
-    listening: Option<Listening>,
+    departures: Arc<Departures>,
+    registered: Table<Registered>,
+    /// What of that are listeners; most often one.
+    listeners: Vec<Token>,
+    completed: VecDeque<Completion<Link>>,
+    /// What was received, but for short receives.
+    received: VecDeque<Completion<Link>>,
+    /// Whether it is the listeners' turn, if they have something.
+    accepts_next: bool,
     waker: Waker,
     outer_loop: OuterLoop,
     busy_poll: BusyPoll,
     jitter: Jitter,
 }
 
-struct Listening {
-    token: Token,
-    /// The same listener as the node's, by a descriptor of its own.
-    listener: TcpListener,
-    accepting: Option<OperationId>,
-    accepted: VecDeque<io::Result<OwnedFd>>,
+enum Registered {
+    Listening(Listening),
+    Connecting(Connecting),
+    Connected(Connection),
+}
+
+struct Connecting {
+    link: Link,
+    id: OperationId,
+    failures: Failures,
 }
 
 impl IoUringDriver {
-    /// A driver that watches nothing yet. It looks for `busy_poll` before it sleeps.
+    /// A driver that has nothing registered yet. It looks for `busy_poll` before it sleeps.
     ///
     /// # Errors
     ///
@@ -87,6 +89,17 @@ impl IoUringDriver {
         Self::with_features(Features::OLDEST, Duration::ZERO, None)
     }
 
+    /// One that has no block picked by the kernel, as where it is not allowed to.
+    ///
+    /// # Errors
+    ///
+    /// As [`IoUringDriver::new`].
+    #[doc(hidden)]
+    pub fn without_provided_blocks() -> io::Result<Self> {
+        let features = Features { provided_blocks: false, ..Features::find()? };
+        Self::with_features(features, Duration::ZERO, None)
+    }
+
     /// One whose operations fail, or do less than they could, as `seed` says: for tests.
     ///
     /// # Errors
@@ -100,33 +113,87 @@ impl IoUringDriver {
     fn with_features(features: Features, busy_poll: Duration, faults: Option<Faults>) -> io::Result<Self> {
         let mut ring = Ring::new(features, faults)?;
         let waker = Waker::new(&mut ring)?;
-        let (outer_loop, busy_poll) = (OuterLoop::new()?, BusyPoll::new(busy_poll));
         Ok(Self {
             ring,
-            streams: Streams::default(),
-            listening: None,
+            departures: Arc::default(),
+            registered: Table::default(),
+            listeners: Vec::new(),
+            completed: VecDeque::new(),
+            received: VecDeque::new(),
+            accepts_next: false,
             waker,
-            outer_loop,
-            busy_poll,
+            outer_loop: OuterLoop::new()?,
+            busy_poll: BusyPoll::new(busy_poll),
             jitter: Jitter::new(),
         })
     }
 
+    fn insert(&mut self, token: Token, registered: Registered) -> Registration {
+        let before = self.registered.insert(token, registered);
+        debug_assert!(before.is_none(), "a token names two things at once");
+        Registration::new(token, &self.departures)
+    }
+
+    fn unregister_departed(&mut self) {
+        let departed = self.departures.take();
+        if departed.is_empty() {
+            return;
+        }
+        for token in &departed {
+            match self.registered.remove(token) {
+                Some(Registered::Listening(listening)) => listening.abandon(&mut self.ring),
+                Some(Registered::Connecting(connecting)) => self.ring.cancel(connecting.id),
+                Some(Registered::Connected(connection)) => connection.abandon(&mut self.ring),
+                None => {}
+            }
+        }
+        let is_there = |token: &Token| !departed.contains(token);
+        self.listeners.retain(is_there);
+        self.completed.retain(|completion| is_there(&completion.token()));
+        self.received.retain(|completion| is_there(&completion.token()));
+    }
+
+    fn connection(&mut self, token: Token) -> Option<(&mut Connection, &mut Ring)> {
+        match self.registered.get_mut(&token)? {
+            Registered::Connected(connection) => Some((connection, &mut self.ring)),
+            Registered::Listening(_) | Registered::Connecting(_) => None,
+        }
+    }
+
+    fn listening(&mut self, token: Token) -> Option<(&mut Listening, &mut Ring)> {
+        match self.registered.get_mut(&token)? {
+            Registered::Listening(listening) => Some((listening, &mut self.ring)),
+            Registered::Connected(_) | Registered::Connecting(_) => None,
+        }
+    }
+
     /// What has come to an end since the last time.
-    fn take_note(&mut self, ready: &mut Vec<Readiness>) {
+    fn take_note(&mut self, arrived: &mut Vec<Token>) {
         while let Some(completion) = self.ring.next() {
             match completion {
-                Completion::Woken => self.waker.take_note(),
-                Completion::Accepted { id, connection, more } => {
-                    ready.extend(self.accepted(id, connection, more));
-                }
-                Completion::Released { socket, copied } => {
-                    if let Some(watched) = self.streams.get(socket).filter(|_| copied) {
-                        watched.copies = true;
+                ring::Completion::Woken => self.waker.take_note(),
+                ring::Completion::Accepted { owner, id, connection } => {
+                    if let Some((listening, ring)) = self.listening(Token(owner)) {
+                        listening.ended(ring, id, connection);
                     }
                 }
-                Completion::Ended { id, work, result, more_to_receive } => {
-                    ready.extend(self.ended(id, work, result, more_to_receive));
+                ring::Completion::Released { owner, copied } => {
+                    if let Some((connection, _)) = self.connection(Token(owner)).filter(|_| copied) {
+                        connection.copies = true;
+                    }
+                }
+                ring::Completion::Ended { owner, id, work, result, more_to_receive } => {
+                    let token = Token(owner);
+                    let completion = self.ended(token, id, work, result, more_to_receive);
+                    let is_long = match &completion {
+                        Some(Completion::Received { memory, .. }) => {
+                            arrived.push(token);
+                            memory.room() > SHORT_RECEIVE_MAX
+                        }
+                        _ => false,
+                    };
+                    let queue = if is_long { &mut self.received } else { &mut self.completed };
+                    queue.extend(completion);
                 }
             }
         }
@@ -134,76 +201,105 @@ impl IoUringDriver {
 
     fn ended(
         &mut self,
+        token: Token,
         id: OperationId,
         work: Work,
         result: io::Result<u32>,
         more_to_receive: bool,
-    ) -> Option<Readiness> {
-        let descriptor = work.socket()?.as_raw_fd();
-        let watched = self.streams.get(descriptor)?;
-        let token = watched.token;
-        let readable = Some(Readiness::readable(token));
-        let writable = Some(Readiness::writable(token));
-        match &work {
-            Work::Receive { .. } | Work::Read { .. } => {
-                watched.more_to_receive = more_to_receive;
-                readable.filter(|_| watched.reading.end(id, work, result))
+    ) -> Option<Completion<Link>> {
+        match work {
+            Work::Receive { .. } | Work::ReceiveProvided { .. } | Work::AwaitReadable { .. } => {
+                let Some((connection, ring)) = self.connection(token) else {
+                    self.ring.blocks().put_memory(work.into_memory()?);
+                    return None;
+                };
+                let (memory, result) = connection.received(ring, id, work, result, more_to_receive)?;
+                Some(Completion::Received { token, memory, result })
             }
-            Work::Send { .. } => writable.filter(|_| watched.sending.end(id, work, result)),
-            Work::Connect { .. } => writable.filter(|_| watched.connecting.end(id, work, result)),
-            Work::AwaitWritable { .. } if watched.writable == Some(id) => {
-                watched.writable = None;
-                writable
+            Work::Send { batch, .. } => {
+                let (connection, ring) = self.connection(token)?;
+                let (batch, result) = connection.sent(ring, id, batch, result)?;
+                Some(Completion::Sent { token, batch, result })
             }
-            _ => None,
+            Work::Connect { .. } => self.connected(token, id, result),
+            Work::None | Work::Accept { .. } | Work::Wakeable { .. } => None,
         }
     }
 
-    fn accepted(
+    fn connected(
         &mut self,
+        token: Token,
         id: OperationId,
-        connection: io::Result<OwnedFd>,
-        more: bool,
-    ) -> Option<Readiness> {
-        let listening = self.listening.as_mut().filter(|listening| listening.accepting == Some(id))?;
-        if !more {
-            listening.accepting = None;
+        result: io::Result<u32>,
+    ) -> Option<Completion<Link>> {
+        match self.registered.get_mut(&token)? {
+            Registered::Connecting(connecting) if connecting.id == id => {
+                if let Err(error) = result {
+                    if let Err(error) = connecting.failures.failed(error) {
+                        self.registered.remove(&token);
+                        return Some(Completion::Connected { token, result: Err(error) });
+                    }
+                    connecting.id = start_connecting(&mut self.ring, token, &connecting.link);
+                    return None;
+                }
+            }
+            _ => return None,
         }
-        if connection.as_ref().is_err_and(is_passing) {
-            // It was ended by us, or is to be made again.
-            return Some(Readiness::readable(listening.token));
-        }
-        listening.accepted.push_back(connection);
-        if more && listening.accepted.len() == ACCEPTED_MAX {
-            self.ring.cancel(id);
-        }
-        Some(Readiness::readable(listening.token))
+        let Some(Registered::Connecting(Connecting { link, .. })) = self.registered.remove(&token) else {
+            return None;
+        };
+        let result = system_calls::refuse_own_end(link.stream()).map(|()| {
+            let connection = Connection::new(token, link.socket());
+            self.registered.insert(token, Registered::Connected(connection));
+            link
+        });
+        Some(Completion::Connected { token, result })
     }
 
-    /// What is under way for a stream is to end, and nobody wants to know how.
-    fn abandon(&mut self, watched: &Watched) {
-        let operations =
-            [watched.reading.id(), watched.sending.id(), watched.connecting.id(), watched.writable];
-        operations.into_iter().flatten().for_each(|id| self.ring.cancel(id));
-    }
-
-    /// Waits for the end of what is under way, and gives it back as if it had just ended.
-    fn stop(&mut self, operation: Operation) -> Operation {
-        let Operation::UnderWay(id) = operation else { return operation };
-        match self.ring.stop(id) {
-            Ok(Some((work, result))) => Operation::Ended(work, result),
-            Ok(None) => Operation::None,
-            Err(error) => {
-                // Only by a fault of ours: the ring is another thread's.
-                tracing::error!("an operation could not be ended: {error}");
-                Operation::None
+    fn next_accepted(&mut self) -> Option<Completion<Link>> {
+        for index in 0..self.listeners.len() {
+            let token = self.listeners[index];
+            let Some((listening, ring)) = self.listening(token) else { continue };
+            if let Some(result) = listening.take(ring) {
+                return Some(Completion::Accepted { token, result });
             }
         }
+        None
+    }
+
+    fn has_accepted(&self) -> bool {
+        self.listeners.iter().any(|token| match self.registered.get(token) {
+            Some(Registered::Listening(listening)) => listening.has_some(),
+            _ => false,
+        })
+    }
+
+    fn has_completed(&self) -> bool {
+        !self.completed.is_empty() || !self.received.is_empty() || self.has_accepted()
+    }
+
+    #[cfg(test)]
+    pub(super) fn blocks_held(&self) -> usize {
+        self.ring.blocks_held()
+    }
+
+    #[cfg(test)]
+    pub(super) fn accepted_and_not_taken(&self) -> usize {
+        let not_taken = |registered: &Registered| match registered {
+            Registered::Listening(listening) => listening.not_taken(),
+            _ => 0,
+        };
+        self.registered.values().map(not_taken).sum()
     }
 }
 
+fn start_connecting(ring: &mut Ring, token: Token, link: &Link) -> OperationId {
+    let (socket, address) = (Arc::clone(link.socket()), link.peer_address());
+    ring.start(token.0, Work::Connect { socket, address })
+}
+
 impl Driver for IoUringDriver {
-    type Stream = Link;
+    type Socket = Link;
     type Listener = TcpListener;
 
     fn waker(&self) -> super::Waker {
@@ -222,19 +318,69 @@ impl Driver for IoUringDriver {
         fresh()
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+    fn listen(&mut self, token: Token, listener: &TcpListener) -> io::Result<Registration> {
+        self.unregister_departed();
+        system_calls::prepare_listener(listener)?;
+        // As with a connection.
+        listener.set_nonblocking(false)?;
+        let listening = Listening::new(token, listener.try_clone()?);
+        self.listeners.push(token);
+        Ok(self.insert(token, Registered::Listening(listening)))
+    }
+
+    fn accept(&mut self, token: Token, at_most: usize) {
+        if let Some((listening, ring)) = self.listening(token) {
+            listening.accept(ring, at_most);
+        }
+    }
+
+    fn connect(&mut self, token: Token, address: SocketAddr) -> io::Result<Registration> {
+        self.unregister_departed();
+        let link = Link::unconnected(address)?;
+        let id = start_connecting(&mut self.ring, token, &link);
+        let connecting = Connecting { link, id, failures: Failures::default() };
+        Ok(self.insert(token, Registered::Connecting(connecting)))
+    }
+
+    fn register(&mut self, token: Token, link: &Link) -> io::Result<Registration> {
+        self.unregister_departed();
+        // An operation on a socket that does not block is not waited for by the kernel either. One that
+        // another driver had may be such.
+        link.stream().set_nonblocking(false)?;
+        let connection = Connection::new(token, link.socket());
+        Ok(self.insert(token, Registered::Connected(connection)))
+    }
+
+    fn receive(&mut self, token: Token, memory: Option<ReceiveMemory>, at_most: usize) {
+        if let Some((connection, ring)) = self.connection(token) {
+            connection.receive(ring, memory, at_most);
+        }
+    }
+
+    fn send(&mut self, token: Token, batch: SendBatch) {
+        if let Some((connection, ring)) = self.connection(token) {
+            connection.send(ring, batch);
+        }
+    }
+
+    fn recycle(&mut self, block: Block) {
+        self.ring.blocks().put(block);
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, arrived: &mut Vec<Token>) -> io::Result<()> {
+        self.unregister_departed();
         self.outer_loop.begin(&mut self.ring)?;
-        if timeout == Some(Duration::ZERO) {
+        if timeout == Some(Duration::ZERO) || self.has_completed() {
             if self.ring.has_something() {
                 self.ring.enter(Wait::No)?;
-                self.take_note(ready);
+                self.take_note(arrived);
             }
             return Ok(());
         }
         let wait = timeout.map_or(Wait::Forever, Wait::For);
         if self.busy_poll.is_off() {
             self.ring.enter(wait)?;
-            self.take_note(ready);
+            self.take_note(arrived);
             return Ok(());
         }
         let began = self.now();
@@ -242,238 +388,69 @@ impl Driver for IoUringDriver {
         self.ring.enter(Wait::No)?;
         let found = self.busy_poll.look(began, timeout, || self.ring.has_something());
         self.ring.enter(if found { Wait::No } else { wait })?;
-        self.take_note(ready);
-        let after = (found || !ready.is_empty()).then(|| began.elapsed());
+        self.take_note(arrived);
+        let after = (found || self.has_completed()).then(|| began.elapsed());
         self.busy_poll.learn(after);
         Ok(())
     }
 
-    fn watch(&mut self, token: Token, link: &Link) -> io::Result<()> {
-        let mut watched = Watched::new(token);
-        if link.begins_to_connect() {
-            let (socket, address) = (Arc::clone(link.socket()), link.peer_address());
-            let id = self.ring.start(Work::Connect { socket, address });
-            watched.connecting = Operation::UnderWay(id);
-        } else {
-            // An operation on a socket that does not block is not waited for by the kernel either. One
-            // that another driver had may be such.
-            link.stream().set_nonblocking(false)?;
-        }
-        let before = self.streams.insert(link.as_fd().as_raw_fd(), watched);
-        debug_assert!(before.is_none(), "a stream was dropped that was still watched");
-        Ok(())
-    }
-
-    fn unwatch(&mut self, link: &Link) {
-        if let Some(watched) = self.streams.remove(link.as_fd().as_raw_fd()) {
-            self.abandon(&watched);
-        }
-    }
-
-    fn release(&mut self, link: &Link, inbound: &mut Inbound, outbound: &SharedOutbound<Link>) {
-        let Some(watched) = self.streams.remove(link.as_fd().as_raw_fd()) else { return };
-        let Watched { reading, sending, connecting, writable, .. } = *watched;
-        if let Operation::Ended(Work::Receive { buffers, .. }, result) = self.stop(reading) {
-            inbound.take_back(buffers, result.map_or(0, |received| received as usize));
-        }
-        if let Operation::Ended(Work::Send { batch, .. }, result) = self.stop(sending) {
-            outbound.end_batch(batch, written(result));
-        }
-        self.stop(connecting);
-        if let Some(id) = writable {
-            self.ring.cancel(id);
-        }
-    }
-
-    fn watch_listener(&mut self, token: Token, listener: &TcpListener) -> io::Result<()> {
-        prepare_listener(listener)?;
-        // As with a stream.
-        listener.set_nonblocking(false)?;
-        let listener = listener.try_clone()?;
-        self.listening = Some(Listening { token, listener, accepting: None, accepted: VecDeque::new() });
-        Ok(())
-    }
-
-    fn unwatch_listener(&mut self, _: &TcpListener) {
-        let Some(listening) = self.listening.take() else { return };
-        if let Some(id) = listening.accepting {
-            // Whoever listens next is to get what comes from here on.
-            self.stop(Operation::UnderWay(id));
-        }
-    }
-
-    fn accept(&mut self, _: &TcpListener) -> io::Result<(Link, SocketAddr)> {
-        let Some(listening) = &mut self.listening else { return Err(io::ErrorKind::NotConnected.into()) };
-        let Some(connection) = listening.accepted.pop_front() else {
-            if listening.accepting.is_none() {
-                let listener = listening.listener.try_clone()?;
-                listening.accepting = Some(self.ring.start(Work::Accept { listener }));
+    fn next(&mut self) -> Option<Completion<Link>> {
+        self.unregister_departed();
+        // In turn, so that neither strangers nor links keep the others from being looked at.
+        self.accepts_next = !self.accepts_next;
+        if self.accepts_next || self.completed.is_empty() {
+            if let Some(accepted) = self.next_accepted() {
+                return Some(accepted);
             }
-            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.completed.pop_front()
+    }
+
+    fn next_received(&mut self) -> Option<Completion<Link>> {
+        self.unregister_departed();
+        self.received.pop_front()
+    }
+
+    fn release(&mut self, registration: Registration) -> Released {
+        self.unregister_departed();
+        let token = registration.into_token();
+        let mut released = match self.registered.remove(&token) {
+            Some(Registered::Connected(connection)) => connection.release(&mut self.ring),
+            Some(Registered::Listening(listening)) => {
+                self.listeners.retain(|&listener| listener != token);
+                listening.release(&mut self.ring);
+                Released::default()
+            }
+            Some(Registered::Connecting(connecting)) => {
+                self.ring.cancel(connecting.id);
+                Released::default()
+            }
+            None => Released::default(),
         };
-        let stream = TcpStream::from(connection?);
-        let address = sys::peer_name(&stream)?;
-        Ok((Link::accepted(stream, address), address))
+        released.take_from(&mut self.completed, token);
+        released.take_from(&mut self.received, token);
+        released
     }
 
-    fn connect(&mut self, address: SocketAddr) -> io::Result<Link> {
-        Link::unconnected(address)
-    }
-
-    fn connected(&mut self, link: &Link) -> io::Result<()> {
-        let Some(watched) = self.streams.get(link.as_fd().as_raw_fd()) else {
-            return Err(io::ErrorKind::WouldBlock.into());
-        };
-        match std::mem::take(&mut watched.connecting) {
-            Operation::Ended(_, Err(error)) => {
-                watched.count_failure(error)?;
-                let (socket, address) = (Arc::clone(link.socket()), link.peer_address());
-                let id = self.ring.start(Work::Connect { socket, address });
-                watched.connecting = Operation::UnderWay(id);
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-            under_way @ Operation::UnderWay(_) => {
-                watched.connecting = under_way;
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-            // It has just succeeded, or had before.
-            Operation::Ended(_, Ok(_)) | Operation::None => Ok(()),
-        }
-    }
-
-    fn read(&mut self, link: &Link, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(watched) = self.streams.get(link.as_fd().as_raw_fd()) else {
-            return Err(io::ErrorKind::NotConnected.into());
-        };
-        match std::mem::take(&mut watched.reading) {
-            Operation::Ended(Work::Read { bytes, .. }, Ok(read)) => {
-                watched.failures = 0;
-                let read = read as usize;
-                buffer[..read].copy_from_slice(&bytes[..read]);
-                return Ok(read);
-            }
-            Operation::Ended(_, Err(error)) => watched.count_failure(error)?,
-            under_way @ Operation::UnderWay(_) => {
-                watched.reading = under_way;
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Operation::Ended(_, Ok(_)) | Operation::None => {}
-        }
-        let (socket, len) = (Arc::clone(link.socket()), buffer.len());
-        let id = self.ring.start(Work::Read { socket, bytes: Box::new([0; HEADER_SIZE]), len });
-        watched.reading = Operation::UnderWay(id);
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    fn receive(&mut self, link: &Link, inbound: &mut Inbound) -> io::Result<Reception> {
-        let Some(watched) = self.streams.get(link.as_fd().as_raw_fd()) else {
-            return Err(io::ErrorKind::NotConnected.into());
-        };
-        match std::mem::take(&mut watched.reading) {
-            Operation::Ended(Work::Receive { buffers, .. }, result) => {
-                inbound.take_back(buffers, result.as_ref().map_or(0, |&received| received as usize));
-                match result {
-                    Ok(received) => {
-                        watched.failures = 0;
-                        // The next read is another operation, and has to be begun.
-                        return Ok(Reception { bytes: received as usize, drained: false });
-                    }
-                    Err(error) => watched.count_failure(error)?,
-                }
-            }
-            under_way @ Operation::UnderWay(_) => {
-                watched.reading = under_way;
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Operation::Ended(..) | Operation::None => {}
-        }
-        let buffers = inbound.lend_buffers()?;
-        let (socket, poll_first) = (Arc::clone(link.socket()), !watched.more_to_receive);
-        let id = self.ring.start(Work::Receive { socket, buffers, poll_first });
-        watched.reading = Operation::UnderWay(id);
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    fn flush(&mut self, link: &Link, outbound: &SharedOutbound<Link>) -> io::Result<Flushed> {
-        let Some(watched) = self.streams.get(link.as_fd().as_raw_fd()) else { return outbound.flush() };
-        match std::mem::take(&mut watched.sending) {
-            Operation::Ended(Work::Send { batch, .. }, result) => {
-                let result = match result {
-                    Err(error) => Err(watched.count_failure(error).err()),
-                    Ok(written) => {
-                        watched.failures = 0;
-                        Ok(written)
-                    }
-                };
-                // Without an error of its own, it is made again.
-                let result = result.map_err(|error| error.unwrap_or(io::ErrorKind::Interrupted.into()));
-                outbound.end_batch(batch, written(result));
-            }
-            under_way @ Operation::UnderWay(_) => watched.sending = under_way,
-            Operation::Ended(..) | Operation::None => {}
-        }
-        match outbound.begin_batch()? {
-            Begun::Nothing(flushed) => Ok(flushed),
-            Begun::Batch(batch) => {
-                let zero_copy = self.ring.features().zero_copy
-                    && !watched.copies
-                    && outbound.stats().queued_bytes >= ZERO_COPY_MIN;
-                let socket = Arc::clone(link.socket());
-                watched.sending =
-                    Operation::UnderWay(self.ring.start(Work::Send { socket, batch, zero_copy }));
-                Ok(Flushed::Elsewhere)
-            }
-        }
-    }
-
-    fn want_writable(&mut self, link: &Link) {
-        if let Some(watched) = self.streams.get(link.as_fd().as_raw_fd()) {
-            if watched.writable.is_none() {
-                let socket = Arc::clone(link.socket());
-                watched.writable = Some(self.ring.start(Work::AwaitWritable { socket }));
-            }
-        }
-    }
-
-    fn reports_writable(&self) -> bool {
-        false
-    }
-
-    fn has_unsubmitted(&self) -> bool {
-        self.ring.has_unsubmitted() || self.outer_loop.is_due()
-    }
-}
-
-impl Watched {
-    /// An operation has failed. `Ok` where it is to be made again: its connection is not to blame.
-    fn count_failure(&mut self, error: io::Error) -> io::Result<()> {
-        self.failures += 1;
-        if is_passing(&error) && self.failures < FAILURES_MAX { Ok(()) } else { Err(error) }
-    }
-}
-
-/// Whether an operation failed because it was ended or interrupted, or for want of memory.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM)
-    )
-}
-
-/// What a send has done; one that failed without fault of its connection has written nothing.
-fn written(result: io::Result<u32>) -> io::Result<usize> {
-    match result {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        Ok(written) => Ok(written as usize),
-        Err(error) if is_passing(&error) => Err(io::ErrorKind::Interrupted.into()),
-        Err(error) => Err(error),
+    fn is_busy(&self) -> bool {
+        self.ring.has_unsubmitted()
+            || self.outer_loop.is_due()
+            || self.has_completed()
+            || self.departures.any()
     }
 }
 
 /// Readable when something has come to an end. It is from the first wait on after this was asked for.
+impl AsFd for IoUringDriver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.outer_loop.descriptor()
+    }
+}
+
+/// As [`AsFd`].
 impl AsRawFd for IoUringDriver {
     fn as_raw_fd(&self) -> RawFd {
-        self.outer_loop.descriptor()
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -25,9 +25,9 @@ impl OuterLoop {
     }
 
     /// The descriptor to wait for.
-    pub(super) fn descriptor(&self) -> RawFd {
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.wanted.store(true, Ordering::Relaxed);
-        self.event.as_raw_fd()
+        self.event.as_fd()
     }
 
     /// Whether it is wanted and not set up yet.

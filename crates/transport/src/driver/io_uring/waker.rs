@@ -8,6 +8,9 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::driver;
 use crate::sys::ring::{Ring, RingAddress, Work};
 
+/// The owner of what is no registered thing's: its completions name nobody.
+const NOBODY: u64 = u64::MAX;
+
 /// By which other threads end the wait of a ring.
 pub(super) struct Waker(Arc<Shared>);
 
@@ -23,7 +26,7 @@ struct Shared {
 impl Waker {
     pub(super) fn new(ring: &mut Ring) -> io::Result<Self> {
         let event = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        ring.start(Work::Wakeable { event: Arc::clone(&event) });
+        ring.start(NOBODY, Work::Wakeable { event: Arc::clone(&event) });
         let shared = Shared { woken: AtomicBool::new(false), ring: ring.address()?, event };
         Ok(Self(Arc::new(shared)))
     }

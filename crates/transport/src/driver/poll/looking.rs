@@ -2,7 +2,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::{PollDriver, Registered};
-use crate::driver::{Completion, Token};
+use crate::driver::{Completion, SHORT_RECEIVE_MAX, Token};
 
 /// Connections that are looked at by themselves. With more the system's poller, which knows all of them, is
 /// asked sooner.
@@ -65,7 +65,9 @@ impl PollDriver {
             let Some(Registered::Connected(connection)) = self.registered.get_mut(&token) else { continue };
             if let Some((memory, result)) = connection.receive(&mut self.blocks) {
                 arrived.push(token);
-                self.completed.push_back(Completion::Received { token, memory, result });
+                let is_short = memory.room() <= SHORT_RECEIVE_MAX;
+                let queue = if is_short { &mut self.completed } else { &mut self.received };
+                queue.push_back(Completion::Received { token, memory, result });
                 return true;
             }
         }

@@ -30,7 +30,7 @@ use crate::entropy::Jitter;
 use crate::memory::{Block, ReceiveMemory, SendBatch, SpareBlocks};
 use crate::{EntropyError, Link, fresh};
 use looking::Active;
-use registered::{Connection, Listening, Receive, Registered};
+use registered::{Connection, Listening, Ready, Receive, Registered};
 use waker::{WOKEN, Waker};
 
 /// What is taken from the system at once.
@@ -43,9 +43,10 @@ pub struct PollDriver {
     waker: Waker,
     departures: Arc<Departures>,
     registered: Table<Registered>,
-    /// What may be received from or accepted on, one after the other. May name what is registered no more.
-    ready: VecDeque<Token>,
+    ready: Ready,
     completed: VecDeque<Completion<Link>>,
+    /// What was received while looking for work, and no short receive.
+    received: VecDeque<Completion<Link>>,
     blocks: SpareBlocks,
     active: Active,
     busy_poll: BusyPoll,
@@ -67,8 +68,9 @@ impl PollDriver {
             waker,
             departures: Arc::default(),
             registered: Table::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             completed: VecDeque::new(),
+            received: VecDeque::new(),
             blocks: SpareBlocks::default(),
             active: Active::default(),
             busy_poll: BusyPoll::new(busy_poll),
@@ -112,7 +114,9 @@ impl PollDriver {
                 self.blocks.put_memory(memory);
             }
         }
-        self.completed.retain(|completion| !departed.contains(&completion.token()));
+        let is_there = |completion: &Completion<_>| !departed.contains(&completion.token());
+        self.completed.retain(is_there);
+        self.received.retain(is_there);
     }
 
     /// Asks the system what is ready, and waits at most for `timeout`.
@@ -205,8 +209,19 @@ impl PollDriver {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn blocks_held(&self) -> usize {
+        self.blocks.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn accepted_and_not_taken(&self) -> usize {
+        let accepted = |completion: &&Completion<_>| matches!(completion, Completion::Accepted { .. });
+        self.completed.iter().filter(accepted).count()
+    }
+
     fn has_work(&self) -> bool {
-        !self.completed.is_empty() || !self.ready.is_empty()
+        !self.completed.is_empty() || !self.received.is_empty() || !self.ready.is_empty()
     }
 }
 
@@ -296,7 +311,20 @@ impl Driver for PollDriver {
             return Some(completion);
         }
         loop {
-            let token = self.ready.pop_front()?;
+            let token = self.ready.short.pop_front()?;
+            if let Some(completion) = self.try_ready(token) {
+                return Some(completion);
+            }
+        }
+    }
+
+    fn next_received(&mut self) -> Option<Completion<Link>> {
+        self.unregister_departed();
+        if let Some(completion) = self.received.pop_front() {
+            return Some(completion);
+        }
+        loop {
+            let token = self.ready.long.pop_front()?;
             if let Some(completion) = self.try_ready(token) {
                 return Some(completion);
             }
@@ -311,6 +339,7 @@ impl Driver for PollDriver {
             Some(Registered::Listening(_) | Registered::Connecting(_)) | None => Released::default(),
         };
         released.take_from(&mut self.completed, token);
+        released.take_from(&mut self.received, token);
         released
     }
 

@@ -4,15 +4,29 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
-use crate::driver::{Released, Token, system_calls};
+use crate::Link;
+use crate::driver::{Released, SHORT_RECEIVE_MAX, Token, system_calls};
 use crate::memory::{ReceiveMemory, SendBatch, SpareBlocks};
-use crate::{Link, driver};
 
 /// What is registered with a driver.
 pub(super) enum Registered {
     Listening(Listening),
     Connecting(Link),
     Connected(Connection),
+}
+
+/// What may be received from or accepted on, one after the other. May name what is registered no more.
+#[derive(Default)]
+pub(super) struct Ready {
+    /// Listeners, and connections with a short receive under way.
+    pub(super) short: VecDeque<Token>,
+    pub(super) long: VecDeque<Token>,
+}
+
+impl Ready {
+    pub(super) fn is_empty(&self) -> bool {
+        self.short.is_empty() && self.long.is_empty()
+    }
 }
 
 /// A listener, by a descriptor of its own.
@@ -39,7 +53,7 @@ pub(super) struct Connection {
     pub(super) queued: bool,
 }
 
-/// What [`Driver::receive`](driver::Driver::receive) was called with.
+/// What [`Driver::receive`](crate::driver::Driver::receive) was called with.
 pub(super) struct Receive {
     pub(super) memory: Option<ReceiveMemory>,
     pub(super) at_most: usize,
@@ -68,10 +82,10 @@ impl Listening {
     }
 
     /// Has it wait for its turn, if it has anything to do then.
-    pub(super) fn queue(&mut self, token: Token, ready: &mut VecDeque<Token>) {
+    pub(super) fn queue(&mut self, token: Token, ready: &mut Ready) {
         if self.readable && self.room > 0 && !self.queued {
             self.queued = true;
-            ready.push_back(token);
+            ready.short.push_back(token);
         }
     }
 
@@ -104,10 +118,13 @@ impl Connection {
     }
 
     /// Has it wait for its turn, if it has anything to do then.
-    pub(super) fn queue(&mut self, token: Token, ready: &mut VecDeque<Token>) {
-        if self.readable && self.receiving.is_some() && !self.queued {
-            self.queued = true;
-            ready.push_back(token);
+    pub(super) fn queue(&mut self, token: Token, ready: &mut Ready) {
+        let Some(receive) = self.receiving.as_ref().filter(|_| self.readable && !self.queued) else { return };
+        self.queued = true;
+        if receive.at_most <= SHORT_RECEIVE_MAX {
+            ready.short.push_back(token);
+        } else {
+            ready.long.push_back(token);
         }
     }
 

@@ -23,7 +23,7 @@ impl Faults {
     }
 
     pub(super) fn next(&mut self, work: &Work) -> Option<Fault> {
-        if !matches!(work, Work::Receive { .. } | Work::Read { .. } | Work::Send { .. }) {
+        if !matches!(work, Work::Receive { .. } | Work::ReceiveProvided { .. } | Work::Send { .. }) {
             return None;
         }
         match self.number() % 16 {

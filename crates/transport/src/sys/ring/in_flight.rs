@@ -1,37 +1,37 @@
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::ptr;
 
 use bytes::Bytes;
 use io_uring::{opcode, squeue, types};
 use socket2::SockAddr;
 
-use super::Work;
 use super::setup::{POLL_FIRST, REPORT_USAGE};
-use crate::outbound::SLICES_MAX;
+use super::{Work, provided};
+use crate::memory::{BLOCK_SIZE, SEND_MAX, SLICES_MAX};
 
 /// The memory of one operation under way. Its address does not change, and nothing in it is touched
 /// until the kernel is done with it.
 pub(super) struct InFlight {
     pub(super) work: Work,
+    /// Whose it is; told with its end.
+    pub(super) owner: u64,
     header: libc::msghdr,
     slices: Vec<libc::iovec>,
     address: Option<SockAddr>,
     /// Bytes that are sent without being copied: needed for longer than the send takes.
     held: Vec<Bytes>,
-    /// Where they are sent on.
-    pub(super) sent_on: RawFd,
 }
 
 impl Default for Box<InFlight> {
     fn default() -> Self {
         Box::new(InFlight {
             work: Work::None,
+            owner: 0,
             // SAFETY: a header of null pointers and zero lengths is a valid one.
             header: unsafe { std::mem::zeroed() },
             slices: Vec::new(),
             address: None,
             held: Vec::new(),
-            sent_on: -1,
         })
     }
 }
@@ -48,24 +48,29 @@ impl InFlight {
         match &mut self.work {
             Work::None => opcode::Nop::new().build(),
             Work::Accept { listener } => {
-                opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build()
+                // Where it comes from is asked for when it is here.
+                let listener = types::Fd(listener.as_raw_fd());
+                opcode::Accept::new(listener, ptr::null_mut(), ptr::null_mut())
+                    .flags(libc::SOCK_CLOEXEC)
+                    .build()
             }
             Work::Connect { socket, address } => {
                 let address = self.address.insert((*address).into());
                 let socket = types::Fd(socket.as_raw_fd());
                 opcode::Connect::new(socket, address.as_ptr().cast(), address.len()).build()
             }
-            Work::Receive { socket, buffers, poll_first } => {
+            Work::Receive { socket, memory, at_most: asked_for, poll_first } => {
                 let flags = if *poll_first { POLL_FIRST } else { 0 };
-                let mut left = at_most;
-                for mut target in buffers.targets() {
-                    let room = target.room();
-                    let len = room.len().min(left);
+                let mut left = at_most.min(*asked_for);
+                for bytes in memory.slices() {
+                    let len = bytes.len().min(left);
                     left -= len;
                     if len > 0 {
-                        self.slices.push(libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: len });
+                        self.slices.push(libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: len });
                     }
                 }
+                // To receive nothing would look like the end of the stream.
+                assert!(!self.slices.is_empty(), "a receive has room for a byte at least");
                 let socket = types::Fd(socket.as_raw_fd());
                 if let [only] = self.slices[..] {
                     let len = u32::try_from(only.iov_len).unwrap_or(u32::MAX);
@@ -74,34 +79,44 @@ impl InFlight {
                 self.point_to_slices();
                 opcode::RecvMsg::new(socket, &raw mut self.header).ioprio(flags).build()
             }
-            Work::Read { socket, bytes, len } => {
-                let len = u32::try_from((*len).min(bytes.len()).min(at_most)).unwrap_or(0);
-                opcode::Recv::new(types::Fd(socket.as_raw_fd()), bytes.as_mut_ptr(), len).build()
+            Work::ReceiveProvided { socket, at_most: asked_for, poll_first } => {
+                let flags = if *poll_first { POLL_FIRST } else { 0 };
+                let len = at_most.min(*asked_for).min(BLOCK_SIZE);
+                // With zero as the length a whole block would be filled.
+                assert!(len > 0, "a receive has room for a byte at least");
+                let len = u32::try_from(len).expect("a block is small");
+                opcode::Recv::new(types::Fd(socket.as_raw_fd()), ptr::null_mut(), len)
+                    .buf_group(provided::GROUP)
+                    .ioprio(flags)
+                    .build()
+                    .flags(squeue::Flags::BUFFER_SELECT)
+            }
+            Work::AwaitReadable { socket } => {
+                let events = bits(libc::POLLIN.into()) | bits(libc::POLLRDHUP.into());
+                opcode::PollAdd::new(types::Fd(socket.as_raw_fd()), events).build()
             }
             Work::Send { socket, batch, zero_copy } => {
-                let (zero_copy, socket) = (*zero_copy, socket.as_raw_fd());
-                if zero_copy {
+                let socket = types::Fd(socket.as_raw_fd());
+                if *zero_copy {
                     self.held = batch.share(SLICES_MAX);
-                    self.sent_on = socket;
                 }
-                let mut left = at_most;
-                self.slices.extend(batch.iter().take(SLICES_MAX).map(|slice| {
-                    let len = slice.len().min(left);
+                let mut left = at_most.min(SEND_MAX);
+                for bytes in batch.iter().take(SLICES_MAX) {
+                    let len = bytes.len().min(left);
                     left -= len;
-                    libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: len }
-                }));
+                    if len > 0 {
+                        let iov_base = bytes.as_ptr().cast_mut().cast();
+                        self.slices.push(libc::iovec { iov_base, iov_len: len });
+                    }
+                }
+                let zero_copy = *zero_copy;
                 self.point_to_slices();
-                let (socket, header) = (types::Fd(socket), &raw const self.header);
-                let flags = bits(libc::MSG_NOSIGNAL);
+                let (header, flags) = (&raw const self.header, bits(libc::MSG_NOSIGNAL));
                 if zero_copy {
                     opcode::SendMsgZc::new(socket, header).flags(flags).ioprio(REPORT_USAGE).build()
                 } else {
                     opcode::SendMsg::new(socket, header).flags(flags).build()
                 }
-            }
-            Work::AwaitWritable { socket } => {
-                let events = bits(libc::POLLOUT.into());
-                opcode::PollAdd::new(types::Fd(socket.as_raw_fd()), events).build()
             }
             Work::Wakeable { event } => {
                 let events = bits(libc::POLLIN.into());

@@ -4,36 +4,37 @@
 //! goes in as a whole, and comes out with the last [`Completion`]. So nothing outside of here can free,
 //! move or look at such memory, whatever it does. Everything that is unsafe rests on that.
 
+mod closing;
+mod completing;
 mod faults;
 mod in_flight;
 mod message;
+mod provided;
 mod setup;
 mod work;
 
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{IoUring, opcode, squeue, types};
 
 pub(crate) use faults::{Fault, Faults};
 pub(crate) use message::RingAddress;
 pub(crate) use setup::Features;
 pub(crate) use work::Work;
 
+use crate::memory::SpareBlocks;
 use in_flight::InFlight;
+use provided::ProvidedBlocks;
 
 /// User data of completions that belong to no operation: a wake-up, and the answer to a cancellation.
 const WOKEN: u64 = u64::MAX;
 const CANCELLED: u64 = u64::MAX - 1;
-
-/// Rounds of waiting for what is under way, when the ring goes.
-const DRAIN_ROUNDS_MAX: u32 = 50;
-const DRAIN_ROUND: Duration = Duration::from_millis(20);
 
 /// Names an operation that is under way. Never used twice within four billion operations in one place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,11 +46,11 @@ pub(crate) struct OperationId {
 /// What has become of an operation.
 pub(crate) enum Completion {
     /// It has come to an end. Here is what it was given, and what the kernel says.
-    Ended { id: OperationId, work: Work, result: io::Result<u32>, more_to_receive: bool },
-    /// A connection was accepted. Unless `more`, no further one will be.
-    Accepted { id: OperationId, connection: io::Result<OwnedFd>, more: bool },
+    Ended { owner: u64, id: OperationId, work: Work, result: io::Result<u32>, more_to_receive: bool },
+    /// A connection was accepted, or not.
+    Accepted { owner: u64, id: OperationId, connection: io::Result<OwnedFd> },
     /// What was sent without being copied is needed no longer; or it was copied after all.
-    Released { socket: RawFd, copied: bool },
+    Released { owner: u64, copied: bool },
     /// [`RingAddress::wake`] was called.
     Woken,
 }
@@ -77,6 +78,9 @@ pub(crate) struct Ring {
     /// Memory of operations that are over, to be used again.
     #[expect(clippy::vec_box, reason = "the kernel knows them by their address")]
     spare: Vec<Box<InFlight>>,
+    /// Dropped only when the ring is closed.
+    provided: ManuallyDrop<Option<ProvidedBlocks>>,
+    blocks: SpareBlocks,
     taken: Vec<(u64, i32, u32)>,
     closing: bool,
     faults: Option<Faults>,
@@ -97,6 +101,7 @@ impl Ring {
     /// What is missing of `io_uring` here.
     pub(crate) fn new(features: Features, faults: Option<Faults>) -> io::Result<Self> {
         let ring = setup::build(features)?;
+        let provided = if features.provided_blocks { Some(ProvidedBlocks::register(&ring)?) } else { None };
         Ok(Self {
             io_uring: ManuallyDrop::new(ring),
             features,
@@ -107,6 +112,8 @@ impl Ring {
             unsubmitted: VecDeque::new(),
             completed: VecDeque::new(),
             spare: Vec::new(),
+            provided: ManuallyDrop::new(provided),
+            blocks: SpareBlocks::default(),
             taken: Vec::new(),
             closing: false,
             faults,
@@ -122,10 +129,24 @@ impl Ring {
         if self.features.messages { RingAddress::of(&self.io_uring).map(Some) } else { Ok(None) }
     }
 
-    /// Begins an operation. It is submitted with the next [`Ring::enter`].
-    pub(crate) fn start(&mut self, work: Work) -> OperationId {
+    /// Blocks that nobody uses at the moment.
+    pub(crate) fn blocks(&mut self) -> &mut SpareBlocks {
+        &mut self.blocks
+    }
+
+    #[cfg(test)]
+    pub(crate) fn blocks_held(&self) -> usize {
+        self.blocks.len() + self.provided.as_ref().map_or(0, ProvidedBlocks::waiting)
+    }
+
+    /// Begins an operation of `owner`. It is submitted with the next [`Ring::enter`].
+    pub(crate) fn start(&mut self, owner: u64, work: Work) -> OperationId {
+        if let (Work::ReceiveProvided { .. }, Some(provided)) = (&work, &mut *self.provided) {
+            provided.fill(&mut self.blocks);
+        }
         let mut place = self.spare.pop().unwrap_or_default();
         place.work = work;
+        place.owner = owner;
         let fault = self.faults.as_mut().and_then(|faults| faults.next(&place.work));
         let place = NonNull::from(Box::leak(place));
         let index = self.free.pop().unwrap_or_else(|| {
@@ -140,7 +161,8 @@ impl Ring {
         if let Some(Fault::Fail(error)) = fault {
             let work = self.finish(id);
             let result = Err(io::Error::from_raw_os_error(error));
-            self.completed.push_back(Completion::Ended { id, work, result, more_to_receive: false });
+            let more_to_receive = false;
+            self.completed.push_back(Completion::Ended { owner, id, work, result, more_to_receive });
             return id;
         }
         let at_most = match fault {
@@ -284,95 +306,6 @@ impl Ring {
         }
     }
 
-    fn take_completions(&mut self) {
-        let mut taken = std::mem::take(&mut self.taken);
-        taken.extend(
-            self.io_uring.completion().map(|entry| (entry.user_data(), entry.result(), entry.flags())),
-        );
-        for (user_data, result, flags) in taken.drain(..) {
-            let completion = match user_data {
-                WOKEN => Some(Completion::Woken),
-                CANCELLED => None,
-                user_data => self.complete(OperationId::from_user_data(user_data), result, flags),
-            };
-            self.completed.extend(completion);
-        }
-        self.taken = taken;
-    }
-
-    fn complete(&mut self, id: OperationId, result: i32, flags: u32) -> Option<Completion> {
-        let place = self.place(id)?;
-        let more = cqueue::more(flags);
-        // SAFETY: the place is this ring's, and what is looked at and taken out below is not what the
-        // kernel still uses: of an operation that goes on (`more`) that is nothing but, for a send, the
-        // bytes that `held` keeps.
-        let in_flight = unsafe { &mut *place.as_ptr() };
-        if cqueue::notif(flags) {
-            let socket = in_flight.sent_on;
-            self.finish(id);
-            return Some(Completion::Released { socket, copied: setup::was_copied(result) });
-        }
-        let outcome = u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result));
-        match &mut in_flight.work {
-            Work::Accept { .. } => {
-                if !more {
-                    self.finish(id);
-                }
-                let connection = outcome.map(|descriptor| {
-                    let descriptor = RawFd::try_from(descriptor).expect("the kernel gives descriptors");
-                    // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
-                    unsafe { OwnedFd::from_raw_fd(descriptor) }
-                });
-                Some(Completion::Accepted { id, connection, more })
-            }
-            Work::Wakeable { .. } => {
-                in_flight.reset_event();
-                if !more {
-                    let work = self.finish(id);
-                    if !self.closing {
-                        self.start(work);
-                    }
-                }
-                Some(Completion::Woken)
-            }
-            Work::Send { .. } if more => {
-                let work = std::mem::take(&mut in_flight.work);
-                Some(Completion::Ended { id, work, result: outcome, more_to_receive: false })
-            }
-            Work::Receive { buffers, .. } => {
-                if let Ok(received) = outcome {
-                    // SAFETY: the kernel has written so many bytes into these very targets, in order.
-                    unsafe { super::scatter::filled(buffers.targets(), received as usize) };
-                }
-                let more_to_receive = cqueue::sock_nonempty(flags);
-                let work = self.finish(id);
-                Some(Completion::Ended { id, work, result: outcome, more_to_receive })
-            }
-            _ => {
-                let work = self.finish(id);
-                Some(Completion::Ended { id, work, result: outcome, more_to_receive: false })
-            }
-        }
-    }
-
-    /// Where one thread alone submits, the kernel works on its operations only while that thread is in
-    /// [`Ring::enter`] (`IORING_SETUP_DEFER_TASKRUN`). This ring is going, so no thread ever is again: closing
-    /// it fails what is left without another look at its memory. All but what the network still sends from
-    /// may be freed.
-    fn free_what_nobody_carries_out(&mut self) {
-        for index in 0..self.slots.len() {
-            let slot = &self.slots[index];
-            let Some(place) = slot.place else { continue };
-            let index = u32::try_from(index).expect("as when it was made");
-            let id = OperationId { index, generation: slot.generation };
-            // SAFETY: the place is this ring's, and the kernel does not write to what is looked at.
-            let is_sent_from = unsafe { (*place.as_ptr()).is_sent_from() };
-            if !is_sent_from {
-                self.finish(id);
-            }
-        }
-    }
-
     fn place(&self, id: OperationId) -> Option<NonNull<InFlight>> {
         let slot = self.slots.get(id.index as usize)?;
         slot.place.filter(|_| slot.generation == id.generation)
@@ -401,45 +334,5 @@ impl OperationId {
     fn from_user_data(user_data: u64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "it is put together of these halves")]
         Self { index: user_data as u32, generation: (user_data >> 32) as u32 }
-    }
-}
-
-impl Drop for Ring {
-    /// Ends all that is under way and waits for it, for it uses memory of ours.
-    fn drop(&mut self) {
-        self.closing = true;
-        // What was not submitted is not under way: the kernel has not seen it.
-        for entry in std::mem::take(&mut self.unsubmitted) {
-            let id = OperationId::from_user_data(entry.get_user_data());
-            if self.place(id).is_some() {
-                self.finish(id);
-            }
-        }
-        for (index, slot) in (0..).zip(&self.slots) {
-            if slot.place.is_some() {
-                let id = OperationId { index, generation: slot.generation };
-                let entry = opcode::AsyncCancel::new(id.user_data()).build();
-                self.unsubmitted.push_back(entry.user_data(CANCELLED));
-            }
-        }
-        for _ in 0..DRAIN_ROUNDS_MAX {
-            self.completed.clear();
-            // An error: this is not the thread that may submit.
-            let entered = self.under_way == 0 || self.enter(Wait::For(DRAIN_ROUND)).is_err();
-            self.take_completions();
-            if entered {
-                break;
-            }
-        }
-        if self.under_way > 0 && self.features.single_issuer {
-            self.free_what_nobody_carries_out();
-        }
-        if self.under_way > 0 {
-            // The kernel may still use their memory, so it is never freed. Closing the ring cancels them,
-            // at some later time.
-            tracing::debug!(operations = self.under_way, "operations outlive their ring");
-        }
-        // SAFETY: dropped here and nowhere else, and not used again.
-        unsafe { ManuallyDrop::drop(&mut self.io_uring) };
     }
 }

@@ -2,6 +2,8 @@ use std::io;
 
 use io_uring::{IoUring, Probe, opcode};
 
+use super::ProvidedBlocks;
+
 /// Entries of the submission queue: what one system call takes. More is submitted in several.
 const SUBMISSIONS: u32 = 256;
 
@@ -20,6 +22,7 @@ pub(super) fn was_copied(result: i32) -> bool {
 }
 
 /// What of `io_uring` is used.
+#[expect(clippy::struct_excessive_bools, reason = "a kernel has each of them or has it not")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Features {
     /// One thread submits, and completions are worked on when it asks for them. Linux 6.1.
@@ -28,11 +31,15 @@ pub(crate) struct Features {
     pub(crate) messages: bool,
     /// Sending without a copy, and learning whether that was so. Linux 6.2.
     pub(crate) zero_copy: bool,
+    /// Blocks of memory are provided, out of which the kernel picks one when there is something to receive.
+    /// Linux 5.19, but not everything that confines a process lets it have them.
+    pub(crate) provided_blocks: bool,
 }
 
 impl Features {
     /// What Linux 5.19 has, the oldest that is supported.
-    pub(crate) const OLDEST: Self = Self { single_issuer: false, messages: false, zero_copy: false };
+    pub(crate) const OLDEST: Self =
+        Self { single_issuer: false, messages: false, zero_copy: false, provided_blocks: true };
 
     /// What this kernel has.
     ///
@@ -48,11 +55,11 @@ impl Features {
         };
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
-        // Accepting many connections with one operation is as old as this one, and can't be asked for.
-        let multishot = opcode::Socket::CODE;
+        // To poll before receiving is as old as this one, and can't be asked for.
+        let poll_first = opcode::Socket::CODE;
         let needed = [
-            multishot,
-            opcode::AcceptMulti::CODE,
+            poll_first,
+            opcode::Accept::CODE,
             opcode::Connect::CODE,
             opcode::RecvMsg::CODE,
             opcode::Recv::CODE,
@@ -75,7 +82,13 @@ impl Features {
         let zero_copy =
             probe.is_supported(opcode::SendMsgZc::CODE) && probe.is_supported(opcode::ReadMulti::CODE);
         let messages = single_issuer && has_messages(&ring);
-        Ok(Self { single_issuer, messages, zero_copy })
+        let provided_blocks = ProvidedBlocks::register(&ring).is_ok_and(|provided| {
+            // The kernel is to forget of them before they are gone.
+            drop(ring);
+            drop(provided);
+            true
+        });
+        Ok(Self { single_issuer, messages, zero_copy, provided_blocks })
     }
 }
 

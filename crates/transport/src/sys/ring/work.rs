@@ -2,10 +2,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use replink_frame::HEADER_SIZE;
-
-use crate::outbound::Batch;
-use crate::sys::ReceiveBuffers;
+use crate::memory::{ReceiveMemory, SendBatch};
 
 /// What an operation does, and all that it needs for that until it is over. It holds its socket open:
 /// the descriptor is this socket's as long as an operation names it.
@@ -14,35 +11,37 @@ pub(crate) enum Work {
     /// Nothing.
     #[default]
     None,
-    /// Accepts one connection after the other.
+    /// Accepts one connection.
     Accept {
-        listener: TcpListener,
+        listener: Arc<TcpListener>,
     },
     Connect {
         socket: Arc<TcpStream>,
         address: SocketAddr,
     },
-    /// Receives into both buffers. `poll_first`: there is most likely nothing yet.
+    /// Receives at most `at_most` bytes. `poll_first`: there is most likely nothing yet.
     Receive {
         socket: Arc<TcpStream>,
-        buffers: ReceiveBuffers,
+        memory: ReceiveMemory,
+        at_most: usize,
         poll_first: bool,
     },
-    /// Reads at most `len` bytes, and no more than a frame's header.
-    Read {
+    /// As [`Work::Receive`], into a block that the kernel picks once there is something; it comes back as that
+    /// then.
+    ReceiveProvided {
         socket: Arc<TcpStream>,
-        bytes: Box<[u8; HEADER_SIZE]>,
-        len: usize,
+        at_most: usize,
+        poll_first: bool,
+    },
+    /// Waits until there is something to receive.
+    AwaitReadable {
+        socket: Arc<TcpStream>,
     },
     /// Sends what comes first. `zero_copy`: from where it is, if the network can.
     Send {
         socket: Arc<TcpStream>,
-        batch: Batch,
+        batch: SendBatch,
         zero_copy: bool,
-    },
-    /// Waits until there is room to write.
-    AwaitWritable {
-        socket: Arc<TcpStream>,
     },
     /// Waits until others wake the ring by this event.
     Wakeable {
@@ -51,15 +50,19 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// The connection that it is about.
-    pub(crate) fn socket(&self) -> Option<&Arc<TcpStream>> {
+    /// The memory of a receive.
+    pub(crate) fn into_memory(self) -> Option<ReceiveMemory> {
         match self {
-            Self::Connect { socket, .. }
-            | Self::Receive { socket, .. }
-            | Self::Read { socket, .. }
-            | Self::Send { socket, .. }
-            | Self::AwaitWritable { socket } => Some(socket),
-            Self::None | Self::Accept { .. } | Self::Wakeable { .. } => None,
+            Self::Receive { memory, .. } => Some(memory),
+            _ => None,
+        }
+    }
+
+    /// The batch of a send.
+    pub(crate) fn into_batch(self) -> Option<SendBatch> {
+        match self {
+            Self::Send { batch, .. } => Some(batch),
+            _ => None,
         }
     }
 }

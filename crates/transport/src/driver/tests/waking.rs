@@ -1,0 +1,192 @@
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::*;
+
+#[test]
+fn a_wake_ends_the_wait_that_is_under_way_or_comes_next() {
+    on_every_driver(|mut rig| {
+        let waker = rig.driver.waker();
+        // Before it is in use.
+        waker();
+        rig.driver.wait(Some(DEADLINE), &mut rig.arrived).unwrap();
+        for round in 0..200 {
+            let began = Instant::now();
+            if round % 2 == 0 {
+                waker();
+                waker();
+            }
+            let waker = rig.driver.waker();
+            let other = thread::spawn(move || {
+                thread::yield_now();
+                waker();
+            });
+            rig.driver.wait(Some(DEADLINE), &mut rig.arrived).unwrap();
+            if round % 2 != 0 {
+                other.join().unwrap();
+            }
+            assert!(began.elapsed() < DEADLINE / 2, "the wake was lost");
+        }
+    });
+}
+
+/// Two threads hand each other a turn, so that each wake is needed.
+#[test]
+fn no_wake_is_lost() {
+    on_every_driver(|mut rig| {
+        use std::sync::mpsc;
+        let waker = rig.driver.waker();
+        let (turns, turn) = mpsc::channel();
+        let (answers, answer) = mpsc::channel();
+        let other = thread::spawn(move || {
+            for number in 0..5000 {
+                turns.send(number).unwrap();
+                waker();
+                answer.recv_timeout(DEADLINE).unwrap();
+            }
+        });
+        let began = Instant::now();
+        for number in 0..5000 {
+            let taken = loop {
+                match turn.try_recv() {
+                    Ok(taken) => break taken,
+                    Err(_) => rig.driver.wait(Some(DEADLINE), &mut rig.arrived).unwrap(),
+                }
+                assert!(began.elapsed() < DEADLINE, "a wake was lost");
+            };
+            assert_eq!(taken, number);
+            answers.send(()).unwrap();
+        }
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_driver_may_go_to_another_thread_before_it_is_used() {
+    on_every_driver(|mut rig| {
+        let (end, mut peer) = rig.connection();
+        rig.driver.receive(end.token, None, 100);
+        let faults = rig.has_faults();
+        let moved = thread::spawn(move || {
+            peer.write_all(b"moved").unwrap();
+            let mut got = Vec::new();
+            while got.len() < 5 {
+                let (_, memory, received) = rig.received();
+                got.extend(bytes_of(&memory, received));
+                rig.driver.receive(end.token, None, 100);
+            }
+            assert!(got == b"moved" || faults);
+        });
+        moved.join().unwrap();
+    });
+}
+
+/// What is under way then lets go of its socket.
+#[test]
+fn a_driver_may_be_dropped_on_another_thread_than_it_was_used_on() {
+    on_every_driver(|mut rig| {
+        let (end, mut peer) = rig.connection();
+        let (second, mut second_peer) = rig.connection();
+        rig.driver.receive(end.token, None, 100);
+        rig.driver.receive(second.token, Some(ReceiveMemory::with_len(100)), 100);
+        rig.driver.wait(Some(Duration::ZERO), &mut rig.arrived).unwrap();
+        thread::spawn(move || drop((rig, end, second))).join().unwrap();
+        for peer in [&mut peer, &mut second_peer] {
+            // The kernel interrupts whoever closes a ring; this is read on.
+            let end = peer.read_to_end(&mut Vec::new());
+            assert!(matches!(end, Ok(0)), "the operation has let its socket go: {end:?}");
+        }
+    });
+}
+
+#[cfg(all(feature = "io-uring", target_os = "linux"))]
+#[test]
+fn a_ring_stays_with_the_thread_that_waited_first() {
+    let Ok(mut driver) = IoUringDriver::new(Duration::ZERO) else { return };
+    driver.waker()();
+    driver.wait(None, &mut Vec::new()).unwrap();
+    thread::spawn(move || {
+        // Without anything to do there is nothing wrong either.
+        driver.wait(Some(Duration::ZERO), &mut Vec::new()).unwrap();
+        let error = driver.wait(None, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("polled it first"), "{error}");
+    })
+    .join()
+    .unwrap();
+}
+
+/// What an event loop of the embedder's does: it waits for the descriptor unless the driver is busy.
+#[test]
+fn an_outer_event_loop_waits_for_the_descriptor() {
+    on_every_driver(|mut rig| {
+        let descriptor = rig.driver.as_raw_fd();
+        let mut outer = mio::Poll::new().unwrap();
+        let mut source = mio::unix::SourceFd(&descriptor);
+        outer.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE).unwrap();
+        let (end, mut peer) = rig.connection();
+        let waker = rig.driver.waker();
+        let (mut written, mut got) = (0, 0);
+        rig.driver.receive(end.token, None, 100);
+        while got < 100 {
+            rig.driver.wait(Some(Duration::ZERO), &mut rig.arrived).unwrap();
+            while let Some(completion) = rig.driver.next() {
+                let Completion::Received { memory, result, .. } = completion else { panic!() };
+                got += result.unwrap();
+                rig.recycle(memory);
+                rig.driver.receive(end.token, None, 100);
+            }
+            if rig.driver.is_busy() {
+                continue;
+            }
+            if written > got {
+                wait_outside(&mut outer, "what has come is not seen");
+            } else if written % 2 == 0 {
+                // A wake alone is seen as well.
+                let waker = waker.clone();
+                let other = thread::spawn(move || waker());
+                wait_outside(&mut outer, "the wake is not seen");
+                other.join().unwrap();
+                peer.write_all(&[1]).unwrap();
+                written += 1;
+            } else {
+                peer.write_all(&[1]).unwrap();
+                written += 1;
+            }
+        }
+    });
+}
+
+fn wait_outside(outer: &mut mio::Poll, unless: &str) {
+    let mut events = mio::Events::with_capacity(8);
+    loop {
+        match outer.poll(&mut events, Some(DEADLINE)) {
+            // An older ring has the kernel interrupt its thread.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => {
+                result.unwrap();
+                assert!(!events.is_empty(), "{unless}");
+                return;
+            }
+        }
+    }
+}
+
+/// Sockets of a driver that was there before may be in either mode.
+#[test]
+fn the_mode_of_a_socket_makes_no_difference() {
+    on_every_driver(|mut rig| {
+        for blocking in [true, false] {
+            let (end, mut peer) = rig.connection();
+            drop(end.registration);
+            end.link.stream().set_nonblocking(!blocking).unwrap();
+            let token = rig.token();
+            let registration = rig.driver.register(token, &end.link).unwrap();
+            let end = End { token, registration, link: end.link };
+            rig.driver.receive(token, None, 100);
+            rig.driver.wait(Some(Duration::ZERO), &mut rig.arrived).unwrap();
+            assert!(rig.driver.next().is_none());
+            peer.write_all(&[1]).unwrap();
+            assert_eq!(rig.received().2, 1);
+            assert!(end.link.as_fd().as_raw_fd() >= 0);
+        }
+    });
+}

@@ -110,7 +110,10 @@ impl Inbound {
 
     /// Lets all memory go that nothing lies in: for links that are quiet.
     pub fn relax(&mut self) {
-        drop(self.give_up_block());
+        self.settle();
+        if !self.lent {
+            self.ahead.relax();
+        }
         self.spare.clear();
     }
 

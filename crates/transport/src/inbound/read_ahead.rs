@@ -86,12 +86,19 @@ impl ReadAhead {
     }
 
     /// The memory, where nothing lies in it. What is larger than a block is of use to this link only, and
-    /// goes.
+    /// stays until the link is quiet.
     pub(super) fn give_up(&mut self) -> Option<Block> {
-        if self.is_absent() || !self.is_empty() {
+        if self.bytes.len() != BLOCK_SIZE || !self.is_empty() {
             return None;
         }
         Block::from_bytes(std::mem::take(&mut self.bytes))
+    }
+
+    /// Lets the memory go, if nothing lies in it.
+    pub(super) fn relax(&mut self) {
+        if self.is_empty() {
+            self.bytes = Vec::new();
+        }
     }
 
     /// The header that comes first, to be changed.
@@ -105,7 +112,9 @@ impl ReadAhead {
     pub(super) fn grow_for_held(&mut self) {
         let unread = self.end - self.start;
         if unread + ROOM_MIN > self.bytes.len() && self.bytes.len() < HELD_SIZE {
-            self.bytes.resize(HELD_SIZE, 0);
+            let mut grown = vec![0; HELD_SIZE];
+            grown[..unread].copy_from_slice(self.unread());
+            (self.bytes, self.start, self.end) = (grown, 0, unread);
         }
     }
 

@@ -7,8 +7,7 @@ use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status,
 use replink_transport::handshake::{Authentication, DialError, Peer, Side};
 use replink_transport::mesh::Role as ReplicaRole;
 use replink_transport::mesh::{
-    Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, PROBE_LANE, RETIRE_SPREAD,
-    RETRY_AFTER_MAX, Verdict, Warning,
+    Action, DownReason, LEAVE_MAX, LinkId, Loss, PROBE_LANE, RETIRE_SPREAD, RETRY_AFTER_MAX, Verdict, Warning,
 };
 
 use crate::network::Random;
@@ -52,7 +51,7 @@ fn backs_off_until_a_link_stays_up() {
     // A connection that ends again is no success.
     let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
     one.wait_ms(900);
-    one.mesh.closed(link, Ending::Stream, one.now, one.random);
+    one.mesh.closed(link, DownReason::Lost(Loss::Closed), one.now, one.random);
     assert_eq!(one.actions(), [down(link, 1, DownReason::Lost(Loss::Closed))]);
     assert!(close_to(one.until_next(), 400), "{:?}", one.until_next());
     one.wait_ms(400);
@@ -62,7 +61,7 @@ fn backs_off_until_a_link_stays_up() {
         one.wait_ms(500);
         one.mesh.heard(link, one.now);
     }
-    one.mesh.closed(link, Ending::Stream, one.now, one.random);
+    one.mesh.closed(link, DownReason::Lost(Loss::Closed), one.now, one.random);
     assert_eq!(one.actions().len(), 1);
     assert!(close_to(one.until_next(), 50), "{:?}", one.until_next());
 }
@@ -147,7 +146,7 @@ fn an_authenticated_reject_is_loud_and_slow_and_not_for_good() {
     // H-9: just as slow when it comes late.
     let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
     let late = reject(1, Status::DUPLICATE_REPLICA, true, 0);
-    one.mesh.closed(link, Ending::Rejected(late), one.now, one.random);
+    one.mesh.closed(link, DownReason::Rejected(late), one.now, one.random);
     let expected = [down(link, 1, DownReason::Rejected(late)), warning(Status::DUPLICATE_REPLICA)];
     assert_eq!(one.actions(), expected);
     assert!(max_ms(2000).contains(&one.until_next()));
@@ -189,7 +188,7 @@ fn the_same_process_supersedes_its_old_link() {
     }
     one.mesh.heard(new, one.now);
     assert!(one.wait_ms(10).iter().any(|(_, action)| *action == Action::Close { link: old }));
-    one.mesh.closed(old, Ending::Stream, one.now, 0);
+    one.mesh.closed(old, DownReason::Lost(Loss::Closed), one.now, 0);
     assert_eq!(one.actions(), [], "it was down before");
 }
 
@@ -307,7 +306,7 @@ fn left_is_not_lost_and_is_dialed_again() {
     one.actions();
     let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
     one.mesh.goodbye(link, GoodbyeReason::SHUTDOWN, one.now, one.random);
-    one.mesh.closed(link, Ending::Stream, one.now, one.random);
+    one.mesh.closed(link, DownReason::Lost(Loss::Closed), one.now, one.random);
     let reason = DownReason::Left(GoodbyeReason::SHUTDOWN);
     assert_eq!(one.actions(), [Action::Close { link }, down(link, 1, reason)]);
     assert_eq!(one.wait_ms(50).last().unwrap().1, dial(1, 0));
@@ -325,7 +324,7 @@ fn whoever_leaves_the_roster_leaves() {
     let goodbye = Action::Goodbye { link, reason: GoodbyeReason::OPERATOR };
     let reason = DownReason::Ended(GoodbyeReason::OPERATOR);
     assert_eq!(one.actions(), [goodbye, down(link, 1, reason), dial(3, 0)]);
-    one.mesh.closed(link, Ending::Stream, one.now, one.random);
+    one.mesh.closed(link, DownReason::Lost(Loss::Closed), one.now, one.random);
     let refuse = Verdict::Refuse { status: Status::NOT_ALLOWED, retry_after_ms: 0 };
     assert_eq!(one.mesh.judge(&peer(1, Side::Acceptor), address(1), one.now), refuse);
     // A handshake that was under way.
@@ -397,18 +396,16 @@ fn a_denied_frame_ends_the_link() {
         .deny(ReplicaRole::Standby, Command::PREPARE_OK)
         .deny(ReplicaRole::Standby, Command::LINK_PING);
     let mut one = One::new(1, standby.clone());
+    let permits = |replica, command| one.mesh.settings().permits(ReplicaId(replica), command);
+    assert!(permits(0, Command::PING) && !permits(0, Command::PREPARE_OK));
+    assert!(permits(0, Command::LINK_PING), "not the embedder's to deny");
+    assert!(permits(1, Command::PREPARE_OK), "a voter");
+    assert!(!permits(77, Command::PING), "whoever is not on the roster may send nothing");
     let (link, _) = one.establish(&peer(0, Side::Acceptor), 9);
-    assert!(one.mesh.may_send(link, Command::PING) && !one.mesh.may_send(link, Command::PREPARE_OK));
-    assert!(one.mesh.may_send(link, Command::LINK_PING), "not the embedder's to deny");
-    assert!(one.mesh.we_may_send(Command::PREPARE_OK));
-    assert_eq!(one.mesh.frame(link, Command::PING, one.now, 0), Ok(()));
     let denied = Command::PREPARE_OK;
-    assert_eq!(one.mesh.frame(link, denied, one.now, 0), Err(FrameRefused::Denied(denied)));
+    one.mesh.closed(link, DownReason::Denied(denied), one.now, 0);
     let warning = Warning::Denied { peer: ReplicaId(0), address: address(9), command: denied };
-    let expected = [Action::Warn(warning), Action::Close { link }, down(link, 0, DownReason::Denied(denied))];
-    assert_eq!(one.actions(), expected);
-    assert_eq!(one.mesh.frame(link, Command::PING, one.now, 0), Err(FrameRefused::NotUp));
-    assert!(!One::new(0, standby).mesh.we_may_send(denied));
+    assert_eq!(one.actions(), [down(link, 0, DownReason::Denied(denied)), Action::Warn(warning)]);
 }
 
 #[test]
@@ -423,7 +420,7 @@ fn a_shutdown_says_goodbye_and_is_over_when_all_links_are() {
     let verdict = one.mesh.judge(&peer(0, Side::Acceptor), address(9), one.now);
     assert!(matches!(verdict, Verdict::Refuse { status: Status::DRAINING, retry_after_ms: 1.. }));
     assert!(!one.mesh.is_finished());
-    one.mesh.closed(link, Ending::Stream, one.now, 0);
+    one.mesh.closed(link, DownReason::Lost(Loss::Closed), one.now, 0);
     assert!(one.mesh.is_finished());
     assert_eq!(one.mesh.next_timeout(), None);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use replink_transport::frame::{GoodbyeReason, KeyId, ReplicaId, Status};
 use replink_transport::handshake::{Authentication, DialError, Peer, PeerReject, Side};
-use replink_transport::mesh::{Action, Ending, LinkId, Mesh, MeshSettings, Verdict};
+use replink_transport::mesh::{Action, DownReason, LinkId, Loss, Mesh, MeshSettings, Verdict};
 
 use crate::one::{address, peer, reject};
 
@@ -60,7 +60,7 @@ enum Message {
     Ping { link: LinkId, counter: u64 },
     Pong { link: LinkId, echo: u64 },
     Goodbye { link: LinkId, reason: GoodbyeReason },
-    Ended { link: LinkId, ending: Ending },
+    Ended { link: LinkId, ending: DownReason },
 }
 
 pub(crate) struct Network {
@@ -166,11 +166,11 @@ impl Network {
             Action::Goodbye { link, reason } => {
                 self.send_on(index, link, |link| Message::Goodbye { link, reason });
                 if !self.random.one_in(4) {
-                    self.close(index, link, Ending::Stream);
-                    self.send_to(index, Message::Ended { link, ending: Ending::Stream });
+                    self.close(index, link, DownReason::Lost(Loss::Closed));
+                    self.send_to(index, Message::Ended { link, ending: DownReason::Lost(Loss::Closed) });
                 } // Else it hangs, and the mesh closes it.
             }
-            Action::Close { link } => self.close(index, link, Ending::Stream),
+            Action::Close { link } => self.close(index, link, DownReason::Lost(Loss::Closed)),
             Action::Up { link, peer, .. } => {
                 assert!(process.ever_up.insert(link), "{link} is up twice");
                 let before = process.up.insert((peer.replica, peer.lane), link);
@@ -198,7 +198,7 @@ impl Network {
         }
     }
 
-    fn close(&mut self, index: usize, link: LinkId, ending: Ending) {
+    fn close(&mut self, index: usize, link: LinkId, ending: DownReason) {
         self.send_on(index, link, |link| Message::Ended { link, ending });
         self.processes[index].open.remove(&link);
     }
@@ -264,13 +264,16 @@ impl Network {
                 process.mesh.established(far, &dialer, address(dialer.replica.0), now, random);
                 if self.faults && self.random.one_in(4) {
                     // It breaks as it comes up.
-                    self.close(acceptor, far, Ending::Stream);
-                    self.send_to(acceptor, Message::Ended { link: far, ending: Ending::Stream });
+                    self.close(acceptor, far, DownReason::Lost(Loss::Closed));
+                    self.send_to(
+                        acceptor,
+                        Message::Ended { link: far, ending: DownReason::Lost(Loss::Closed) },
+                    );
                 }
             }
             Verdict::Probe => unreachable!("nobody dials the lane of probes"),
             Verdict::Refuse { status, retry_after_ms } => {
-                let ending = Ending::Rejected(reject(to, status, true, retry_after_ms));
+                let ending = DownReason::Rejected(reject(to, status, true, retry_after_ms));
                 self.send_to(from, Message::Ended { link: near, ending });
             }
         }
@@ -289,8 +292,8 @@ impl Network {
         if self.random.one_in(2) {
             self.cut.extend([link, end.link]);
         } else {
-            self.close(index, link, Ending::Stream);
-            self.send_to(index, Message::Ended { link, ending: Ending::Stream });
+            self.close(index, link, DownReason::Lost(Loss::Closed));
+            self.send_to(index, Message::Ended { link, ending: DownReason::Lost(Loss::Closed) });
         }
     }
 
@@ -302,7 +305,7 @@ impl Network {
         if self.random.one_in(2) {
             let links: Vec<LinkId> = self.processes[index].open.keys().copied().collect();
             for link in links {
-                self.close(index, link, Ending::Stream);
+                self.close(index, link, DownReason::Lost(Loss::Closed));
             }
         }
         self.processes[index].running = false;

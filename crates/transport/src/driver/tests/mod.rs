@@ -86,7 +86,7 @@ impl Rig {
     fn wait_for<T>(&mut self, mut take: impl FnMut(&mut SystemDriver, Completion<Link>) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
-            while let Some(completion) = self.driver.next() {
+            while let Some(completion) = any(&mut self.driver) {
                 if let Some(taken) = take(&mut self.driver, completion) {
                     return taken;
                 }
@@ -100,7 +100,7 @@ impl Rig {
     fn nothing_comes(&mut self) {
         for _ in 0..3 {
             self.driver.wait(Some(Duration::from_millis(5)), &mut self.arrived).unwrap();
-            if let Some(completion) = self.driver.next() {
+            if let Some(completion) = any(&mut self.driver) {
                 panic!("nothing was to come, and not {completion:?}");
             }
         }
@@ -152,6 +152,11 @@ impl Rig {
             self.driver.recycle(block);
         }
     }
+}
+
+/// Whatever has completed.
+fn any(driver: &mut SystemDriver) -> Option<Completion<Link>> {
+    driver.next().or_else(|| driver.next_received())
 }
 
 /// `len` bytes that tell where they belong.

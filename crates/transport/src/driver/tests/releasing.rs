@@ -41,7 +41,7 @@ fn what_was_received_comes_back_in_order() {
                 rig.driver.wait(Some(Duration::from_millis(1)), &mut rig.arrived).unwrap();
             }
             if round % 5 == 0 {
-                if let Some(completion) = rig.driver.next() {
+                if let Some(completion) = any(&mut rig.driver) {
                     let Completion::Received { memory, result, .. } = completion else { panic!() };
                     got.extend(bytes_of(&memory, result.unwrap()));
                 }

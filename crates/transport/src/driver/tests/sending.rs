@@ -67,7 +67,7 @@ fn a_send_that_finds_no_room_completes_later() {
             rig.driver.send(end.token, numbered(251 * 1000).into());
             let begun = Instant::now();
             let completed = loop {
-                match rig.driver.next() {
+                match any(&mut rig.driver) {
                     Some(Completion::Sent { result, .. }) => break Some(result.unwrap()),
                     Some(other) => panic!("{other:?}"),
                     None if begun.elapsed() > Duration::from_millis(100) => break None,

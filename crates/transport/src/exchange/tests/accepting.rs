@@ -105,7 +105,7 @@ fn a_proved_peer_is_admitted_or_refused() {
     let reject = written(&mut leaving, now);
     // H-9: the dialer, which is up, reads it first.
     let (_, session) = dialing.finish().unwrap().into_parts();
-    let reject = session.split().0.late_reject(&reject.try_into().unwrap()).unwrap();
+    let reject = session.split().0.control().late_reject(&reject.try_into().unwrap()).unwrap();
     assert_eq!((reject.status, reject.authenticated), (Status::DUPLICATE_REPLICA, true));
 }
 

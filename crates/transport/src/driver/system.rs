@@ -11,7 +11,7 @@ use replink_handshake::Fresh;
 use super::io_uring::IoUringDriver;
 use super::poll::PollDriver;
 use super::{Driver, Readiness, Reception, Token, Waker};
-use crate::config::Driver as Choice;
+use crate::config::DriverChoice as Choice;
 use crate::{EntropyError, Flushed, Inbound, Link, SharedOutbound};
 
 /// What a node runs on, as `cluster.link.driver` says.

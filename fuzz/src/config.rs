@@ -12,11 +12,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use replink_frame::{ReplicaId, Version};
+use replink_transport::OutboundLimits;
 use replink_transport::config::{
     ACCEPTED_SECRETS_MAX, Address, Config, ConfigErrors, Policy, SECRET_VARIABLE, SecretFileError,
     SecretSource, Sources, parse_size, size_text,
 };
-use replink_transport::OutboundLimits;
 use zeroize::Zeroizing;
 
 const INLINE: usize = 0;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_frame::ReplicaId;
-use replink_handshake::{Authenticated, Availability, Control, DialTarget, Peer};
+use replink_handshake::{Authenticated, Availability, ControlMessage, DialTarget, Peer};
 use replink_transport::blocking::{self, LinkEnd};
 use replink_transport::config::{Config, SecretFileError, Sources};
 use replink_transport::exchange::{AcceptFailure, DialFailure};
@@ -108,7 +108,7 @@ pub enum Got {
     /// A frame.
     Frame(Box<OwnedFrame>),
     /// A control frame.
-    Control(Control),
+    Control(ControlMessage),
 }
 
 impl Got {
@@ -121,7 +121,7 @@ impl Got {
     }
 
     /// The control frame.
-    pub fn control(self) -> Control {
+    pub fn control(self) -> ControlMessage {
         match self {
             Self::Control(control) => control,
             Self::Frame(frame) => panic!("{frame:?} where a control frame was expected"),
@@ -156,7 +156,7 @@ pub enum Event {
     /// A frame came, and was sent back.
     Frame(Box<OwnedFrame>),
     /// The peer left, or sent another control frame.
-    Control(Control),
+    Control(ControlMessage),
     /// The link is over.
     End(LinkEnd),
 }
@@ -235,7 +235,7 @@ impl Server {
         sender.goodbye(replink_frame::GoodbyeReason::SHUTDOWN).unwrap();
         assert!(matches!(self.event(), Event::Up(peer) if peer.replica == honest.local().replica));
         assert!(matches!(self.event(), Event::Frame(_)));
-        assert!(matches!(self.event(), Event::Control(Control::Goodbye(_))));
+        assert!(matches!(self.event(), Event::Control(ControlMessage::Goodbye(_))));
         assert!(matches!(self.end(), LinkEnd::Left(_)));
     }
 }
@@ -274,7 +274,7 @@ fn serve(stream: TcpStream, endpoint: &Endpoint, handshake_time: Duration, event
                         tell(Event::Frame(frame));
                     }
                     Ok(Got::Control(control)) => {
-                        if let Control::Ping { counter } = control {
+                        if let ControlMessage::Ping { counter } = control {
                             let _ = sender.pong(counter);
                         }
                         tell(Event::Control(control));

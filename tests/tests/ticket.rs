@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use replink_frame::{Flags, GoodbyeReason, ReplicaId, Version};
 use replink_handshake::{
-    App, Control, IssueError, Key, KeyRing, Local, Nonce, Receiving, Roster, Secret, Sending, Session,
+    App, ControlMessage, IssueError, Key, KeyRing, Local, Nonce, Receiving, Roster, Secret, Sending, Session,
     TICKET_LEN, TicketBinding, TicketError, TicketIssuer, TicketRedeemer, TicketTerms, cluster_id, disabled,
 };
 use replink_tests::fixtures::{OTHER_SECRET, SECRET, Sides, key, local, ring};
@@ -70,9 +70,12 @@ fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
         for counter in 1..=3 {
             let Some((sent, ping)) = dialer.1.ping() else { break };
             assert_eq!(sent, counter);
-            assert_eq!(acceptor.0.open_control(ping.header()).unwrap(), Control::Ping { counter });
+            assert_eq!(acceptor.0.open_control(ping.header()).unwrap(), ControlMessage::Ping { counter });
             let answer = acceptor.1.pong(counter).unwrap();
-            assert_eq!(dialer.0.open_control(answer.header()).unwrap(), Control::Pong { echo: counter });
+            assert_eq!(
+                dialer.0.open_control(answer.header()).unwrap(),
+                ControlMessage::Pong { echo: counter }
+            );
         }
         let replayed = acceptor.1.pong(9);
         let (peers, cluster) = ((*dialer.0.peer(), *acceptor.0.peer()), dialer.0.cluster());
@@ -92,13 +95,13 @@ fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
         assert_eq!(ping.is_some(), is_v2);
         if let Some((counter, ping)) = ping {
             assert_eq!(counter, 4, "the counter goes on");
-            assert_eq!(acceptor.0.open_control(ping.header()).unwrap(), Control::Ping { counter });
+            assert_eq!(acceptor.0.open_control(ping.header()).unwrap(), ControlMessage::Ping { counter });
             acceptor.0.open_control(ping.header()).unwrap_err();
             dialer.0.open_control(replayed.unwrap().header()).unwrap();
             let goodbye = acceptor.1.goodbye(GoodbyeReason::OPERATOR).unwrap();
             assert_eq!(
                 dialer.0.open_control(goodbye.header()).unwrap(),
-                Control::Goodbye(GoodbyeReason::OPERATOR)
+                ControlMessage::Goodbye(GoodbyeReason::OPERATOR)
             );
         }
     }

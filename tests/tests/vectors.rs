@@ -9,8 +9,8 @@ use replink_frame::{
 };
 use replink_handshake::{
     Acceptor, AcceptorConfig, App, Authenticated, Availability, AwaitChallenge, AwaitFinish, AwaitHello,
-    ChannelBinding, Control, DialError, DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh,
-    Key, KeyRing, Local, Nonce, Secret, cluster_id,
+    ChannelBinding, ControlMessage, DialError, DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy,
+    Fresh, Key, KeyRing, Local, Nonce, Secret, cluster_id,
 };
 use replink_tests::fixtures::supports;
 use replink_tests::frames::ROOMY;
@@ -235,7 +235,7 @@ fn goodbye_of_the_dialer() {
 
         let (mut receiving, _) = accepted.into_parts().1.split();
         let opened = receiving.open_control(GenericHeader::view(&vector.goodbye)).unwrap();
-        assert_eq!(opened, Control::Goodbye(GoodbyeReason::SHUTDOWN));
+        assert_eq!(opened, ControlMessage::Goodbye(GoodbyeReason::SHUTDOWN));
         receiving.open_control(GenericHeader::view(&vector.goodbye)).unwrap_err(); // replayed
     }
 }

@@ -8,7 +8,7 @@ use replink_transport::blocking::{self, LinkEnd, Receiver, Sender};
 use replink_transport::config::Config;
 use replink_transport::exchange::DialFailure;
 use replink_transport::frame::{GoodbyeReason, ReplicaId, Status, Version};
-use replink_transport::handshake::{Authentication, Control, DialError, DialTarget, Peer};
+use replink_transport::handshake::{Authentication, ControlMessage, DialError, DialTarget, Peer};
 use replink_transport::mesh::PROBE_LANE;
 use replink_transport::{Endpoint, InboundError, Received, incarnation};
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ fn confirm(
             return unreachable(error.to_string());
         }
         match receiver.receive() {
-            Ok(Some(Received::Control(Control::Pong { echo }))) if Some(echo) == counter => {
+            Ok(Some(Received::Control(ControlMessage::Pong { echo }))) if Some(echo) == counter => {
                 break Some(pinged.elapsed());
             }
             Ok(_) => {}

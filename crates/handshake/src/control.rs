@@ -11,8 +11,8 @@ use crate::{Local, Receiving, Sending};
 
 /// What a control frame from the peer says, once its MAC and counter are proved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Control {
-    /// The peer asks for a [`Control::Pong`] with this counter.
+pub enum ControlMessage {
+    /// The peer asks for a [`ControlMessage::Pong`] with this counter.
     Ping {
         /// The ping's counter, to be echoed.
         counter: u64,
@@ -166,7 +166,7 @@ impl Receiving {
     /// # Errors
     ///
     /// [`ControlError`]: each is a protocol violation that ends the link (section 4).
-    pub fn open_control(&mut self, header: &GenericHeader) -> Result<Control, ControlError> {
+    pub fn open_control(&mut self, header: &GenericHeader) -> Result<ControlMessage, ControlError> {
         let frame = ControlFrame::parse(header, self.cluster)?;
         let version = self.peer.version;
         let control = self.control.as_mut().ok_or(ControlError::NotOnThisLink { version })?; // H-13
@@ -184,10 +184,10 @@ impl Receiving {
         }
         control.last_counter = found;
         Ok(match frame.header().command {
-            Command::LINK_PING => Control::Ping { counter: found },
-            Command::LINK_PONG => Control::Pong { echo: fields.echo.get() },
+            Command::LINK_PING => ControlMessage::Ping { counter: found },
+            Command::LINK_PONG => ControlMessage::Pong { echo: fields.echo.get() },
             // `ControlFrame::parse` admits only the three.
-            _ => Control::Goodbye(fields.reason),
+            _ => ControlMessage::Goodbye(fields.reason),
         })
     }
 }

@@ -58,7 +58,7 @@ pub use app::{App, InvalidApp};
 pub use authenticated::{Authenticated, Authentication, Peer, Side};
 pub use binding::ChannelBinding;
 pub use cluster::cluster_id;
-pub use control::{Control, ControlError};
+pub use control::{ControlError, ControlMessage};
 pub use dialer::{AwaitChallenge, DialError, DialFailed, DialTarget, Dialer, DialerConfig};
 pub use fresh::{EphemeralSecret, Fresh, Nonce};
 pub use key::Key;

@@ -25,7 +25,7 @@ mod socket;
 mod state;
 mod successor;
 
-pub use error::{DescriptorError, HandOffError, Refusal, RefusedLink, StateError};
+pub use error::{DescriptorError, HandOffError, RefusalCode, RefusedLink, StateError};
 pub use predecessor::Predecessor;
 pub use successor::{Successor, Taken};
 

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use replink_frame::{FrameError, GenericHeader, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::{Control, Receiving};
+use replink_handshake::{ControlMessage, Receiving};
 
 use thiserror::Error;
 
@@ -16,7 +16,7 @@ pub(crate) struct CarriedInbound {
     /// Whether a frame has come.
     pub(crate) begun: bool,
     /// A control frame that was proved, and not yet given to the embedder.
-    pub(crate) control: Option<Control>,
+    pub(crate) control: Option<ControlMessage>,
     /// A large body under way, or whole: its header, and what has arrived of it.
     pub(crate) direct: Option<(GenericHeader, BytesMut)>,
     /// What was received behind that.

@@ -13,7 +13,7 @@ use std::io;
 
 use bytes::BytesMut;
 use replink_frame::{Command, CommandClass, GenericHeader, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::{Control, Peer, Receiving};
+use replink_handshake::{ControlMessage, Peer, Receiving};
 
 pub use admitted::{Admitted, OwnedFrame};
 #[cfg(target_os = "linux")]
@@ -71,9 +71,9 @@ struct DirectBody {
 pub enum Received<'a> {
     /// One of the embedder's frames.
     Frame(Admitted<'a>),
-    /// A proved control frame. A [`Control::Ping`] wants a pong; after a [`Control::Goodbye`]
+    /// A proved control frame. A [`ControlMessage::Ping`] wants a pong; after a [`ControlMessage::Goodbye`]
     /// nothing more comes.
-    Control(Control),
+    Control(ControlMessage),
 }
 
 impl Inbound {
@@ -345,7 +345,7 @@ fn no_room() -> io::Error {
 
 /// What [`Inbound::next`] gives.
 enum Ready {
-    Control(Control),
+    Control(ControlMessage),
     /// A frame of this size, in bytes, lies whole in the read-ahead.
     Ahead {
         size: usize,

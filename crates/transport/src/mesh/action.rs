@@ -75,13 +75,13 @@ pub enum Action {
         reason: DownReason,
     },
     /// For the operator.
-    Warn(Warning),
+    Warn(MeshWarning),
 }
 
 /// Something that an operator has to look at; its text says at what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Warning {
+pub enum MeshWarning {
     /// A peer that proved itself does not want us, or we not it. The next attempt is slow.
     Refused {
         /// The peer that was dialed.
@@ -113,7 +113,7 @@ pub enum Warning {
     },
 }
 
-impl fmt::Display for Warning {
+impl fmt::Display for MeshWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Refused { peer, lane, address, status } => {

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::jitter::Jitter;
 use super::live::LinkState;
-use super::refusal::Refusal;
-use super::{Action, DownReason, Ending, LinkId, Mesh, Warning};
+use super::refusal::ProvedRefusal;
+use super::{Action, DownReason, Ending, LinkId, Mesh, MeshWarning};
 
 /// Why a frame is not for the embedder.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +41,7 @@ impl Mesh {
         let mut jitter = Jitter::new(random);
         let Some(slot) = self.slots.get_mut(&(peer, lane)).filter(|slot| slot.is_dialing()) else { return };
         slot.back_off(now, &mut jitter);
-        if let Some(refusal) = error.and_then(|error| Refusal::in_dial(peer, error)) {
+        if let Some(refusal) = error.and_then(|error| ProvedRefusal::in_dial(peer, error)) {
             self.refused(peer, lane, address, refusal, now, &mut jitter);
         }
     }
@@ -115,7 +115,7 @@ impl Mesh {
         let Some(state) = self.links.get(&link).filter(|link| link.is_up()) else {
             return Err(FrameRefused::NotUp);
         };
-        let warning = Warning::Denied { peer: state.peer.replica, address: state.address, command };
+        let warning = MeshWarning::Denied { peer: state.peer.replica, address: state.address, command };
         self.actions.push_back(Action::Warn(warning));
         self.lose(link, DownReason::Denied(command), now, &mut Jitter::new(random));
         Err(FrameRefused::Denied(command))
@@ -159,7 +159,7 @@ impl Mesh {
         self.take_down(link, ending.into(), now, &mut jitter);
         self.links.remove(&link);
         let Ending::Rejected(reject) = ending else { return };
-        if let Some(refusal) = Refusal::in_reject(peer.replica, reject).filter(|_| was_up) {
+        if let Some(refusal) = ProvedRefusal::in_reject(peer.replica, reject).filter(|_| was_up) {
             self.refused(peer.replica, peer.lane, Some(address), refusal, now, &mut jitter);
         }
     }
@@ -170,11 +170,11 @@ impl Mesh {
         peer: ReplicaId,
         lane: u16,
         address: Option<SocketAddr>,
-        refusal: Refusal,
+        refusal: ProvedRefusal,
         now: Instant,
         jitter: &mut Jitter,
     ) {
-        let warning = Warning::Refused { peer, lane, address, status: refusal.status };
+        let warning = MeshWarning::Refused { peer, lane, address, status: refusal.status };
         self.actions.push_back(Action::Warn(warning));
         if let Some(slot) = self.slots.get_mut(&(peer, lane)) {
             slot.slow_down(&self.settings, refusal.retry_after, now, jitter);

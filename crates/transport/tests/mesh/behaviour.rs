@@ -7,8 +7,8 @@ use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status,
 use replink_transport::handshake::{Authentication, DialError, Peer, Side};
 use replink_transport::mesh::Role as ReplicaRole;
 use replink_transport::mesh::{
-    Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, PROBE_LANE, RETIRE_SPREAD,
-    RETRY_AFTER_MAX, Verdict, Warning,
+    Action, DownReason, Ending, FrameRefused, LEAVE_MAX, LinkId, Loss, MeshWarning, PROBE_LANE,
+    RETIRE_SPREAD, RETRY_AFTER_MAX, Verdict,
 };
 
 use crate::network::Random;
@@ -113,7 +113,7 @@ fn an_authenticated_reject_is_loud_and_slow_and_not_for_good() {
     let mut one = One::new(0, settings(2));
     one.actions();
     let warning = |status| {
-        Action::Warn(Warning::Refused {
+        Action::Warn(MeshWarning::Refused {
             peer: ReplicaId(1),
             lane: 0,
             address: Some(address(1)),
@@ -139,7 +139,7 @@ fn an_authenticated_reject_is_loud_and_slow_and_not_for_good() {
     let policy = DialError::Policy { required: Flags::EPHEMERAL, selected: Flags::NONE };
     for error in [policy, DialError::NoSuchKey { keys: 1 }] {
         let status = error.status();
-        let refused = Warning::Refused { peer: ReplicaId(1), lane: 0, address: Some(address(1)), status };
+        let refused = MeshWarning::Refused { peer: ReplicaId(1), lane: 0, address: Some(address(1)), status };
         assert_eq!(one.fail(1, Some(&error)), [Action::Warn(refused)]);
         assert!(max_ms(2000).contains(&one.until_next()));
         one.wait_ms(2050);
@@ -206,7 +206,7 @@ fn another_process_is_refused_while_the_first_one_is_alive() {
     // On the other lane it is the same replica too.
     for lane in [0, 1] {
         assert_eq!(one.mesh.judge(&Peer { lane, ..second }, address(9), one.now), refuse);
-        let warning = Warning::Duplicate { peer: ReplicaId(0), kept: address(8), refused: address(9) };
+        let warning = MeshWarning::Duplicate { peer: ReplicaId(0), kept: address(8), refused: address(9) };
         assert_eq!(one.actions(), [Action::Warn(warning)]);
         assert!(
             warning.to_string().contains("10.0.0.8:7400") && warning.to_string().contains("10.0.0.9:7400")
@@ -245,7 +245,7 @@ fn a_dialer_keeps_to_one_process() {
     let first = peer(1, Side::Dialer);
     one.establish(&first, 1);
     let (link, actions) = one.establish(&Peer { lane: 1, incarnation: 8, ..first }, 2);
-    let warning = Warning::Duplicate { peer: ReplicaId(1), kept: address(1), refused: address(2) };
+    let warning = MeshWarning::Duplicate { peer: ReplicaId(1), kept: address(1), refused: address(2) };
     assert_eq!(actions, [Action::Warn(warning), Action::Close { link }]);
     let wanted = one.wait_ms(2050);
     assert_eq!(wanted.iter().filter(|(_, action)| *action == dial(1, 1)).count(), 1);
@@ -404,7 +404,7 @@ fn a_denied_frame_ends_the_link() {
     assert_eq!(one.mesh.frame(link, Command::PING, one.now, 0), Ok(()));
     let denied = Command::PREPARE_OK;
     assert_eq!(one.mesh.frame(link, denied, one.now, 0), Err(FrameRefused::Denied(denied)));
-    let warning = Warning::Denied { peer: ReplicaId(0), address: address(9), command: denied };
+    let warning = MeshWarning::Denied { peer: ReplicaId(0), address: address(9), command: denied };
     let expected = [Action::Warn(warning), Action::Close { link }, down(link, 0, DownReason::Denied(denied))];
     assert_eq!(one.actions(), expected);
     assert_eq!(one.mesh.frame(link, Command::PING, one.now, 0), Err(FrameRefused::NotUp));

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use replink_handshake::Control as ControlFrame;
+use replink_handshake::ControlMessage;
 
 use super::{Shard, queue_reading};
 use crate::driver::{Driver, Reception, Stream};
@@ -176,16 +176,16 @@ impl<D: Driver> Shard<D> {
         let Some(link) = self.links.get_mut(&id) else { return Step::Done };
         let Ok(Some(Received::Control(control))) = link.inbound.next() else { return Step::Again };
         match control {
-            ControlFrame::Ping { counter } => {
+            ControlMessage::Ping { counter } => {
                 link.shared.outbound.pong(counter);
                 self.shared.wrote(&link.shared);
                 Step::Again
             }
-            ControlFrame::Pong { echo } => {
+            ControlMessage::Pong { echo } => {
                 self.report(id, Report::Pong { echo });
                 Step::Again
             }
-            ControlFrame::Goodbye(reason) => {
+            ControlMessage::Goodbye(reason) => {
                 link.over = true;
                 if link.delivers {
                     self.report(id, Report::Goodbye(reason));

@@ -35,12 +35,12 @@ impl Dialed {
             return None;
         }
         let proved = |key: Keys| same(&frame[wire::MAC], key.acceptor(&self.hello, frame, self.binding));
-        Some(PeerReject {
-            status: Status(frame[wire::STATUS]),
-            retry_after_ms: wire::u32_at(frame, wire::RETRY_AFTER),
-            authenticated: v2 && !wire::is_zero(&frame[wire::NONCE]) && self.key.is_some_and(proved),
-            from: ReplicaId(frame[wire::REPLICA]),
-        })
+        Some(PeerReject::new(
+            ReplicaId(frame[wire::REPLICA]),
+            Status(frame[wire::STATUS]),
+            wire::u32_at(frame, wire::RETRY_AFTER),
+            v2 && !wire::is_zero(&frame[wire::NONCE]) && self.key.is_some_and(proved),
+        ))
     }
 
     /// H-9: a challenge as the late reject of one who has proved himself. He is still the same,

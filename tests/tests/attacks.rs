@@ -529,7 +529,7 @@ fn all_zero_nonces() {
         reject.fields_mut().nonce = nonce;
         let error = dial_error(&sides, &forge.sign_challenge(hello.bytes(), reject));
         let (status, retry_after_ms, from) = (Status::BUSY, 0, ReplicaId(2));
-        assert_eq!(error, DialError::Rejected(PeerReject { status, retry_after_ms, authenticated, from }));
+        assert_eq!(error, DialError::Rejected(PeerReject::new(from, status, retry_after_ms, authenticated)));
     }
 }
 

@@ -84,12 +84,7 @@ fn every_combination_has_what_both_want_or_is_refused() {
                 let Err(AcceptFailure::RejectedByPeer(reject)) = accepted else {
                     panic!("{what}: {accepted:?}")
                 };
-                let expected = PeerReject {
-                    status: Status::POLICY_MISMATCH,
-                    retry_after_ms: 0,
-                    authenticated: true,
-                    from: ReplicaId(0),
-                };
+                let expected = PeerReject::new(ReplicaId(0), Status::POLICY_MISMATCH, 0, true);
                 assert_eq!(reject, expected, "{what}");
             } else {
                 let expected = SETTINGS.iter().zip(outcomes).filter(|(_, outcome)| *outcome == With);
@@ -122,7 +117,7 @@ fn where_there_are_no_flags_none_is_required_in_vain() {
             let config = config_with(AUTH, "");
             let local = config.endpoint(ReplicaId(ACCEPTOR), 7, 1).unwrap().local().clone();
             let mut settings = EndpointSettings::new(local, config.auth.keys.clone(), config.roster());
-            settings.flags = FlagPolicy { supported: Flags::NONE, required: flag };
+            settings.flags = FlagPolicy::new(Flags::NONE, flag);
             settings.min_version = Version::V1;
             let answering = Endpoint::new(settings.clone()).unwrap();
             let dialing = endpoint_with(0, &version_1, "sealed = \"optional\"");

@@ -17,7 +17,7 @@ const BINDING: TicketBinding<'_> = TicketBinding { socket: b"socket", payload: &
 
 fn terms(local: Local) -> TicketTerms {
     let roster: Roster = (0..3).map(ReplicaId).collect();
-    TicketTerms { local, ring: ring(&[SECRET]), roster, min_version: Version::V1, required: Flags::NONE }
+    TicketTerms::new(local, ring(&[SECRET]), roster).min_version(Version::V1)
 }
 
 fn redeemer() -> TicketRedeemer {

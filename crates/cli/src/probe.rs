@@ -78,7 +78,7 @@ pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
 fn probe(endpoint: &Endpoint, peer: ReplicaId, addresses: &[SocketAddr], deadline: Instant) -> Outcome {
     let began = Instant::now();
     let lane = if endpoint.version() == Version::V2 { PROBE_LANE } else { 0 };
-    let target = DialTarget { lane, ..DialTarget::new(peer) };
+    let target = DialTarget::new(peer).lane(lane);
     let authenticated = match blocking::connect(endpoint, target, addresses, deadline) {
         Ok(authenticated) => authenticated,
         Err(DialFailure::Handshake(error)) => {
@@ -161,10 +161,7 @@ impl Outcome {
                 "authenticated": peer.authentication != Authentication::Disabled,
                 "version": peer.version.number(),
                 "flags": peer.flags.to_string(),
-                "key_id": match peer.authentication {
-                    Authentication::PreSharedKey(id) => Some(id.to_string()),
-                    Authentication::Disabled => None,
-                },
+                "key_id": peer.authentication.key_id().map(|id| id.to_string()),
                 "incarnation": (peer.version == Version::V2).then(|| format!("{:016x}", peer.incarnation)),
                 "release": (peer.version == Version::V2).then_some(peer.release),
                 "handshake_ms": milliseconds(*handshake),

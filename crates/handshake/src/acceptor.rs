@@ -23,6 +23,7 @@ use crate::{
 
 /// How this node answers those who connect.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AcceptorConfig {
     /// Who this node is.
     pub local: Local,
@@ -38,12 +39,36 @@ pub struct AcceptorConfig {
     pub releases: RangeInclusive<u32>,
 }
 
+impl AcceptorConfig {
+    /// Version 2 only, peers of any release, links without further protection.
+    pub fn new(local: Local, ring: Arc<KeyRing>, roster: Roster) -> Self {
+        let (flags, releases) = (FlagPolicy::default(), 0..=u32::MAX);
+        Self { local, ring, roster, min_version: Version::V2, flags, releases }
+    }
+
+    /// The same with this lowest version.
+    pub fn min_version(self, min_version: Version) -> Self {
+        Self { min_version, ..self }
+    }
+
+    /// The same with this policy.
+    pub fn flags(self, flags: FlagPolicy) -> Self {
+        Self { flags, ..self }
+    }
+
+    /// The same for peers of these releases.
+    pub fn releases(self, releases: RangeInclusive<u32>) -> Self {
+        Self { releases, ..self }
+    }
+}
+
 /// Answers handshakes of peers with a lower replica id (H-1).
 #[derive(Clone, Debug)]
 pub struct Acceptor(Arc<AcceptorConfig>);
 
 /// Whether this node has room for one more link. The last check of a Hello (H-11).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Availability {
     /// Come in.
     Open,

@@ -11,6 +11,7 @@ use crate::{Local, Receiving, Sending};
 
 /// What a control frame from the peer says, once its MAC and counter are proved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "whoever gets one has to do what it asks for, also if it is new")]
 pub enum ControlMessage {
     /// The peer asks for a [`ControlMessage::Pong`] with this counter.
     Ping {

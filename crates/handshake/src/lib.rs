@@ -21,6 +21,7 @@
 //! nothing that arrives can make it panic.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 #![expect(
     clippy::result_large_err,
     reason = "a failure carries the frame owed to the peer; boxing it would allocate for an unauthenticated one"

@@ -110,21 +110,18 @@ impl Endpoint {
         }
         let (dialing, answering) = match keys {
             Some(ring) => (
-                Dialing::Authenticated(Dialer::new(DialerConfig {
-                    local: local.clone(),
-                    ring: ring.clone(),
-                    version,
-                    flags: if version == Version::V1 { FlagPolicy::default() } else { flags },
-                    releases: releases.clone(),
-                })),
-                Answering::Authenticated(Acceptor::new(AcceptorConfig {
-                    local,
-                    ring,
-                    roster,
-                    min_version,
-                    flags,
-                    releases,
-                })),
+                Dialing::Authenticated(Dialer::new(
+                    DialerConfig::new(local.clone(), ring.clone())
+                        .version(version)
+                        .flags(if version == Version::V1 { FlagPolicy::default() } else { flags })
+                        .releases(releases.clone()),
+                )),
+                Answering::Authenticated(Acceptor::new(
+                    AcceptorConfig::new(local, ring, roster)
+                        .min_version(min_version)
+                        .flags(flags)
+                        .releases(releases),
+                )),
             ),
             None => (Dialing::Disabled { local: local.clone() }, Answering::Disabled { local, roster }),
         };

@@ -4,10 +4,10 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use replink_transport::frame::{Command, GenericHeader, ReplicaId, Version};
+use replink_transport::frame::{Command, GenericHeader, ReplicaId};
 use replink_transport::handshake::{
     AcceptFailed, Acceptor, AcceptorConfig, App, Authenticated, Availability, ChannelBinding, DialFailed,
-    DialTarget, Dialer, DialerConfig, ExportedKey, FlagPolicy, Key, KeyRing, Local, Peer, Secret, cluster_id,
+    DialTarget, Dialer, DialerConfig, ExportedKey, Key, KeyRing, Local, Peer, Secret, cluster_id,
 };
 use replink_transport::{Inbound, Outbound, OutboundLimits, OwnedFrame, Received, fresh, incarnation};
 
@@ -29,18 +29,10 @@ pub fn replica(replica: u8, secret: &[u8]) -> Result<(Dialer, Acceptor), Failure
     let key = Key::derive(&app, &Secret::new(secret.to_vec())?);
     let ring = Arc::new(KeyRing::new(key, []));
     let cluster = cluster_id(CLUSTER);
-    let local = Local { app, cluster, replica: ReplicaId(replica), release: 1, incarnation: incarnation()? };
-    let (flags, releases) = (FlagPolicy::default(), 0..=u32::MAX);
-    let dialer = Dialer::new(DialerConfig {
-        local: local.clone(),
-        ring: Arc::clone(&ring),
-        version: Version::V2,
-        flags,
-        releases: releases.clone(),
-    });
+    let local = Local::new(app, cluster, ReplicaId(replica)).release(1).incarnation(incarnation()?);
+    let dialer = Dialer::new(DialerConfig::new(local.clone(), Arc::clone(&ring)));
     let roster = (0..3).map(ReplicaId).collect();
-    let acceptor =
-        Acceptor::new(AcceptorConfig { local, ring, roster, min_version: Version::V2, flags, releases });
+    let acceptor = Acceptor::new(AcceptorConfig::new(local, ring, roster));
     Ok((dialer, acceptor))
 }
 

@@ -32,6 +32,7 @@ pub enum Address {
 /// Text that is not a host and a port.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[error("not a host and a port")]
+#[expect(clippy::exhaustive_structs, reason = "its text says all that there is")]
 pub struct InvalidAddress;
 
 impl Address {

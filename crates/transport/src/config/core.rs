@@ -54,7 +54,8 @@ impl Config {
             return Err(UnusableConfig::NotOurPairSecrets { holder: pairwise.replica, replica });
         }
         let keys = auth.keys.clone().filter(|_| auth.enabled);
-        let local = Local { app: auth.app.clone(), cluster: self.cluster, replica, release, incarnation };
+        let local =
+            Local::new(auth.app.clone(), self.cluster, replica).release(release).incarnation(incarnation);
         let mut settings = EndpointSettings::new(local, keys, self.roster());
         settings.version = auth.version;
         settings.min_version = auth.min_version;
@@ -117,6 +118,6 @@ impl LinkConfig {
             let flags = policies.into_iter().filter(|&(policy, _)| policy == wanted).map(|(_, flag)| flag);
             flags.fold(Flags::NONE, |all, flag| all | flag)
         };
-        FlagPolicy { supported: with(Policy::Optional), required: with(Policy::Required) }
+        FlagPolicy::new(with(Policy::Optional), with(Policy::Required))
     }
 }

@@ -46,6 +46,7 @@ pub struct LinkConfig {
 
 /// Whether a link has a feature.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is nothing between never, perhaps and always")]
 pub enum Policy {
     /// It never has.
     Off,

@@ -48,6 +48,7 @@ pub enum SecretFileError {
 
 /// This process's own environment and file system.
 #[derive(Clone, Copy, Default, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the process has one environment and one file system")]
 pub struct SystemSources;
 
 impl Sources for SystemSources {

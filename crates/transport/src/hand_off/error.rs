@@ -65,6 +65,7 @@ pub enum HandOffError {
 /// Why the successor does not take a link or a listener, as the predecessor is told. Total: a number
 /// that this release does not know is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
 pub struct RefusalCode(pub u8);
 
 impl RefusalCode {

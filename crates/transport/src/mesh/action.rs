@@ -10,6 +10,7 @@ use super::DownReason;
 
 /// The driver's name for one link. It chooses them, and never gives one twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a number that names a link")]
 pub struct LinkId(pub u64);
 
 impl fmt::Display for LinkId {

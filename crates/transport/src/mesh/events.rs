@@ -14,6 +14,7 @@ use super::{Action, DownReason, Ending, LinkId, Mesh, MeshWarning};
 
 /// Why a frame is not for the embedder.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum FrameRefused {
     /// The link is no longer up; what still comes on it is of no use.
     #[error("the link is not up; drop the frame")]

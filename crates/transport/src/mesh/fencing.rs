@@ -12,6 +12,7 @@ use super::{Action, DRAINING_RETRY_MS, LinkId, Mesh, MeshWarning, PROBE_LANE};
 /// What to do with a peer that has proved itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a peer that is refused must be told, and one that is admitted reported"]
+#[expect(clippy::exhaustive_enums, reason = "a driver has to carry out each one, also if it is new")]
 pub enum Verdict {
     /// Admit it, and report it with [`Mesh::established`].
     Admit,

@@ -68,7 +68,7 @@ impl<S: Stream> DialAttempt<S> {
         addresses: Vec<SocketAddr>,
         deadline: Instant,
     ) -> Result<Self, DialFailure> {
-        let target = DialTarget { lane, ..DialTarget::new(peer) };
+        let target = DialTarget::new(peer).lane(lane);
         let mut attempt =
             Self { target, addresses, next: 0, deadline, connect_until: deadline, state: DialState::Over };
         attempt.connect_next(driver, DialFailure::NoAddress)?;

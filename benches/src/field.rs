@@ -12,8 +12,8 @@ use super::rounds::Plan;
 /// How long a polling contender looks for bytes before it sleeps.
 const BUSY_POLL: Duration = Duration::from_micros(50);
 
-pub(crate) const POLL: Driver = Driver::Node(config::Driver::Poll);
-pub(crate) const IO_URING: Driver = Driver::Node(config::Driver::IoUring);
+pub(crate) const POLL: Driver = Driver::Node(config::DriverChoice::Poll);
+pub(crate) const IO_URING: Driver = Driver::Node(config::DriverChoice::IoUring);
 
 /// A contender among others.
 pub(crate) struct Entrant {

@@ -145,16 +145,8 @@ fn without_authentication(knobs: &Knobs, frame: &Frame, pool: &mut Vec<Frame>, r
             assert_eq!(expected, None);
             let hello = Said { sender, ..knobs.said(wire::HELLO, false) };
             assert_eq!(frame, &hello.frame(), "the one Hello that asks for no proof");
-            let peer = Peer {
-                replica: replink_frame::ReplicaId(sender),
-                side: Side::Acceptor,
-                version: Version::V1,
-                authentication: Authentication::Disabled,
-                flags: replink_frame::Flags::NONE,
-                release: 0,
-                incarnation: 0,
-                lane: 0,
-            };
+            let sender = replink_frame::ReplicaId(sender);
+            let peer = Peer::new(sender, Side::Acceptor, Version::V1, Authentication::Disabled);
             assert_eq!(link.peer(), &peer);
             let ((), session) = link.into_parts();
             assert!(session.export("anything").is_err());

@@ -3,7 +3,7 @@
 //! a control frame or a late reject, nor use one twice.
 
 use arbitrary::Unstructured;
-use replink_frame::{Flags, ReplicaId, Version};
+use replink_frame::{ReplicaId, Version};
 use replink_handshake::{Authentication, DialError, Peer, Side, disabled};
 
 use crate::link::{self, Dialed, End};
@@ -174,16 +174,8 @@ fn without_authentication(
     assert!(knobs.replica < target.peer, "H-1");
     let hello = *hello.bytes();
     assert_eq!(hello, knobs.said(wire::HELLO, false).frame(), "a nonce of zero and nothing else");
-    let peer = Peer {
-        replica: ReplicaId(target.peer),
-        side: Side::Dialer,
-        version: Version::V1,
-        authentication: Authentication::Disabled,
-        flags: Flags::NONE,
-        release: 0,
-        incarnation: 0,
-        lane: 0,
-    };
+    let replica = ReplicaId(target.peer);
+    let peer = Peer::new(replica, Side::Dialer, Version::V1, Authentication::Disabled);
     let dialed = Dialed { hello, key: None, binding: knobs.binding(), challenge: None };
     let end = End::new(link, knobs, peer, None, Some(dialed));
     let mut link = Link { end, controls: Vec::new(), late_reject: None };

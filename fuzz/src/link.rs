@@ -6,7 +6,7 @@ use std::ops::Range;
 use arbitrary::Unstructured;
 use replink_frame::{GenericHeader, GoodbyeReason, ReplicaId, ReplicatedHeader, Status, Version};
 use replink_handshake::{
-    Authenticated, Availability, ChannelBinding, Control, ControlError, DialTarget, Peer, PeerReject,
+    Authenticated, Availability, ChannelBinding, ControlError, ControlMessage, DialTarget, Peer, PeerReject,
     Receiving, Sending, Side,
 };
 
@@ -35,12 +35,12 @@ impl Dialed {
             return None;
         }
         let proved = |key: Keys| same(&frame[wire::MAC], key.acceptor(&self.hello, frame, self.binding));
-        Some(PeerReject {
-            status: Status(frame[wire::STATUS]),
-            retry_after_ms: wire::u32_at(frame, wire::RETRY_AFTER),
-            authenticated: v2 && !wire::is_zero(&frame[wire::NONCE]) && self.key.is_some_and(proved),
-            from: ReplicaId(frame[wire::REPLICA]),
-        })
+        Some(PeerReject::new(
+            ReplicaId(frame[wire::REPLICA]),
+            Status(frame[wire::STATUS]),
+            wire::u32_at(frame, wire::RETRY_AFTER),
+            v2 && !wire::is_zero(&frame[wire::NONCE]) && self.key.is_some_and(proved),
+        ))
     }
 
     /// H-9: a challenge as the late reject of one who has proved himself. He is still the same,
@@ -213,7 +213,7 @@ impl End {
         }
     }
 
-    fn judge(&self, frame: &Frame) -> Result<Control, Violation> {
+    fn judge(&self, frame: &Frame) -> Result<ControlMessage, Violation> {
         if let Some(fault) = wire::control_fault(frame, &CLUSTER) {
             return Err(Violation::Frame(fault));
         }
@@ -230,9 +230,9 @@ impl End {
             return Err(Violation::Counter { last, found });
         }
         Ok(match frame[wire::COMMAND] {
-            wire::PING => Control::Ping { counter: found },
-            wire::PONG => Control::Pong { echo: number(wire::ECHO) },
-            _ => Control::Goodbye(GoodbyeReason(frame[wire::REASON])),
+            wire::PING => ControlMessage::Ping { counter: found },
+            wire::PONG => ControlMessage::Pong { echo: number(wire::ECHO) },
+            _ => ControlMessage::Goodbye(GoodbyeReason(frame[wire::REASON])),
         })
     }
 

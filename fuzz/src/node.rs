@@ -178,13 +178,9 @@ impl Knobs {
     }
 
     pub fn local(&self) -> Local {
-        Local {
-            app: App::default(),
-            cluster: ClusterId(*CLUSTER),
-            replica: ReplicaId(self.replica),
-            release: self.release,
-            incarnation: self.incarnation,
-        }
+        Local::new(App::default(), ClusterId(*CLUSTER), ReplicaId(self.replica))
+            .release(self.release)
+            .incarnation(self.incarnation)
     }
 
     fn version(&self) -> Version {
@@ -214,28 +210,25 @@ impl Knobs {
     }
 
     fn policy(&self) -> FlagPolicy {
-        FlagPolicy { supported: Flags(self.supported), required: Flags(self.required) }
+        FlagPolicy::new(Flags(self.supported), Flags(self.required))
     }
 
     pub fn acceptor(&self) -> Acceptor {
-        Acceptor::new(AcceptorConfig {
-            local: self.local(),
-            ring: self.ring(),
-            roster: self.roster(),
-            min_version: self.version(),
-            flags: self.policy(),
-            releases: self.releases(),
-        })
+        Acceptor::new(
+            AcceptorConfig::new(self.local(), self.ring(), self.roster())
+                .min_version(self.version())
+                .flags(self.policy())
+                .releases(self.releases()),
+        )
     }
 
     pub fn dialer(&self) -> Dialer {
-        Dialer::new(DialerConfig {
-            local: self.local(),
-            ring: self.ring(),
-            version: self.version(),
-            flags: self.policy(),
-            releases: self.releases(),
-        })
+        Dialer::new(
+            DialerConfig::new(self.local(), self.ring())
+                .version(self.version())
+                .flags(self.policy())
+                .releases(self.releases()),
+        )
     }
 
     /// A frame of this node.
@@ -408,12 +401,12 @@ impl Knobs {
         ];
         match refused.iter().find(|(refused, _)| *refused) {
             Some((_, status)) => FinishFault::Status(*status),
-            None => FinishFault::ByPeer(PeerReject {
-                status: replink_frame::Status(reject[wire::STATUS]),
-                retry_after_ms: wire::u32_at(reject, wire::RETRY_AFTER),
+            None => FinishFault::ByPeer(PeerReject::new(
+                ReplicaId(reject[wire::REPLICA]),
+                replink_frame::Status(reject[wire::STATUS]),
+                wire::u32_at(reject, wire::RETRY_AFTER),
                 authenticated,
-                from: ReplicaId(reject[wire::REPLICA]),
-            }),
+            )),
         }
     }
 
@@ -502,7 +495,7 @@ impl Knobs {
             assert!(wire::is_zero(&reply[wire::VERSION..]) && wire::is_zero(&reply[128..wire::STATUS]));
             assert!(reply[wire::STATUS] <= 5 && wire::is_zero(&reply[wire::RELEASE]));
         }
-        let Rejection { status, claimed, authenticated: proved, frame_error } = rejection;
+        let Rejection { status, claimed, authenticated: proved, frame_error, .. } = rejection;
         assert_eq!(status.0, refusal.status);
         assert_eq!(claimed, hello.then_some(ReplicaId(first[wire::REPLICA])));
         assert_eq!(proved, authenticated);
@@ -575,10 +568,7 @@ impl Draw {
     }
 
     pub fn fresh(&self) -> Fresh {
-        Fresh {
-            nonce: Nonce::new(self.nonce).expect("not zero"),
-            ephemeral: EphemeralSecret::new([self.side as u8; 32]),
-        }
+        Fresh::new(Nonce::new(self.nonce).expect("not zero"), EphemeralSecret::new([self.side as u8; 32]))
     }
 
     pub fn share(&self) -> [u8; 32] {
@@ -683,7 +673,7 @@ impl Knobs {
     pub fn dial(&self, dialer: &Dialer, target: Target, draw: Draw) -> Option<Dialing> {
         let key_index = usize::from(target.key_index);
         let key = self.serving(target.peer).nth(key_index);
-        let to = DialTarget { peer: ReplicaId(target.peer), lane: target.lane, key_index };
+        let to = DialTarget::new(ReplicaId(target.peer)).lane(target.lane).key_index(key_index);
         match dialer.begin((), to, self.channel_binding(), draw.fresh()) {
             Ok((state, hello)) => {
                 assert!(self.replica < target.peer, "H-1");
@@ -792,14 +782,12 @@ impl Knobs {
 
 /// What an end must know of its peer, whose last frame but the Finish was `theirs`.
 pub fn peer(replica: u8, side: Side, key: &Keys, theirs: &Frame, challenge: &Frame) -> Peer {
-    Peer {
-        replica: ReplicaId(replica),
-        side,
-        version: if theirs[wire::VERSION] == 2 { Version::V2 } else { Version::V1 },
-        authentication: Authentication::PreSharedKey(KeyId(key.id)),
-        flags: Flags(wire::u16_at(challenge, wire::FLAGS)),
-        release: wire::u32_at(theirs, wire::RELEASE),
-        incarnation: wire::u64_at(theirs, wire::INCARNATION),
-        lane: wire::u16_at(theirs, wire::LANE),
-    }
+    let version = if theirs[wire::VERSION] == 2 { Version::V2 } else { Version::V1 };
+    let proved = Authentication::PreSharedKey(KeyId(key.id));
+    let mut peer = Peer::new(ReplicaId(replica), side, version, proved);
+    peer.flags = Flags(wire::u16_at(challenge, wire::FLAGS));
+    peer.release = wire::u32_at(theirs, wire::RELEASE);
+    peer.incarnation = wire::u64_at(theirs, wire::INCARNATION);
+    peer.lane = wire::u16_at(theirs, wire::LANE);
+    peer
 }

@@ -6,7 +6,7 @@ mod script;
 
 use arbitrary::Unstructured;
 use replink_frame::ReplicaId;
-use replink_handshake::{Control, Receiving, Sending};
+use replink_handshake::{ControlMessage, Receiving, Sending};
 use replink_transport::{Inbound, Received};
 
 use self::reading::{Item, Reading};
@@ -134,11 +134,11 @@ fn compare(received: Received<'_>, item: &Item, takes: bool) {
         Received::Control(control) => {
             let counter = wire::u64_at(header, wire::COUNTER);
             let (expected, command) = match control {
-                Control::Ping { .. } => (Control::Ping { counter }, wire::PING),
-                Control::Pong { .. } => {
-                    (Control::Pong { echo: wire::u64_at(header, wire::ECHO) }, wire::PONG)
+                ControlMessage::Ping { .. } => (ControlMessage::Ping { counter }, wire::PING),
+                ControlMessage::Pong { .. } => {
+                    (ControlMessage::Pong { echo: wire::u64_at(header, wire::ECHO) }, wire::PONG)
                 }
-                Control::Goodbye(reason) => {
+                ControlMessage::Goodbye(reason) => {
                     assert_eq!(reason.0, header[wire::REASON]);
                     (control, wire::GOODBYE)
                 }

@@ -4,7 +4,7 @@ use std::env;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use replink_transport::config::Driver as Choice;
+use replink_transport::config::DriverChoice as Choice;
 use replink_transport::driver::SystemDriver;
 #[cfg(target_os = "linux")]
 use replink_transport::driver::io_uring::IoUringDriver;

@@ -27,49 +27,29 @@ pub fn ring(secrets: &[&[u8]]) -> Arc<KeyRing> {
 
 /// A replica of the cluster `orders`.
 pub fn local(replica: u8) -> Local {
-    Local {
-        app: App::default(),
-        cluster: cluster_id("orders"),
-        replica: ReplicaId(replica),
-        release: 1,
-        incarnation: 0x1000 + u64::from(replica),
-    }
+    Local::new(App::default(), cluster_id("orders"), ReplicaId(replica))
+        .release(1)
+        .incarnation(0x1000 + u64::from(replica))
 }
 
 /// Randomness made of `seed`.
 pub fn fresh(seed: u8) -> Fresh {
-    Fresh {
-        nonce: Nonce::new([seed.max(1); 32]).unwrap(),
-        ephemeral: EphemeralSecret::new([seed.wrapping_add(100); 32]),
-    }
+    Fresh::new(Nonce::new([seed.max(1); 32]).unwrap(), EphemeralSecret::new([seed.wrapping_add(100); 32]))
 }
 
 /// A version 2 dialer for `replica` without flags.
 pub fn dialer_config(replica: u8) -> DialerConfig {
-    DialerConfig {
-        local: local(replica),
-        ring: ring(&[SECRET]),
-        version: Version::V2,
-        flags: FlagPolicy::default(),
-        releases: 0..=u32::MAX,
-    }
+    DialerConfig::new(local(replica), ring(&[SECRET]))
 }
 
 /// An acceptor for `replica` of a cluster of three that takes version 2 only.
 pub fn acceptor_config(replica: u8) -> AcceptorConfig {
-    AcceptorConfig {
-        local: local(replica),
-        ring: ring(&[SECRET]),
-        roster: (0..3).map(ReplicaId).collect(),
-        min_version: Version::V2,
-        flags: FlagPolicy::default(),
-        releases: 0..=u32::MAX,
-    }
+    AcceptorConfig::new(local(replica), ring(&[SECRET]), (0..3).map(ReplicaId).collect())
 }
 
 /// A policy that supports `flags` and requires none.
 pub fn supports(flags: Flags) -> FlagPolicy {
-    FlagPolicy { supported: flags, required: Flags::NONE }
+    FlagPolicy::new(flags, Flags::NONE)
 }
 
 /// What the two sides of one handshake need: replica 0 dials replica 2.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_frame::ReplicaId;
-use replink_handshake::{Authenticated, Availability, Control, DialTarget, Peer};
+use replink_handshake::{Authenticated, Availability, ControlMessage, DialTarget, Peer};
 use replink_transport::blocking::{self, LinkEnd};
 use replink_transport::config::{Config, SecretFileError, Sources};
 use replink_transport::exchange::{AcceptFailure, DialFailure};
@@ -109,7 +109,7 @@ pub enum Got {
     /// A frame.
     Frame(Box<OwnedFrame>),
     /// A control frame.
-    Control(Control),
+    Control(ControlMessage),
 }
 
 impl Got {
@@ -122,7 +122,7 @@ impl Got {
     }
 
     /// The control frame.
-    pub fn control(self) -> Control {
+    pub fn control(self) -> ControlMessage {
         match self {
             Self::Control(control) => control,
             Self::Frame(frame) => panic!("{frame:?} where a control frame was expected"),
@@ -157,7 +157,7 @@ pub enum Event {
     /// A frame came, and was sent back.
     Frame(Box<OwnedFrame>),
     /// The peer left, or sent another control frame.
-    Control(Control),
+    Control(ControlMessage),
     /// The link is over.
     End(LinkEnd),
 }
@@ -236,7 +236,7 @@ impl Server {
         sender.goodbye(replink_frame::GoodbyeReason::SHUTDOWN).unwrap();
         assert!(matches!(self.event(), Event::Up(peer) if peer.replica == honest.local().replica));
         assert!(matches!(self.event(), Event::Frame(_)));
-        assert!(matches!(self.event(), Event::Control(Control::Goodbye(_))));
+        assert!(matches!(self.event(), Event::Control(ControlMessage::Goodbye(_))));
         assert!(matches!(self.end(), LinkEnd::Left(_)));
     }
 }
@@ -275,7 +275,7 @@ fn serve(stream: TcpStream, endpoint: &Endpoint, handshake_time: Duration, event
                         tell(Event::Frame(frame));
                     }
                     Ok(Got::Control(control)) => {
-                        if let Control::Ping { counter } = control {
+                        if let ControlMessage::Ping { counter } = control {
                             let _ = sender.pong(counter);
                         }
                         tell(Event::Control(control));

@@ -8,9 +8,9 @@ use replink_frame::{
     ReplicaId, Status, Version,
 };
 use replink_handshake::{
-    AcceptFailed, App, Authenticated, Availability, AwaitFinish, ChannelBinding, Control, ControlError,
-    DialError, DialTarget, Dialer, Key, KeyRing, Nonce, PeerReject, Receiving, Secret, Sending, cluster_id,
-    disabled,
+    AcceptFailed, App, Authenticated, Availability, AwaitFinish, ChannelBinding, ControlError,
+    ControlMessage, DialError, DialTarget, Dialer, Key, KeyRing, Nonce, PeerReject, Receiving, Secret,
+    Sending, cluster_id, disabled,
 };
 use replink_tests::fixtures::{
     OTHER_SECRET, Run, SECRET, Sides, fresh, late_reject, rejected, ring, supports,
@@ -529,7 +529,7 @@ fn all_zero_nonces() {
         reject.fields_mut().nonce = nonce;
         let error = dial_error(&sides, &forge.sign_challenge(hello.bytes(), reject));
         let (status, retry_after_ms, from) = (Status::BUSY, 0, ReplicaId(2));
-        assert_eq!(error, DialError::Rejected(PeerReject { status, retry_after_ms, authenticated, from }));
+        assert_eq!(error, DialError::Rejected(PeerReject::new(from, status, retry_after_ms, authenticated)));
     }
 }
 
@@ -756,9 +756,15 @@ fn control_frames_made_by_hand_with_the_right_key() {
     let mut link = link(1);
     let from_dialer = sign_control(&subkey(&link.session, FROM_DIALER), ping(0, 1));
     assert_eq!(&from_dialer, link.dialer.1.control_mut().ping().unwrap().1.header(), "byte for byte");
-    assert_eq!(link.acceptor.0.control_mut().open_control(&from_dialer), Ok(Control::Ping { counter: 1 }));
+    assert_eq!(
+        link.acceptor.0.control_mut().open_control(&from_dialer),
+        Ok(ControlMessage::Ping { counter: 1 })
+    );
     let from_acceptor = sign_control(&subkey(&link.session, FROM_ACCEPTOR), ping(2, 5));
-    assert_eq!(link.dialer.0.control_mut().open_control(&from_acceptor), Ok(Control::Ping { counter: 5 }));
+    assert_eq!(
+        link.dialer.0.control_mut().open_control(&from_acceptor),
+        Ok(ControlMessage::Ping { counter: 5 })
+    );
 }
 
 #[test]
@@ -812,7 +818,10 @@ fn control_frames_reflected_spliced_and_changed() {
         changed[bit / 8] ^= 1 << (bit % 8);
         link.acceptor.0.control_mut().open_control(GenericHeader::view(&changed)).unwrap_err();
     }
-    assert_eq!(link.acceptor.0.control_mut().open_control(&genuine), Ok(Control::Pong { echo: 0x0102 }));
+    assert_eq!(
+        link.acceptor.0.control_mut().open_control(&genuine),
+        Ok(ControlMessage::Pong { echo: 0x0102 })
+    );
 }
 
 #[test]
@@ -823,11 +832,11 @@ fn control_counters_only_go_up() {
         |counter| link.acceptor.0.control_mut().open_control(&sign_control(&key, ping(0, counter)));
     let refused = |last, found| Err(ControlError::Counter { last, found });
     assert_eq!(open(0), refused(0, 0), "they begin at 1");
-    assert_eq!(open(1), Ok(Control::Ping { counter: 1 }));
+    assert_eq!(open(1), Ok(ControlMessage::Ping { counter: 1 }));
     assert_eq!(open(1), refused(1, 1));
-    assert_eq!(open(7), Ok(Control::Ping { counter: 7 }));
+    assert_eq!(open(7), Ok(ControlMessage::Ping { counter: 7 }));
     assert_eq!(open(6), refused(7, 6));
-    assert_eq!(open(u64::MAX), Ok(Control::Ping { counter: u64::MAX }));
+    assert_eq!(open(u64::MAX), Ok(ControlMessage::Ping { counter: u64::MAX }));
     assert_eq!(open(1), refused(u64::MAX, 1), "and do not wrap");
 
     // One counter for all three commands.

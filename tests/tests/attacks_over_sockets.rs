@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use replink_frame::{Command, Flags, FrameError, HandshakeFrameError, ReplicaId, Status, Version};
-use replink_handshake::{Authenticated, Control, ControlError, DialError, DialTarget, Rejection};
+use replink_handshake::{Authenticated, ControlError, ControlMessage, DialError, DialTarget, Rejection};
 use replink_tests::fixtures::{OTHER_SECRET, SECRET};
 use replink_tests::links::{ACCEPTOR, AUTH, Event, Server, endpoint, endpoint_with, listen, receive};
 use replink_tests::random::Random;
@@ -120,7 +120,7 @@ fn a_peer_by_hand_is_a_peer() {
         let target = Target::new();
         let (mut link, session) = target.link();
         link.send(&insider().control(&session, "dialer->acceptor", command::PING, 1, 0));
-        assert!(matches!(target.server.event(), Event::Control(Control::Ping { counter: 1 })));
+        assert!(matches!(target.server.event(), Event::Control(ControlMessage::Ping { counter: 1 })));
         // Its pong is byte for byte what section 4 says, from replica 3 of release 7.
         let pong = link.read();
         let acceptor = RawPeer::new(ACCEPTOR, SECRET);
@@ -596,7 +596,7 @@ fn an_insider_that_breaks_the_protocol_loses_the_link() {
                     ));
                 }
                 if sender == 1 && label == "dialer->acceptor" {
-                    assert!(matches!(target.server.event(), Event::Control(Control::Pong { .. })));
+                    assert!(matches!(target.server.event(), Event::Control(ControlMessage::Pong { .. })));
                 }
             });
             match end {
@@ -679,7 +679,7 @@ fn an_acceptor_by_hand_is_an_acceptor() {
         });
         let (_sender, mut receiver) =
             blocking::open(link.unwrap(), endpoint(0, AUTH).outbound_limits()).unwrap();
-        assert_eq!(receive(&mut receiver).unwrap().control(), Control::Ping { counter: 1 });
+        assert_eq!(receive(&mut receiver).unwrap().control(), ControlMessage::Ping { counter: 1 });
         assert!(matches!(receive(&mut receiver), Err(LinkEnd::Closed)));
     });
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_frame::{Flags, GoodbyeReason, ReplicaId, Status, Version};
-use replink_handshake::{Authentication, Availability, Control, DialError, DialTarget, Side};
+use replink_handshake::{Authentication, Availability, ControlMessage, DialError, DialTarget, Side};
 use replink_tests::frames::{Ends, LinkKind, plain, wire};
 use replink_tests::links::{
     ACCEPTOR, AUTH, Event, Server, endpoint, endpoint_with, listen, open_link, read_from, receive,
@@ -68,7 +68,7 @@ fn forward_secrecy_is_selected_where_both_want_it() {
             assert_eq!(receiver.peer().flags, selected);
             // The session keys agree: control frames verify.
             sender.ping().unwrap();
-            assert!(matches!(receive(&mut receiver).unwrap().control(), Control::Ping { .. }));
+            assert!(matches!(receive(&mut receiver).unwrap().control(), ControlMessage::Ping { .. }));
         }
 
         let (dialed, accepted) = shake_hands(&with(0, "off"), &with(ACCEPTOR, "required"));
@@ -247,7 +247,7 @@ fn frames_of_every_size_go_both_ways_at_once() {
                         }
                         if receiver.peer().version == Version::V2 {
                             let control = receive(&mut receiver).unwrap().control();
-                            assert_eq!(control, Control::Goodbye(GoodbyeReason::OPERATOR));
+                            assert_eq!(control, ControlMessage::Goodbye(GoodbyeReason::OPERATOR));
                         }
                         let end = receive(&mut receiver).unwrap_err();
                         assert!(matches!(end, LinkEnd::Closed | LinkEnd::Left(_)));
@@ -270,7 +270,10 @@ fn a_link_that_was_left_is_not_one_that_was_lost() {
         sender.queue(&frame.0, frame.1.clone()).unwrap();
         sender.goodbye(GoodbyeReason::KEY_RETIRED).unwrap();
         assert_eq!(receive(&mut receiver).unwrap().frame().body, frame.1);
-        assert_eq!(receive(&mut receiver).unwrap().control(), Control::Goodbye(GoodbyeReason::KEY_RETIRED));
+        assert_eq!(
+            receive(&mut receiver).unwrap().control(),
+            ControlMessage::Goodbye(GoodbyeReason::KEY_RETIRED)
+        );
         let end = receive(&mut receiver).unwrap_err();
         assert!(matches!(end, LinkEnd::Left(GoodbyeReason::KEY_RETIRED)));
         assert_eq!(end.to_string(), "peer left: key_retired");
@@ -313,9 +316,9 @@ fn a_ping_is_answered_with_its_counter() {
         for round in 1..=3 {
             let counter = sender.ping().unwrap().unwrap();
             assert_eq!(counter, round);
-            assert_eq!(receive(&mut their_receiver).unwrap().control(), Control::Ping { counter });
+            assert_eq!(receive(&mut their_receiver).unwrap().control(), ControlMessage::Ping { counter });
             their_sender.pong(counter).unwrap();
-            assert_eq!(receive(&mut receiver).unwrap().control(), Control::Pong { echo: counter });
+            assert_eq!(receive(&mut receiver).unwrap().control(), ControlMessage::Pong { echo: counter });
         }
         let [(mut sender, _), _] = open_link(&endpoint(0, V1), &endpoint(ACCEPTOR, V1));
         assert_eq!(sender.ping().unwrap(), None); // H-13

@@ -50,7 +50,7 @@ fn read(declined: Declined, frame: &Frame) -> Result<PeerReject, Status> {
 }
 
 fn reject_with(status: Status, authenticated: bool) -> PeerReject {
-    PeerReject { status, retry_after_ms: 0, authenticated, from: ReplicaId(0) }
+    PeerReject::new(ReplicaId(0), status, 0, authenticated)
 }
 
 /// Everything that a dialer can find behind the MAC, and the reject that it owes then, byte by byte.
@@ -135,7 +135,7 @@ fn every_status_arrives() {
             let expected = reject_with(Status(code), authenticated);
             // Without a MAC of its own it still has that of policy_mismatch.
             let authenticated = authenticated || code == Status::POLICY_MISMATCH.0;
-            let expected = PeerReject { retry_after_ms: delayed.into(), authenticated, ..expected };
+            let expected = PeerReject::new(expected.from, expected.status, delayed.into(), authenticated);
             assert_eq!(read(it, &frame), Ok(expected));
         }
     }
@@ -290,7 +290,7 @@ fn a_required_flag_is_never_missing() {
     let flags = [Flags::NONE, Flags::SEALED, Flags::EPHEMERAL, Flags::SEALED | Flags::EPHEMERAL];
     for (required, supported) in flags.iter().flat_map(|one| flags.iter().map(move |other| (*one, *other))) {
         let mut sides = Sides::new(Version::V2);
-        sides.dialer.flags = FlagPolicy { supported: Flags::NONE, required };
+        sides.dialer.flags = FlagPolicy::new(Flags::NONE, required);
         sides.acceptor.flags = supports(supported);
         let (waiting, hello) = sides.dial();
         let (accepting, challenge) = sides.answer(hello.bytes()).unwrap();

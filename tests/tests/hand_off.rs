@@ -9,7 +9,7 @@ use std::thread;
 
 use bytes::Bytes;
 use replink_frame::{Command, Flags, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicaId};
-use replink_handshake::{Authenticated, Control};
+use replink_handshake::{Authenticated, ControlMessage};
 use replink_tests::links::{
     AUTH, Got, config_with, endpoint_with, listen, read_from, receive, shake_hands, write_to,
 };
@@ -17,7 +17,7 @@ use replink_tests::random::Random;
 use replink_tests::watchdog::{soon, watched};
 use replink_transport::config::Policy;
 use replink_transport::hand_off::{
-    HandOffError, Predecessor, Refusal, RefusedLink, StateError, Successor, Taken,
+    HandOffError, Predecessor, RefusalCode, RefusedLink, StateError, Successor, Taken,
 };
 use replink_transport::memory::BLOCK_SIZE;
 use replink_transport::{
@@ -183,11 +183,11 @@ fn moves_on_in_the_middle_of_everything(auth: &str, sealed: Policy, node_dials: 
                         check_numbered(&frame, !seed, number);
                         number += 1;
                     }
-                    Got::Control(Control::Pong { echo }) => {
+                    Got::Control(ControlMessage::Pong { echo }) => {
                         assert!(echo > echoes, "pongs in order");
                         echoes += 1;
                     }
-                    Got::Control(Control::Ping { .. }) => {}
+                    Got::Control(ControlMessage::Ping { .. }) => {}
                     got @ Got::Control(_) => panic!("{got:?}"),
                 }
             }
@@ -209,7 +209,9 @@ fn moves_on_in_the_middle_of_everything(auth: &str, sealed: Policy, node_dials: 
                                 check_numbered(&frame.into_owned(), seed, taken);
                                 taken += 1;
                             }
-                            Some(Received::Control(Control::Ping { counter })) => outbound.pong(counter),
+                            Some(Received::Control(ControlMessage::Ping { counter })) => {
+                                outbound.pong(counter);
+                            }
                             Some(Received::Control(control)) => panic!("{control:?}"),
                             None => break,
                         }
@@ -377,7 +379,7 @@ fn a_proved_control_frame_that_nobody_has_taken_travels_and_counters_go_on() {
                 assert!(read_from(&mut parts.1, &parts.0).unwrap() > 0);
             }
             parts = world.hand_over(parts);
-            let Some(Received::Control(Control::Ping { counter })) = parts.1.next().unwrap() else {
+            let Some(Received::Control(ControlMessage::Ping { counter })) = parts.1.next().unwrap() else {
                 panic!("the ping is lost");
             };
             assert_eq!(counter, round);
@@ -595,7 +597,7 @@ fn a_link_goes_to_another_process() {
         for (header, body) in frames {
             assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame::new(header, body));
         }
-        assert!(matches!(receive(&mut receiver).unwrap(), Got::Control(Control::Goodbye(_))));
+        assert!(matches!(receive(&mut receiver).unwrap(), Got::Control(ControlMessage::Goodbye(_))));
         assert!(matches!(receive(&mut receiver), Err(LinkEnd::Left(_))));
         sender.flush().unwrap();
         drop((sender, receiver));
@@ -634,8 +636,8 @@ fn a_successor_with_other_settings_refuses_what_does_not_fit() {
             assert!(matches!(
                 results,
                 [
-                    Err(HandOffError::Refused(Refusal::STATE)),
-                    Err(HandOffError::Refused(Refusal::STATE)),
+                    Err(HandOffError::Refused(RefusalCode::STATE)),
+                    Err(HandOffError::Refused(RefusalCode::STATE)),
                     Err(HandOffError::Inbound(_)),
                     Ok(())
                 ]

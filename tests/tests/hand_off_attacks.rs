@@ -12,13 +12,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use replink_frame::ReplicaId;
-use replink_handshake::{Control, TICKET_LEN, TicketError};
+use replink_handshake::{ControlMessage, TICKET_LEN, TicketError};
 use replink_tests::frames::plain;
 use replink_tests::links::{AUTH, Got, config_with, endpoint_with, listen, receive, shake_hands, write_to};
 use replink_tests::random::Random;
 use replink_tests::watchdog::{TEST_TIME_MAX, soon, watched};
 use replink_transport::hand_off::{
-    DescriptorError, HandOffError, Predecessor, Refusal, RefusedLink, StateError, Successor, Taken,
+    DescriptorError, HandOffError, Predecessor, RefusalCode, RefusedLink, StateError, Successor, Taken,
 };
 use replink_transport::{Endpoint, Inbound, Link, Outbound, OwnedFrame, Received, blocking};
 use rustix::net::{
@@ -213,7 +213,7 @@ fn assert_works(taken: Taken, mut peer: Peer) {
         let (header, body) = plain(len, 2);
         assert_eq!(receive(&mut peer.1).unwrap().frame(), OwnedFrame::new(header, body));
     }
-    assert!(matches!(receive(&mut peer.1).unwrap(), Got::Control(Control::Ping { counter: 1 })));
+    assert!(matches!(receive(&mut peer.1).unwrap(), Got::Control(ControlMessage::Ping { counter: 1 })));
 }
 
 fn refused(taken: &Taken) -> &RefusedLink {
@@ -254,9 +254,9 @@ fn a_ticket_with_the_socket_of_another_link_is_refused() {
         assert!(matches!(
             &outcome.given[..],
             [
-                Err(HandOffError::Refused(Refusal::TICKET)),
+                Err(HandOffError::Refused(RefusalCode::TICKET)),
                 Ok(()),
-                Err(HandOffError::Refused(Refusal::TICKET))
+                Err(HandOffError::Refused(RefusalCode::TICKET))
             ]
         ));
         let [first, second, third] = <[_; 3]>::try_from(outcome.taken).unwrap();
@@ -278,7 +278,7 @@ fn a_message_is_good_once() {
             middle.forward(&message);
             middle.forward_answer();
             middle.forward(&message);
-            assert_eq!(middle.answer(), [1, Refusal::TICKET.0, 0, 0, 0, 0, 0, 0]);
+            assert_eq!(middle.answer(), [1, RefusalCode::TICKET.0, 0, 0, 0, 0, 0, 0]);
             kept = Some(message);
             middle.end();
         });
@@ -290,7 +290,7 @@ fn a_message_is_good_once() {
         let kept = kept.unwrap();
         let outcome = through(Vec::new(), |middle| {
             middle.forward(&kept);
-            assert_eq!(middle.answer(), [1, Refusal::TICKET.0, 0, 0, 0, 0, 0, 0]);
+            assert_eq!(middle.answer(), [1, RefusalCode::TICKET.0, 0, 0, 0, 0, 0, 0]);
             middle.end();
         });
         assert!(matches!(refused(&outcome.taken[0]), RefusedLink::Ticket(TicketError::Mac)));
@@ -306,12 +306,12 @@ fn links_in_another_order_are_refused() {
         let outcome = through(vec![parts], |middle| {
             let message = middle.message();
             middle.send(&message.bytes, &[]); // uses the place up
-            assert_eq!(middle.answer()[..2], [1, Refusal::DESCRIPTOR.0]);
+            assert_eq!(middle.answer()[..2], [1, RefusalCode::DESCRIPTOR.0]);
             middle.forward(&message);
             middle.forward_answer();
             middle.end();
         });
-        assert!(matches!(outcome.given[0], Err(HandOffError::Refused(Refusal::TICKET))));
+        assert!(matches!(outcome.given[0], Err(HandOffError::Refused(RefusalCode::TICKET))));
         assert_shut_down(peer);
     });
 }
@@ -357,7 +357,9 @@ fn descriptors_of_the_wrong_number_or_kind_are_refused() {
         }
         let (last, rest) = outcome.given.split_last().unwrap();
         assert!(last.is_ok());
-        assert!(rest.iter().all(|given| matches!(given, Err(HandOffError::Refused(Refusal::DESCRIPTOR)))));
+        assert!(
+            rest.iter().all(|given| matches!(given, Err(HandOffError::Refused(RefusalCode::DESCRIPTOR))))
+        );
         let mut peers = peers;
         peers.pop();
         peers.into_iter().for_each(assert_shut_down);
@@ -410,7 +412,7 @@ fn sizes_beyond_the_limits_are_refused_before_they_are_read() {
                 let mut bytes = original.bytes.clone();
                 bytes[offset] = 0xff;
                 middle.send(&bytes, &[original.descriptors[0].as_fd()]);
-                assert_eq!(middle.answer()[..2], [1, Refusal::STATE.0]);
+                assert_eq!(middle.answer()[..2], [1, RefusalCode::STATE.0]);
             }
             middle.end();
         });
@@ -436,7 +438,7 @@ fn a_message_shorter_or_longer_than_its_parts_is_refused() {
                 let mut bytes = longer[..HEAD_LEN + len].to_vec();
                 bytes[8..16].copy_from_slice(&(len as u64).to_le_bytes());
                 middle.send(&bytes, &[original.descriptors[0].as_fd()]);
-                assert_eq!(middle.answer()[..2], [1, Refusal::STATE.0]);
+                assert_eq!(middle.answer()[..2], [1, RefusalCode::STATE.0]);
             }
             middle.end();
         });
@@ -578,7 +580,7 @@ fn a_successor_with_another_configuration_takes_nothing() {
                     let node = node();
                     let mut giving = Predecessor::begin(&ours, &node, soon()).unwrap();
                     let given = giving.link(link, inbound, outbound);
-                    assert!(matches!(given, Err(HandOffError::Refused(Refusal::TICKET))), "{given:?}");
+                    assert!(matches!(given, Err(HandOffError::Refused(RefusalCode::TICKET))), "{given:?}");
                     giving.finish().unwrap();
                 });
                 let mut taking = Successor::begin(&theirs, soon()).unwrap();

@@ -6,7 +6,7 @@ use std::mem;
 
 use bytes::Bytes;
 use replink_frame::{Command, FrameError, GenericHeader, ReplicaId, Status, Version};
-use replink_handshake::{Control, ControlError, SendingControl};
+use replink_handshake::{ControlError, ControlMessage, SendingControl};
 use replink_tests::fixtures::local;
 use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, body_len, frame, late_reject, plain, wire};
 use replink_tests::random::{Random, for_each_seed};
@@ -19,7 +19,7 @@ const LIMIT: u32 = 4 << 20;
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Expected {
     Frame(Box<GenericHeader>, Bytes),
-    Control(Control),
+    Control(ControlMessage),
 }
 
 /// A random sequence of frames, and its bytes.
@@ -27,10 +27,10 @@ fn sequence(random: &mut Random, sending: &mut SendingControl, count: usize) -> 
     let (mut expected, mut bytes) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let control = match random.below(12) {
-            0 => sending.ping().map(|(counter, frame)| (Control::Ping { counter }, frame)),
+            0 => sending.ping().map(|(counter, frame)| (ControlMessage::Ping { counter }, frame)),
             1 => {
                 let echo = random.number();
-                sending.pong(echo).map(|frame| (Control::Pong { echo }, frame))
+                sending.pong(echo).map(|frame| (ControlMessage::Pong { echo }, frame))
             }
             _ => None,
         };
@@ -427,7 +427,7 @@ fn a_control_frame_before_a_late_reject_makes_it_a_violation() {
     let mut inbound = Inbound::new(receiving, LIMIT);
     inbound.push(sending.ping().unwrap().1.header().bytes());
     inbound.push(&bytes);
-    assert!(matches!(inbound.next(), Ok(Some(Received::Control(Control::Ping { counter: 1 })))));
+    assert!(matches!(inbound.next(), Ok(Some(Received::Control(ControlMessage::Ping { counter: 1 })))));
     let violation = InboundError::HandshakeFrame { command: Command::REPLICA_CHALLENGE };
     assert_eq!(inbound.next().unwrap_err(), violation);
 }

@@ -7,7 +7,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use replink_frame::{Command, CommandClass, FrameError, GenericHeader, GoodbyeReason};
-use replink_handshake::Control;
+use replink_handshake::ControlMessage;
 use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, body_len, frame, plain, wire};
 use replink_tests::random::{Random, for_each_seed};
 use replink_transport::{Inbound, Outbound, OutboundLimits, Received, SendCause};
@@ -214,7 +214,7 @@ fn what_goes_out_comes_in() {
             if random.once_in(3) {
                 let ping = outbound.ping();
                 assert_eq!(ping.is_some(), kind == LinkKind::V2);
-                control.extend(ping.map(|counter| Control::Ping { counter }));
+                control.extend(ping.map(|counter| ControlMessage::Ping { counter }));
             }
             for _ in 0..random.below(6) {
                 let most = random.pick(&[1, 300, 16 * 1024, 400_000]);
@@ -234,7 +234,7 @@ fn take_all(
     inbound: &mut Inbound,
     mut bytes: &[u8],
     sent: &mut VecDeque<(GenericHeader, Bytes)>,
-    control: &mut VecDeque<Control>,
+    control: &mut VecDeque<ControlMessage>,
 ) {
     while !bytes.is_empty() {
         bytes = &bytes[inbound.push(bytes)..];
@@ -356,8 +356,8 @@ fn control_frames_go_past_the_queues_limits_but_not_without_end() {
         }
     }
     assert_eq!(control.len(), held - 2 + 1);
-    assert_eq!(control.first(), Some(&Control::Ping { counter: 1 }));
-    assert_eq!(control.last(), Some(&Control::Goodbye(GoodbyeReason::KEY_RETIRED)));
+    assert_eq!(control.first(), Some(&ControlMessage::Ping { counter: 1 }));
+    assert_eq!(control.last(), Some(&ControlMessage::Goodbye(GoodbyeReason::KEY_RETIRED)));
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! What both ends want of a link, in every combination: what it has then, or who refuses it.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use replink_frame::{Flags, ReplicaId, Status};
-use replink_handshake::{DialError, PeerReject};
+use replink_frame::{Flags, ReplicaId, Status, Version};
+use replink_handshake::{DialError, FlagPolicy, PeerReject};
 use replink_tests::fixtures::SECRET;
 use replink_tests::links::{ACCEPTOR, AUTH, config_with, endpoint_with, shake_hands};
 use replink_tests::nodes::{Ground, QUICK, Replica, poll_until};
 use replink_tests::raw_peer::{RawPeer, at, put};
 use replink_tests::watchdog::watched;
-use replink_transport::EndpointError;
 use replink_transport::config::Policy::{self, Off, Optional, Required};
 use replink_transport::exchange::{AcceptFailure, DialFailure};
 use replink_transport::node::{NodeOptions, RejectedBy, Warning};
+use replink_transport::{Endpoint, EndpointError, EndpointSettings};
 
 const POLICIES: [Policy; 3] = [Off, Optional, Required];
 
@@ -84,12 +84,7 @@ fn every_combination_has_what_both_want_or_is_refused() {
                 let Err(AcceptFailure::RejectedByPeer(reject)) = accepted else {
                     panic!("{what}: {accepted:?}")
                 };
-                let expected = PeerReject {
-                    status: Status::POLICY_MISMATCH,
-                    retry_after_ms: 0,
-                    authenticated: true,
-                    from: ReplicaId(0),
-                };
+                let expected = PeerReject::new(ReplicaId(0), Status::POLICY_MISMATCH, 0, true);
                 assert_eq!(reject, expected, "{what}");
             } else {
                 let expected = SETTINGS.iter().zip(outcomes).filter(|(_, outcome)| *outcome == With);
@@ -117,20 +112,23 @@ fn where_there_are_no_flags_none_is_required_in_vain() {
                 }
             }
         }
-        // One that takes both versions, as a program can make it: no file may ask for this.
-        for (setting, policies) in [("sealed", [2, 0]), ("forward_secrecy", [0, 2])] {
-            let mut config = config_with(AUTH, &link_settings(policies));
-            config.auth.min_version = replink_frame::Version::V1;
-            let answering = config.endpoint(ReplicaId(ACCEPTOR), 7, 1).unwrap();
+        // One that takes both versions, as a program can make it: no configuration may ask for this.
+        for (setting, flag) in SETTINGS {
+            let config = config_with(AUTH, "");
+            let local = config.endpoint(ReplicaId(ACCEPTOR), 7, 1).unwrap().local().clone();
+            let mut settings = EndpointSettings::new(local, config.auth.keys.clone(), config.roster());
+            settings.flags = FlagPolicy::new(Flags::NONE, flag);
+            settings.min_version = Version::V1;
+            let answering = Endpoint::new(settings.clone()).unwrap();
             let dialing = endpoint_with(0, &version_1, "sealed = \"optional\"");
             let (dialed, accepted) = shake_hands(&dialing, &answering);
             let Err(AcceptFailure::Rejected(rejection)) = accepted else { panic!("{accepted:?}") };
             assert_eq!(rejection.status, Status::POLICY_MISMATCH, "{setting}");
             assert!(matches!(dialed, Err(DialFailure::Handshake(DialError::Rejected(_)))), "{dialed:?}");
 
-            config.auth.version = replink_frame::Version::V1;
-            let error = config.endpoint(ReplicaId(ACCEPTOR), 7, 1).unwrap_err();
-            assert!(matches!(error, EndpointError::Unavailable { .. }), "{setting}: {error}");
+            settings.version = Version::V1;
+            let error = Endpoint::new(settings).unwrap_err();
+            assert_eq!(error, EndpointError::Unavailable { flags: flag }, "{setting}");
         }
     });
 }

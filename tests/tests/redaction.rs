@@ -69,7 +69,7 @@ const EXPORTER: [u8; 32] = [
 /// Randomness whose every part differs, so that a part can be found.
 fn known_fresh(seed: u8) -> (Fresh, [u8; 32]) {
     let bytes = *blake3::hash(&[seed]).as_bytes();
-    (Fresh { ephemeral: EphemeralSecret::new(bytes), ..fresh(seed) }, bytes)
+    (Fresh::new(fresh(seed).nonce, EphemeralSecret::new(bytes)), bytes)
 }
 
 fn sides(version: Version) -> Sides {
@@ -221,7 +221,7 @@ fn states() {
             secrets.absent_from_debug(&refused);
             secrets.absent_from_display(&rejected_by_peer(refused));
         }
-        let target = DialTarget { key_index: 1, ..DialTarget::new(ReplicaId(2)) };
+        let target = DialTarget::new(ReplicaId(2)).key_index(1);
         let no_key = Dialer::new(sides.dialer).begin((), target, sides.dialer_binding, known_fresh(1).0);
         let failed = no_key.unwrap_err();
         secrets.absent_from_debug(&failed);

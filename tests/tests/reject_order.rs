@@ -270,7 +270,7 @@ fn what_the_dialer_reports() {
         assert_eq!(rejection.status, status);
         let error = waiting.receive(&reply).unwrap_err().error;
         let from = sides.acceptor.local.replica;
-        assert_eq!(error, DialError::Rejected(PeerReject { status, retry_after_ms: 0, authenticated, from }));
+        assert_eq!(error, DialError::Rejected(PeerReject::new(from, status, 0, authenticated)));
     }
     let busy = reported(&strict_sides(), BUSY);
     assert_eq!((busy.status, busy.retry_after_ms, busy.authenticated), (Status::BUSY, 250, true));
@@ -355,7 +355,7 @@ fn every_status_arrives() {
             let late = late_reject(run.dialed, &reply).unwrap();
             let retry_after_ms = if v2 { retry_after_ms } else { 0 };
             let from = ReplicaId(2);
-            assert_eq!(late, PeerReject { status: told, retry_after_ms, authenticated: v2, from });
+            assert_eq!(late, PeerReject::new(from, told, retry_after_ms, v2));
             if v2 {
                 arrived.insert(late.status.0);
             }
@@ -377,7 +377,7 @@ fn every_status_is_read_instead_of_a_challenge() {
             };
             let error = waiting.receive(&reject).unwrap_err().error;
             let (authenticated, from) = (version == Version::V2, ReplicaId(2));
-            let expected = PeerReject { status, retry_after_ms: 0, authenticated, from };
+            let expected = PeerReject::new(from, status, 0, authenticated);
             assert_eq!(error, DialError::Rejected(expected));
         }
     }

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use replink_frame::{Command, Flags, GenericHeader, SealFields};
-use replink_handshake::{Control, SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX};
+use replink_handshake::{ControlMessage, SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX};
 use replink_tests::frames::{Ends, LinkKind, ROOMY, body_len, frame, plain};
 use replink_tests::random::{Random, for_each_seed};
 use replink_transport::{
@@ -294,8 +294,8 @@ fn control_frames_are_sealed() {
         Some(Received::Control(control)) => control,
         other => panic!("{other:?}"),
     };
-    assert_eq!(next(), Control::Ping { counter: 1 });
-    assert_eq!(next(), Control::Goodbye(replink_frame::GoodbyeReason::SHUTDOWN));
+    assert_eq!(next(), ControlMessage::Ping { counter: 1 });
+    assert_eq!(next(), ControlMessage::Goodbye(replink_frame::GoodbyeReason::SHUTDOWN));
 
     let mut changed = wire.clone();
     changed[60] = Command::LINK_PONG.0; // its own MAC would find that too; the seal comes first

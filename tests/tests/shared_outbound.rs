@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use replink_frame::{Command, GenericHeader, GoodbyeReason};
-use replink_handshake::{Control, Receiving};
+use replink_handshake::{ControlMessage, Receiving};
 use replink_tests::fixtures::local;
 use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, plain};
 use replink_tests::random::{Random, for_each_seed};
@@ -47,7 +47,7 @@ fn numbered(sender: u8, sequence: u32, len: usize) -> (GenericHeader, Bytes) {
 struct Checker {
     inbound: Inbound,
     next: Vec<u32>,
-    control: Vec<Control>,
+    control: Vec<ControlMessage>,
 }
 
 impl Checker {
@@ -450,7 +450,7 @@ fn many_threads_to_a_slow_reader_over_tcp() {
                 assert!(len > 0);
                 checker.take(&buffer[..len]);
             }
-            assert_eq!(checker.control, [Control::Goodbye(GoodbyeReason::SHUTDOWN)]);
+            assert_eq!(checker.control, [ControlMessage::Goodbye(GoodbyeReason::SHUTDOWN)]);
         });
         // The owner. A blocked link would be polled; here it is tried again and again.
         let mut most = 0;

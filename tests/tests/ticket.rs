@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use replink_frame::{Flags, GoodbyeReason, ReplicaId, Version};
 use replink_handshake::{
-    App, Control, IssueError, Key, KeyRing, Local, Nonce, Receiving, Roster, Secret, Sending, Session,
+    App, ControlMessage, IssueError, Key, KeyRing, Local, Nonce, Receiving, Roster, Secret, Sending, Session,
     TICKET_LEN, TicketBinding, TicketError, TicketIssuer, TicketRedeemer, TicketTerms, cluster_id, disabled,
 };
 use replink_tests::fixtures::{OTHER_SECRET, SECRET, Sides, key, local, ring};
@@ -17,7 +17,7 @@ const BINDING: TicketBinding<'_> = TicketBinding { socket: b"socket", payload: &
 
 fn terms(local: Local) -> TicketTerms {
     let roster: Roster = (0..3).map(ReplicaId).collect();
-    TicketTerms { local, ring: ring(&[SECRET]), roster, min_version: Version::V1, required: Flags::NONE }
+    TicketTerms::new(local, ring(&[SECRET]), roster).min_version(Version::V1)
 }
 
 fn redeemer() -> TicketRedeemer {
@@ -72,12 +72,12 @@ fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
             assert_eq!(sent, counter);
             assert_eq!(
                 acceptor.0.control_mut().open_control(ping.header()).unwrap(),
-                Control::Ping { counter }
+                ControlMessage::Ping { counter }
             );
             let answer = acceptor.1.control_mut().pong(counter).unwrap();
             assert_eq!(
                 dialer.0.control_mut().open_control(answer.header()).unwrap(),
-                Control::Pong { echo: counter }
+                ControlMessage::Pong { echo: counter }
             );
         }
         let replayed = acceptor.1.control_mut().pong(9);
@@ -100,14 +100,14 @@ fn both_roles_of_every_kind_of_link_go_on_where_they_were() {
             assert_eq!(counter, 4, "the counter goes on");
             assert_eq!(
                 acceptor.0.control_mut().open_control(ping.header()).unwrap(),
-                Control::Ping { counter }
+                ControlMessage::Ping { counter }
             );
             acceptor.0.control_mut().open_control(ping.header()).unwrap_err();
             dialer.0.control_mut().open_control(replayed.unwrap().header()).unwrap();
             let goodbye = acceptor.1.control_mut().goodbye(GoodbyeReason::OPERATOR).unwrap();
             assert_eq!(
                 dialer.0.control_mut().open_control(goodbye.header()).unwrap(),
-                Control::Goodbye(GoodbyeReason::OPERATOR)
+                ControlMessage::Goodbye(GoodbyeReason::OPERATOR)
             );
         }
     }

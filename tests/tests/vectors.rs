@@ -9,8 +9,8 @@ use replink_frame::{
 };
 use replink_handshake::{
     Acceptor, AcceptorConfig, App, Authenticated, Availability, AwaitChallenge, AwaitFinish, AwaitHello,
-    ChannelBinding, Control, DialError, DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy, Fresh,
-    Key, KeyRing, Local, Nonce, Secret, cluster_id,
+    ChannelBinding, ControlMessage, DialError, DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy,
+    Fresh, Key, KeyRing, Local, Nonce, Secret, cluster_id,
 };
 use replink_tests::fixtures::supports;
 use replink_tests::frames::ROOMY;
@@ -40,44 +40,30 @@ impl Case {
     }
 
     fn local(&self, role: usize) -> Local {
-        Local {
-            app: self.app.clone(),
-            cluster: self.cluster,
-            replica: [self.dialer, self.acceptor][role],
-            release: self.release,
-            incarnation: self.incarnations[role],
-        }
+        Local::new(self.app.clone(), self.cluster, [self.dialer, self.acceptor][role])
+            .release(self.release)
+            .incarnation(self.incarnations[role])
     }
 
     fn fresh(&self, role: usize) -> Fresh {
-        Fresh {
-            nonce: Nonce::new(self.nonces[role]).unwrap(),
-            ephemeral: EphemeralSecret::new(self.ephemeral[role]),
-        }
+        Fresh::new(Nonce::new(self.nonces[role]).unwrap(), EphemeralSecret::new(self.ephemeral[role]))
     }
 
     fn dial(&self) -> (AwaitChallenge<()>, [u8; 256]) {
-        let dialer = Dialer::new(DialerConfig {
-            local: self.local(0),
-            ring: self.ring(),
-            version: self.version,
-            flags: self.flags,
-            releases: 0..=u32::MAX,
-        });
-        let target = DialTarget { peer: self.acceptor, lane: self.lane, key_index: 0 };
+        let dialer = Dialer::new(
+            DialerConfig::new(self.local(0), self.ring()).version(self.version).flags(self.flags),
+        );
+        let target = DialTarget::new(self.acceptor).lane(self.lane);
         let (state, hello) = dialer.begin((), target, self.binding, self.fresh(0)).unwrap();
         (state, *hello.bytes())
     }
 
     fn accept(&self) -> AwaitHello<()> {
-        let acceptor = Acceptor::new(AcceptorConfig {
-            local: self.local(1),
-            ring: self.ring(),
-            roster: [self.dialer].into_iter().collect(),
-            min_version: Version::V1,
-            flags: self.flags,
-            releases: 0..=u32::MAX,
-        });
+        let acceptor = Acceptor::new(
+            AcceptorConfig::new(self.local(1), self.ring(), [self.dialer].into_iter().collect())
+                .min_version(Version::V1)
+                .flags(self.flags),
+        );
         acceptor.begin((), self.binding)
     }
 
@@ -235,7 +221,7 @@ fn goodbye_of_the_dialer() {
 
         let (mut receiving, _) = accepted.into_parts().1.split();
         let opened = receiving.control_mut().open_control(GenericHeader::view(&vector.goodbye)).unwrap();
-        assert_eq!(opened, Control::Goodbye(GoodbyeReason::SHUTDOWN));
+        assert_eq!(opened, ControlMessage::Goodbye(GoodbyeReason::SHUTDOWN));
         receiving.control_mut().open_control(GenericHeader::view(&vector.goodbye)).unwrap_err(); // replayed
     }
 }

@@ -130,8 +130,7 @@ fn mac_of_ticket(runner: &mut CtRunner, rng: &mut BenchRng) {
     let ring = ring(&[SECRET]);
     let ticket = issuer.issue(Ends::new(LinkKind::V2).dialer, &local(0), &ring, &binding).unwrap();
     let roster: Roster = (0..3).map(ReplicaId).collect();
-    let terms =
-        TicketTerms { local: local(0), ring, roster, min_version: Version::V2, required: Flags::NONE };
+    let terms = TicketTerms::new(local(0), ring, roster);
     for _ in 0..SAMPLES {
         let (class, wrong) = draw(rng, 32);
         let mut bytes = ticket.bytes().to_vec();

@@ -50,7 +50,7 @@ pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> 
 }
 
 fn links(link: &ReplicaLink, peers: u8, window: Window) -> Result<Flow, Failure> {
-    let cluster = Cluster::new(peers + 1, link, 1, "")?;
+    let cluster = Cluster::new(peers + 1, link, 1, |config| config)?;
     let id = cluster.config().cluster;
     let mut replicas = Replicas::start(&cluster, 1)?;
     let mut shards = replicas.shards.iter_mut().flatten();

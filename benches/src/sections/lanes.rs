@@ -49,7 +49,7 @@ pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> 
 }
 
 fn throughput(link: &ReplicaLink, lanes: u16, window: Window) -> Result<Flow, Failure> {
-    let cluster = Cluster::new(2, link, lanes, "")?;
+    let cluster = Cluster::new(2, link, lanes, |config| config)?;
     let id = cluster.config().cluster;
     let mut replicas = Replicas::start(&cluster, 1)?;
     let [ours, theirs] = &mut replicas.shards[..] else { return Err("two replicas are measured".into()) };

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
 use replink_bench::link::{Cluster, Replicas, round_trip_between, throughput_between};
 use replink_bench::{Contender, Driver, Failure, Flow, ReplicaLink, RoundTrips, Window};
@@ -20,7 +21,7 @@ const SIZES: (usize, usize) = (4 << 10, 256);
 const CROWDS: [usize; 3] = [0, 64, 256];
 
 /// More than there are strangers, so that none is turned away.
-const PENDING_MAX: usize = 1024;
+const PENDING_MAX: u32 = 1024;
 
 pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
     let (throughput_size, trip_size) = SIZES;
@@ -69,12 +70,10 @@ fn crowded<T>(
     measure: impl FnOnce(&mut Replicas, ClusterId) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     // A window is over before the first of them has had its time.
-    let patience = 10 + 3 * window.whole().as_secs();
-    let auth = format!(
-        "max_pending = {PENDING_MAX}\nmax_pending_per_address = {PENDING_MAX}\n\
-         handshake_timeout = \"{patience}s\"\n"
-    );
-    let cluster = Cluster::new(2, link, 1, &auth)?;
+    let patience = Duration::from_secs(10) + window.whole() * 3;
+    let cluster = Cluster::new(2, link, 1, |config| {
+        config.max_pending(PENDING_MAX).max_pending_per_address(PENDING_MAX).handshake_timeout(patience)
+    })?;
     let address = cluster.listener(1)?.local_addr()?;
     let mut replicas = Replicas::start(&cluster, 1)?;
     thread::scope(|scope| {

@@ -8,7 +8,7 @@ use replink_transport::blocking::{self, LinkEnd, Receiver, Sender};
 use replink_transport::config::Config;
 use replink_transport::exchange::DialFailure;
 use replink_transport::frame::{GoodbyeReason, ReplicaId, Status, Version};
-use replink_transport::handshake::{Authentication, Control, DialError, DialTarget, Peer};
+use replink_transport::handshake::{Authentication, ControlMessage, DialError, DialTarget, Peer};
 use replink_transport::mesh::PROBE_LANE;
 use replink_transport::{Endpoint, InboundError, Received, incarnation};
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
 fn probe(endpoint: &Endpoint, peer: ReplicaId, addresses: &[SocketAddr], deadline: Instant) -> Outcome {
     let began = Instant::now();
     let lane = if endpoint.version() == Version::V2 { PROBE_LANE } else { 0 };
-    let target = DialTarget { lane, ..DialTarget::new(peer) };
+    let target = DialTarget::new(peer).lane(lane);
     let authenticated = match blocking::connect(endpoint, target, addresses, deadline) {
         Ok(authenticated) => authenticated,
         Err(DialFailure::Handshake(error)) => {
@@ -124,7 +124,7 @@ fn confirm(handshake: Duration, mut sender: Sender, mut receiver: Receiver, dead
             return unreachable(error.to_string());
         }
         match receiver.receive() {
-            Ok(Some(Received::Control(Control::Pong { echo }))) if Some(echo) == counter => {
+            Ok(Some(Received::Control(ControlMessage::Pong { echo }))) if Some(echo) == counter => {
                 break Some(pinged.elapsed());
             }
             Ok(_) => {}
@@ -156,10 +156,7 @@ impl Outcome {
                 "authenticated": peer.authentication != Authentication::Disabled,
                 "version": peer.version.number(),
                 "flags": peer.flags.to_string(),
-                "key_id": match peer.authentication {
-                    Authentication::PreSharedKey(id) => Some(id.to_string()),
-                    Authentication::Disabled => None,
-                },
+                "key_id": peer.authentication.key_id().map(|id| id.to_string()),
                 "incarnation": (peer.version == Version::V2).then(|| format!("{:016x}", peer.incarnation)),
                 "release": (peer.version == Version::V2).then_some(peer.release),
                 "handshake_ms": milliseconds(*handshake),
@@ -218,7 +215,7 @@ mod tests {
     fn endpoint(replica: u8) -> Endpoint {
         let (app, replica) = (App::default(), ReplicaId(replica));
         let key = Key::derive(&app, &Secret::new(vec![7; 32]).unwrap());
-        let local = Local { app, cluster: cluster_id("orders"), replica, release: 0, incarnation: 1 };
+        let local = Local::new(app, cluster_id("orders"), replica).incarnation(1);
         let roster = (0..2).map(ReplicaId).collect();
         let settings = EndpointSettings::new(local, Some(Arc::new(KeyRing::new(key, []))), roster);
         assert_eq!(settings.version, Version::V2);
@@ -242,7 +239,7 @@ mod tests {
                 let link = blocking::accept(link, &endpoint(1), Availability::Open, deadline).unwrap();
                 let (mut sender, mut receiver) = blocking::open(link, endpoint(1).outbound_limits()).unwrap();
                 while let Ok(received) = receiver.receive() {
-                    if let Some(Received::Control(Control::Ping { counter })) = received {
+                    if let Some(Received::Control(ControlMessage::Ping { counter })) = received {
                         sender.pong(counter).unwrap();
                     }
                 }

@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
     FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Hash, Default,
 )]
 #[repr(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
 pub struct ClusterId(pub [u8; 16]);
 
 impl fmt::Display for ClusterId {
@@ -40,6 +41,7 @@ impl fmt::Debug for ClusterId {
     Default,
 )]
 #[repr(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
 pub struct ReplicaId(pub u8);
 
 impl fmt::Display for ReplicaId {

@@ -10,10 +10,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
     FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Hash, Default,
 )]
 #[repr(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
 pub struct Command(pub u8);
 
 /// Who a [`Command`] belongs to; every one of the 256 values is in exactly one class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "each match has to say what a new class means to it")]
 pub enum CommandClass {
     /// `0`: never valid on a link.
     Reserved,

@@ -11,6 +11,7 @@ use crate::{ClusterId, Command, CommandClass, FrameError, GenericHeader, Replica
 /// The reserved bytes of a control frame (section 4).
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
+#[expect(clippy::exhaustive_structs, reason = "a layout on the wire")]
 pub struct ControlFields {
     /// From 1, strictly increasing per direction.
     pub counter: U64,
@@ -41,6 +42,7 @@ const _: () = {
     FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Hash, Default,
 )]
 #[repr(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
 pub struct GoodbyeReason(pub u8);
 
 impl GoodbyeReason {

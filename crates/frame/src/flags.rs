@@ -3,6 +3,7 @@ use core::ops::{BitAnd, BitOr};
 
 /// The link features that a handshake negotiates (section 2). Unknown bits survive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
 pub struct Flags(pub u16);
 
 impl Flags {

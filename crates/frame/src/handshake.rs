@@ -14,6 +14,7 @@ use crate::{ClusterId, Command, Flags, GenericHeader, HandshakeFrameError, Repli
     FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Hash, Default,
 )]
 #[repr(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
 pub struct KeyId(pub [u8; 8]);
 
 impl fmt::Display for KeyId {
@@ -31,6 +32,7 @@ impl fmt::Debug for KeyId {
 /// The reserved bytes of a handshake frame (section 2). Version 1 uses the first three fields.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
+#[expect(clippy::exhaustive_structs, reason = "a layout on the wire")]
 pub struct HandshakeFields {
     /// The sender's nonce; zero on a Finish and on an unauthenticated reject.
     pub nonce: [u8; 32],

@@ -22,6 +22,7 @@ pub const RESERVED_COMMAND_OFFSET: usize = 128;
 /// the typed views of this crate do that.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
+#[expect(clippy::exhaustive_structs, reason = "a layout on the wire")]
 pub struct GenericHeader {
     /// The embedder's; the transport never writes it.
     pub checksum: [u8; 16],

@@ -16,6 +16,7 @@
 //! The crate is `no_std`, never allocates, never panics on input, and holds no secret.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 mod cluster;
 mod command;

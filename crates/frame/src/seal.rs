@@ -9,6 +9,7 @@ pub const SEAL_SIZE: usize = 18;
 /// The seal's bytes of a header, `H[62..80]` (section 5). Zero on links without seals.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
+#[expect(clippy::exhaustive_structs, reason = "a layout on the wire")]
 pub struct SealFields {
     /// 1 in a frame whose tag comes with a later frame, 0 in the frame that closes the batch.
     pub mark: u8,

@@ -21,6 +21,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
     Default,
 )]
 #[repr(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
 pub struct Status(pub u8);
 
 macro_rules! statuses {

@@ -2,6 +2,7 @@ use core::fmt;
 
 /// The handshake version of a link. It is asked for and answered, never guessed (H-6).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "each match has to say what a new version means to it")]
 pub enum Version {
     /// The interoperability profile: no flags, no session key, no control frames (H-13).
     V1,

@@ -14,7 +14,7 @@ use crate::authenticated::{Authentication, Peer, Side};
 use crate::dialer_reject::{self, Refused};
 use crate::key_bytes::{KeyBytes, wiping};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
-use crate::reject_frame::{Refusal, RejectProof, reject};
+use crate::reject_frame::{RejectProof, RejectReason, reject};
 use crate::secret::Pair;
 use crate::{
     AcceptFailed, Authenticated, ChannelBinding, EphemeralSecret, FlagPolicy, Fresh, Key, KeyRing, Local,
@@ -23,6 +23,7 @@ use crate::{
 
 /// How this node answers those who connect.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AcceptorConfig {
     /// Who this node is.
     pub local: Local,
@@ -38,12 +39,36 @@ pub struct AcceptorConfig {
     pub releases: RangeInclusive<u32>,
 }
 
+impl AcceptorConfig {
+    /// Version 2 only, peers of any release, links without further protection.
+    pub fn new(local: Local, ring: Arc<KeyRing>, roster: Roster) -> Self {
+        let (flags, releases) = (FlagPolicy::default(), 0..=u32::MAX);
+        Self { local, ring, roster, min_version: Version::V2, flags, releases }
+    }
+
+    /// The same with this lowest version.
+    pub fn min_version(self, min_version: Version) -> Self {
+        Self { min_version, ..self }
+    }
+
+    /// The same with this policy.
+    pub fn flags(self, flags: FlagPolicy) -> Self {
+        Self { flags, ..self }
+    }
+
+    /// The same for peers of these releases.
+    pub fn releases(self, releases: RangeInclusive<u32>) -> Self {
+        Self { releases, ..self }
+    }
+}
+
 /// Answers handshakes of peers with a lower replica id (H-1).
 #[derive(Clone, Debug)]
 pub struct Acceptor(Arc<AcceptorConfig>);
 
 /// Whether this node has room for one more link. The last check of a Hello (H-11).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Availability {
     /// Come in.
     Open,
@@ -166,7 +191,7 @@ fn check_hello<'a>(
     config: &'a AcceptorConfig,
     frame: &[u8; 256],
     availability: Availability,
-) -> Result<(Hello, &'a Arc<Key>), Refusal> {
+) -> Result<(Hello, &'a Arc<Key>), RejectReason> {
     let hello = parse_hello(frame, config.min_version)?;
     let fields = hello.fields();
     let anonymous = fields.nonce == [0; 32];
@@ -196,16 +221,16 @@ fn check_hello<'a>(
     }
     match availability {
         Availability::Open => Ok((hello, key)),
-        Availability::Busy { retry_after_ms } => Err(Refusal { retry_after_ms, ..Status::BUSY.into() }),
+        Availability::Busy { retry_after_ms } => Err(RejectReason { retry_after_ms, ..Status::BUSY.into() }),
         Availability::Draining { retry_after_ms } => {
-            Err(Refusal { retry_after_ms, ..Status::DRAINING.into() })
+            Err(RejectReason { retry_after_ms, ..Status::DRAINING.into() })
         }
     }
 }
 
 /// Command, size, version, unused bytes. A version below the lowest one comes before the bytes
 /// that it leaves unused (H-11).
-fn parse_hello(frame: &[u8; 256], min_version: Version) -> Result<Hello, Refusal> {
+fn parse_hello(frame: &[u8; 256], min_version: Version) -> Result<Hello, RejectReason> {
     Hello::parse(frame).map_err(|error| {
         let version = HandshakeFields::view(GenericHeader::view(frame)).version;
         let too_low = Version::from_wire(version).is_some_and(|version| version < min_version);
@@ -239,7 +264,7 @@ struct Handshake {
 impl Handshake {
     /// A late reject (H-9). It repeats the challenge's nonce; its MAC covers the status, so it
     /// can't be taken for the challenge.
-    fn reject<L>(self, link: L, refusal: &Refusal) -> Rejected<L> {
+    fn reject<L>(self, link: L, refusal: &RejectReason) -> Rejected<L> {
         let nonce = self.challenge.fields().nonce;
         let proof = |_, _| Some(RejectProof { key: &self.key, nonce, binding: &self.binding });
         let (reply, rejection) = reject(&self.config.local, self.hello.bytes(), refusal, proof);
@@ -252,7 +277,7 @@ impl Handshake {
         Refused { local: &config.local, key, hello, challenge, binding }
     }
 
-    fn check_finish(&self, frame: &[u8; 256]) -> Result<Finish, Refusal> {
+    fn check_finish(&self, frame: &[u8; 256]) -> Result<Finish, RejectReason> {
         let (local, hello) = (&self.config.local, &self.hello);
         let finish = Finish::parse(frame)?; // H-8, H-10
         if finish.version() != hello.version() {
@@ -418,7 +443,7 @@ impl<L> Verified<L> {
     pub fn refuse(self, status: Status, retry_after_ms: u32) -> Rejected<L> {
         assert!(!status.is_ok(), "a refusal needs a reason");
         let retry_after_ms = if status.carries_retry() { retry_after_ms } else { 0 };
-        let refusal = Refusal { retry_after_ms, ..status.into() };
+        let refusal = RejectReason { retry_after_ms, ..status.into() };
         wiping(|| self.handshake.reject(self.link, &refusal))
     }
 }

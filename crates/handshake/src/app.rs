@@ -14,6 +14,7 @@ pub struct App(Arc<str>);
 /// An app name that is empty, longer than 64 bytes, or holds control characters.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[error("app must be 1 to {APP_LEN_MAX} bytes without control characters")]
+#[expect(clippy::exhaustive_structs, reason = "its text says all that there is")]
 pub struct InvalidApp;
 
 impl App {

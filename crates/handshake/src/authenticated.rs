@@ -51,6 +51,7 @@ impl<L> fmt::Debug for Authenticated<L> {
 
 /// Which end of the handshake this one was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a handshake has two ends")]
 pub enum Side {
     /// This end connected: it has the lower replica id (H-1).
     Dialer,
@@ -60,6 +61,7 @@ pub enum Side {
 
 /// What the peer proved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Authentication {
     /// That it holds the key with this id.
     PreSharedKey(KeyId),
@@ -67,8 +69,19 @@ pub enum Authentication {
     Disabled,
 }
 
+impl Authentication {
+    /// The key that was proved, if one was.
+    pub fn key_id(self) -> Option<KeyId> {
+        match self {
+            Self::PreSharedKey(id) => Some(id),
+            Self::Disabled => None,
+        }
+    }
+}
+
 /// The other end of an established link, and what the handshake agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Peer {
     /// The peer's replica id.
     pub replica: ReplicaId,
@@ -86,4 +99,13 @@ pub struct Peer {
     pub incarnation: u64,
     /// Which of the pair's parallel links this is; 0 in version 1.
     pub lane: u16,
+}
+
+impl Peer {
+    /// Replica `replica`, with nothing selected, on lane 0: for tests of what goes by peers. What a handshake
+    /// agreed on is told by [`Authenticated::peer`].
+    pub fn new(replica: ReplicaId, side: Side, version: Version, authentication: Authentication) -> Self {
+        let flags = Flags::NONE;
+        Self { replica, side, version, authentication, flags, release: 0, incarnation: 0, lane: 0 }
+    }
 }

@@ -5,6 +5,7 @@ use blake3::Hash;
 /// What the handshake runs inside of (section 3, `mode` and `exporter`). Both ends must agree,
 /// or their MACs do not. The exporter value is silent in `Debug`.
 #[derive(Clone, Copy, Default)]
+#[non_exhaustive]
 pub enum ChannelBinding {
     /// A bare socket.
     #[default]

@@ -12,8 +12,9 @@ use crate::session::{ReceivingControl, SendingControl};
 
 /// What a control frame from the peer says, once its MAC and counter are proved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Control {
-    /// The peer asks for a [`Control::Pong`] with this counter.
+#[expect(clippy::exhaustive_enums, reason = "whoever gets one has to do what it asks for, also if it is new")]
+pub enum ControlMessage {
+    /// The peer asks for a [`ControlMessage::Pong`] with this counter.
     Ping {
         /// The ping's counter, to be echoed.
         counter: u64,
@@ -167,7 +168,7 @@ impl ReceivingControl {
     /// # Errors
     ///
     /// [`ControlError`]: each is a protocol violation that ends the link (section 4).
-    pub fn open_control(&mut self, header: &GenericHeader) -> Result<Control, ControlError> {
+    pub fn open_control(&mut self, header: &GenericHeader) -> Result<ControlMessage, ControlError> {
         let frame = ControlFrame::parse(header, self.cluster)?;
         let version = self.peer.version;
         let control = self.opener.as_mut().ok_or(ControlError::NotOnThisLink { version })?; // H-13
@@ -185,10 +186,10 @@ impl ReceivingControl {
         }
         control.last_counter = found;
         Ok(match frame.header().command {
-            Command::LINK_PING => Control::Ping { counter: found },
-            Command::LINK_PONG => Control::Pong { echo: fields.echo.get() },
+            Command::LINK_PING => ControlMessage::Ping { counter: found },
+            Command::LINK_PONG => ControlMessage::Pong { echo: fields.echo.get() },
             // `ControlFrame::parse` admits only the three.
-            _ => Control::Goodbye(fields.reason),
+            _ => ControlMessage::Goodbye(fields.reason),
         })
     }
 }

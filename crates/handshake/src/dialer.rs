@@ -21,6 +21,7 @@ use crate::{
 
 /// How this node dials its peers.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DialerConfig {
     /// Who this node is.
     pub local: Local,
@@ -34,12 +35,36 @@ pub struct DialerConfig {
     pub releases: RangeInclusive<u32>,
 }
 
+impl DialerConfig {
+    /// Version 2, peers of any release, links without further protection.
+    pub fn new(local: Local, ring: Arc<KeyRing>) -> Self {
+        let (flags, releases) = (FlagPolicy::default(), 0..=u32::MAX);
+        Self { local, ring, version: Version::V2, flags, releases }
+    }
+
+    /// The same with this version.
+    pub fn version(self, version: Version) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The same with this policy.
+    pub fn flags(self, flags: FlagPolicy) -> Self {
+        Self { flags, ..self }
+    }
+
+    /// The same for peers of these releases.
+    pub fn releases(self, releases: RangeInclusive<u32>) -> Self {
+        Self { releases, ..self }
+    }
+}
+
 /// Begins handshakes towards peers with a higher replica id (H-1).
 #[derive(Clone, Debug)]
 pub struct Dialer(Arc<DialerConfig>);
 
 /// Whom to dial, and as what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct DialTarget {
     /// The replica expected at the other end.
     pub peer: ReplicaId,
@@ -54,6 +79,16 @@ impl DialTarget {
     /// Lane 0 of `peer` with the offered key.
     pub fn new(peer: ReplicaId) -> Self {
         Self { peer, lane: 0, key_index: 0 }
+    }
+
+    /// The same on another lane.
+    pub fn lane(self, lane: u16) -> Self {
+        Self { lane, ..self }
+    }
+
+    /// The same with another of the keys for this peer.
+    pub fn key_index(self, key_index: usize) -> Self {
+        Self { key_index, ..self }
     }
 }
 
@@ -191,6 +226,7 @@ impl DialError {
 /// A handshake that failed on the dialer's side: the link to close, the reject that the acceptor is
 /// still owed, and why.
 #[must_use = "the peer may still be owed a reject frame"]
+#[expect(clippy::exhaustive_structs, reason = "whoever gets one has to do what it owes, also if it is new")]
 pub struct DialFailed<L> {
     /// The link to send the reject on and to close.
     pub link: L,

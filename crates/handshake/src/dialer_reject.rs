@@ -8,7 +8,7 @@ use replink_frame::{
 };
 
 use crate::mac::{Mac, dialer_reject_v2};
-use crate::reject_frame::Refusal;
+use crate::reject_frame::RejectReason;
 use crate::{ChannelBinding, Key, Local, PeerReject};
 
 /// The handshake that a dialer's reject ends: all that its MAC covers but the reject itself.
@@ -48,7 +48,7 @@ impl Refused<'_> {
 
     /// Reads a frame that [`is_one`], at the acceptor. Its checks are those of a Finish, in the same
     /// order (D-4); a MAC that does not verify makes it a hint (D-5).
-    pub(crate) fn read(&self, frame: &[u8; 256]) -> Result<PeerReject, Refusal> {
+    pub(crate) fn read(&self, frame: &[u8; 256]) -> Result<PeerReject, RejectReason> {
         let reject = Challenge::parse(frame)?; // H-10
         let (fields, hello) = (reject.fields(), self.hello.fields());
         if let Some(index) = fields.nonce.iter().position(|&byte| byte != 0) {

@@ -12,7 +12,7 @@ use replink_frame::{Flags, Hello, ReplicaId, Status, Version};
 use crate::acceptor::check_dialer;
 use crate::authenticated::{Authentication, Peer, Side};
 use crate::late_reject::{LateRejectVerifier, RejectContext};
-use crate::reject_frame::{Refusal, reject};
+use crate::reject_frame::{RejectReason, reject};
 use crate::ticket::{self, IssueError, Redemption, Ticket, TicketBinding, TicketError, TicketIssuer};
 use crate::{
     Authenticated, ChannelBinding, DialError, DialFailed, Local, Receiving, Rejected, Roster, Sending,
@@ -69,7 +69,7 @@ impl<L> AwaitHello<L> {
         }
     }
 
-    fn check(&self, frame: &[u8; 256]) -> Result<Hello, Refusal> {
+    fn check(&self, frame: &[u8; 256]) -> Result<Hello, RejectReason> {
         let hello = Hello::parse(frame)?;
         if hello.cluster() != self.local.cluster {
             return Err(Status::CLUSTER_MISMATCH.into());

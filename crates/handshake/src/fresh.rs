@@ -64,9 +64,17 @@ impl fmt::Debug for EphemeralSecret {
 
 /// The randomness that one side of one handshake may use up.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Fresh {
     /// This side's nonce.
     pub nonce: Nonce,
     /// This side's share, used only when forward secrecy is negotiated.
     pub ephemeral: EphemeralSecret,
+}
+
+impl Fresh {
+    /// Of a nonce and a share that were drawn for this one handshake.
+    pub fn new(nonce: Nonce, ephemeral: EphemeralSecret) -> Self {
+        Self { nonce, ephemeral }
+    }
 }

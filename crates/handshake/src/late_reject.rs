@@ -10,6 +10,7 @@ use crate::{App, ChannelBinding, Key};
 /// A reject that the peer sent: an acceptor instead of its challenge, or late, after the Finish
 /// (H-9); a dialer instead of its Finish (D-12).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct PeerReject {
     /// Why.
     pub status: Status,
@@ -20,6 +21,13 @@ pub struct PeerReject {
     pub authenticated: bool,
     /// The replica that the reject says it is from.
     pub from: ReplicaId,
+}
+
+impl PeerReject {
+    /// A reject as a peer could send it: for tests of what goes by rejects.
+    pub fn new(from: ReplicaId, status: Status, retry_after_ms: u32, authenticated: bool) -> Self {
+        Self { status, retry_after_ms, authenticated, from }
+    }
 }
 
 impl fmt::Display for PeerReject {

@@ -21,6 +21,7 @@
 //! nothing that arrives can make it panic.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 #![expect(
     clippy::result_large_err,
     reason = "a failure carries the frame owed to the peer; boxing it would allocate for an unauthenticated one"
@@ -58,7 +59,7 @@ pub use app::{App, InvalidApp};
 pub use authenticated::{Authenticated, Authentication, Peer, Side};
 pub use binding::ChannelBinding;
 pub use cluster::cluster_id;
-pub use control::{Control, ControlError};
+pub use control::{ControlError, ControlMessage};
 pub use dialer::{AwaitChallenge, DialError, DialFailed, DialTarget, Dialer, DialerConfig};
 pub use fresh::{EphemeralSecret, Fresh, Nonce};
 pub use key::Key;

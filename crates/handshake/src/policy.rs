@@ -2,6 +2,7 @@ use replink_frame::Flags;
 
 /// Which link features this end can and must have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct FlagPolicy {
     /// What a dialer offers and an acceptor is willing to select.
     pub supported: Flags,
@@ -10,6 +11,11 @@ pub struct FlagPolicy {
 }
 
 impl FlagPolicy {
+    /// Takes part in `supported`, and insists on `required`.
+    pub const fn new(supported: Flags, required: Flags) -> Self {
+        Self { supported, required }
+    }
+
     /// All flags that this end takes part in.
     pub fn offered(self) -> Flags {
         self.supported | self.required

@@ -9,19 +9,19 @@ use crate::mac::acceptor_v2;
 use crate::{ChannelBinding, Key, Local, Rejection};
 
 /// Why a peer is refused.
-pub(crate) struct Refusal {
+pub(crate) struct RejectReason {
     pub(crate) status: Status,
     pub(crate) retry_after_ms: u32,
     pub(crate) frame_error: Option<HandshakeFrameError>,
 }
 
-impl From<Status> for Refusal {
+impl From<Status> for RejectReason {
     fn from(status: Status) -> Self {
         Self { status, retry_after_ms: 0, frame_error: None }
     }
 }
 
-impl From<HandshakeFrameError> for Refusal {
+impl From<HandshakeFrameError> for RejectReason {
     fn from(error: HandshakeFrameError) -> Self {
         Self { status: error.status(), retry_after_ms: 0, frame_error: Some(error) }
     }
@@ -40,7 +40,7 @@ pub(crate) struct RejectProof<'a> {
 pub(crate) fn reject<'a>(
     local: &Local,
     first_frame: &[u8; 256],
-    refusal: &Refusal,
+    refusal: &RejectReason,
     proof: impl FnOnce(KeyId, ReplicaId) -> Option<RejectProof<'a>>,
 ) -> ([u8; 256], Rejection) {
     let header = GenericHeader::view(first_frame);

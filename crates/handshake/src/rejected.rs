@@ -38,6 +38,7 @@ impl<L> fmt::Debug for Rejected<L> {
 /// A handshake that failed on the acceptor's side once its challenge was out.
 #[must_use = "the peer may still be owed a reject frame"]
 #[expect(clippy::large_enum_variant, reason = "boxing the frame would allocate for an unauthenticated peer")]
+#[expect(clippy::exhaustive_enums, reason = "whoever gets one has to do what it owes, also if it is new")]
 pub enum AcceptFailed<L> {
     /// This end refused the Finish: the peer is still owed the reject (H-9).
     Rejected(Rejected<L>),
@@ -69,6 +70,7 @@ impl<L> fmt::Debug for AcceptFailed<L> {
 
 /// Why this end turned a peer away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Rejection {
     /// The reason. A version 1 peer may have been told a coarser one (section 2.1).
     pub status: Status,

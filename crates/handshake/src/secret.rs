@@ -24,6 +24,7 @@ pub struct Secret {
 /// A secret under [`SECRET_LEN_MIN`] bytes. Says how many there were, not what they were.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[error("a secret needs at least {SECRET_LEN_MIN} bytes, this one has {len}")]
+#[non_exhaustive]
 pub struct SecretTooShort {
     /// Bytes in the refused secret.
     pub len: usize,

@@ -71,6 +71,7 @@ impl fmt::Debug for ExportedKey {
 /// The link has no session key: it speaks version 1 (H-13), or authentication is disabled.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[error("this link has no session key; only version 2 links have one")]
+#[expect(clippy::exhaustive_structs, reason = "its text says all that there is")]
 pub struct NoSessionKey;
 
 impl Session {

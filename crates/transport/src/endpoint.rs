@@ -75,30 +75,13 @@ pub(crate) enum Answering {
     },
 }
 
-/// A configuration that describes no such endpoint.
+/// Settings that describe no endpoint.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum EndpointError {
     /// The replica is not one of `cluster.nodes`.
     #[error("replica {0} is not in cluster.nodes; add it, or use another replica id")]
     UnknownReplica(ReplicaId),
-    /// Authentication is enabled without a key. A configuration that was read from a file never
-    /// is so.
-    #[error(
-        "authentication is enabled, but there is no key; set cluster.auth.shared_secret_file or pairwise"
-    )]
-    NoKey,
-    /// The pair secrets are another replica's (K-3): this one can't speak with them.
-    #[error(
-        "the file of cluster.auth.pairwise has the pair secrets of replica {holder}, not those of replica \
-         {replica}; each replica has a file of its own"
-    )]
-    NotOurPairSecrets {
-        /// Whose they are.
-        holder: ReplicaId,
-        /// This one.
-        replica: ReplicaId,
-    },
     /// Something is required that no link of this endpoint can have: it dials with version 1 (H-13), or
     /// without authentication (H-12).
     #[error("{flags} is required, which no link of version 1 or without authentication can have")]
@@ -127,21 +110,18 @@ impl Endpoint {
         }
         let (dialing, answering) = match keys {
             Some(ring) => (
-                Dialing::Authenticated(Dialer::new(DialerConfig {
-                    local: local.clone(),
-                    ring: ring.clone(),
-                    version,
-                    flags: if version == Version::V1 { FlagPolicy::default() } else { flags },
-                    releases: releases.clone(),
-                })),
-                Answering::Authenticated(Acceptor::new(AcceptorConfig {
-                    local,
-                    ring,
-                    roster,
-                    min_version,
-                    flags,
-                    releases,
-                })),
+                Dialing::Authenticated(Dialer::new(
+                    DialerConfig::new(local.clone(), ring.clone())
+                        .version(version)
+                        .flags(if version == Version::V1 { FlagPolicy::default() } else { flags })
+                        .releases(releases.clone()),
+                )),
+                Answering::Authenticated(Acceptor::new(
+                    AcceptorConfig::new(local, ring, roster)
+                        .min_version(min_version)
+                        .flags(flags)
+                        .releases(releases),
+                )),
             ),
             None => (Dialing::Disabled { local: local.clone() }, Answering::Disabled { local, roster }),
         };

@@ -24,7 +24,7 @@ pub fn fresh() -> Result<Fresh, EntropyError> {
         SysRng.try_fill_bytes(drawn.as_flattened_mut()).map_err(failed)?;
         let [nonce, ephemeral] = &*drawn;
         if let Some(nonce) = Nonce::new(*nonce) {
-            return Ok(Fresh { nonce, ephemeral: EphemeralSecret::new(*ephemeral) });
+            return Ok(Fresh::new(nonce, EphemeralSecret::new(*ephemeral)));
         }
     }
 }

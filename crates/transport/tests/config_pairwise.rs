@@ -7,8 +7,9 @@ mod config_support;
 use std::path::{Path, PathBuf};
 
 use config_support::{FILE, Fake, FakeFile, SECRET, text};
-use replink_transport::EndpointError;
-use replink_transport::config::{Config, PAIR_SECRETS_MAX, SECRET_VARIABLE, SecretSource, pair_file};
+use replink_transport::config::{
+    Config, PAIR_SECRETS_MAX, SECRET_VARIABLE, SecretSource, UnusableConfig, pair_file,
+};
 use replink_transport::frame::{KeyId, ReplicaId, Version};
 use replink_transport::handshake::{App, Key, Secret};
 use replink_transport::mesh::CommandPolicy;
@@ -147,7 +148,7 @@ fn another_replicas_file() {
 
     let config = fake(&whole()).parse(&three("", PAIRWISE)).unwrap();
     let error = config.endpoint(ReplicaId(2), 1, 1).unwrap_err();
-    assert_eq!(error, EndpointError::NotOurPairSecrets { holder: ReplicaId(0), replica: ReplicaId(2) });
+    assert_eq!(error, UnusableConfig::NotOurPairSecrets { holder: ReplicaId(0), replica: ReplicaId(2) });
     assert!(error.to_string().contains("has the pair secrets of replica 0, not those of replica 2"));
 
     let of_7 = whole().replace("replica 0", "replica 7");
@@ -340,6 +341,6 @@ fn mistakes_of_both_files() {
     let keys = format!("{HEADER}\nx\n");
     let text = three("", &format!("{PAIRWISE}\nmin_version = 3"));
     let files: Vec<PathBuf> =
-        fake(&keys).parse(&text).unwrap_err().iter().map(|error| error.file.clone()).collect();
+        fake(&keys).parse(&text).unwrap_err().iter().filter_map(|error| error.file.clone()).collect();
     assert_eq!(files, [Path::new(FILE), Path::new(KEYS)]);
 }

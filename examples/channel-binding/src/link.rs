@@ -33,7 +33,7 @@ pub fn replica(replica: u8, secret: &[u8]) -> Result<Endpoint, Failure> {
     let key = Key::derive(&app, &Secret::new(secret.to_vec())?);
     let ring = Arc::new(KeyRing::new(key, []));
     let cluster = cluster_id(CLUSTER);
-    let local = Local { app, cluster, replica: ReplicaId(replica), release: 1, incarnation: incarnation()? };
+    let local = Local::new(app, cluster, ReplicaId(replica)).release(1).incarnation(incarnation()?);
     let roster = (0..3).map(ReplicaId).collect();
     let mut settings = EndpointSettings::new(local, Some(ring), roster);
     settings.limits = LIMITS;

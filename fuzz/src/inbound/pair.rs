@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arbitrary::Unstructured;
 use replink_frame::GoodbyeReason;
-use replink_handshake::{Control, ControlError, PeerReject, Receiving, Sending};
+use replink_handshake::{ControlMessage, ControlError, PeerReject, Receiving, Sending};
 use replink_transport::memory::BLOCK_SIZE;
 use replink_transport::InboundError;
 
@@ -129,7 +129,7 @@ impl Pair {
         dialed.read_late_reject(frame).filter(|_| self.near_dials)
     }
 
-    fn judge_control(&self, frame: &Frame, counter: &mut u64) -> Result<Control, Fault> {
+    fn judge_control(&self, frame: &Frame, counter: &mut u64) -> Result<ControlMessage, Fault> {
         if let Some(fault) = wire::control_fault(frame, &CLUSTER) {
             return Err(Fault::ControlFrame(fault));
         }
@@ -147,9 +147,9 @@ impl Pair {
         }
         *counter = found;
         Ok(match frame[wire::COMMAND] {
-            wire::PING => Control::Ping { counter: found },
-            wire::PONG => Control::Pong { echo: number(wire::ECHO) },
-            _ => Control::Goodbye(GoodbyeReason(frame[wire::REASON])),
+            wire::PING => ControlMessage::Ping { counter: found },
+            wire::PONG => ControlMessage::Pong { echo: number(wire::ECHO) },
+            _ => ControlMessage::Goodbye(GoodbyeReason(frame[wire::REASON])),
         })
     }
 }
@@ -167,7 +167,7 @@ pub enum Item {
     /// One of the embedder's frames, and where it lies in the stream.
     Frame(Range<usize>),
     /// A control frame, and where it ends.
-    Control(Control, usize),
+    Control(ControlMessage, usize),
 }
 
 impl Item {

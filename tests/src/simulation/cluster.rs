@@ -1,6 +1,6 @@
 //! A whole cluster, its network and its clock, one step after the other.
 
-use replink_handshake::{App, Key, Secret};
+use replink_handshake::{App, Key};
 use replink_transport::mesh::LEAVE_MAX;
 
 use super::attacker::Attacker;
@@ -337,8 +337,7 @@ impl Cluster {
     fn check_keys(&self) -> Result<(), Broken> {
         for process in self.replicas.iter().flat_map(|replica| &replica.process) {
             for number in 0..self.key {
-                let secret = Secret::new(secret(number).into_bytes()).unwrap();
-                let old = Key::derive(&App::default(), &secret).id();
+                let old = Key::derive(&App::default(), &secret(number)).id();
                 let links = process.handle.key_in_use(old);
                 if links > 0 {
                     return Err(format!("{links} links of {:?} use key {number}", process.host));

@@ -87,7 +87,7 @@ impl Driver for SimDriver {
         let ephemeral = EphemeralSecret::new(self.random.array());
         loop {
             if let Some(nonce) = Nonce::new(self.random.array()) {
-                return Ok(Fresh { nonce, ephemeral });
+                return Ok(Fresh::new(nonce, ephemeral));
             }
         }
     }

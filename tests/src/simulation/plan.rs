@@ -1,16 +1,15 @@
 //! What a seed decides once: the cluster's shape, and the settings of each of its replicas.
 
-use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use replink_frame::HEADER_SIZE;
-use replink_transport::config::Config;
+use replink_frame::{HEADER_SIZE, ReplicaId};
+use replink_handshake::Secret;
+use replink_transport::config::{Config, Policy};
 use replink_transport::mesh::RETIRE_SPREAD;
 use replink_transport::node::Placement;
 
 use super::network::{HostId, MILLISECOND, SECOND, address_of};
-use crate::links::NoSources;
 use crate::random::Random;
 
 /// Replicas of the cluster.
@@ -113,44 +112,41 @@ impl Plan {
     }
 
     /// Whether links are sealed, as the configuration says it.
-    fn sealed(&self) -> &'static str {
+    fn sealed(&self) -> Policy {
         match self.placements[0] >> 32 & 3 {
-            0 => "off",
-            1 => "required",
-            _ => "optional",
+            0 => Policy::Off,
+            1 => Policy::Required,
+            _ => Policy::Optional,
         }
     }
 
     /// The configuration that `settings` stand for.
     pub(super) fn config(&self, settings: &Settings) -> Config {
-        let frame = self.body_max + HEADER_SIZE;
-        let policy = if self.forward_secrecy { "required" } else { "off" };
-        let sealed = self.sealed();
+        let frame_size = u32::try_from(self.body_max + HEADER_SIZE).unwrap();
+        let required = |wanted| if wanted { Policy::Required } else { Policy::Off };
         let (interval, timeout) = if settings.eager { (300, 1_500) } else { (500, 2_500) };
-        let accepts = settings.accepts.map(|number| format!("\"{}\"", secret(number))).unwrap_or_default();
-        let mut text = format!(
-            "[cluster]\nname = \"orders\"\n\
-             [cluster.auth]\nshared_secret = \"{}\"\naccept_secrets = [{accepts}]\n\
-             handshake_timeout = \"{}ms\"\nmax_pending = {}\nmax_pending_per_address = {}\n\
-             [cluster.link]\nlanes = {}\nforward_secrecy = \"{policy}\"\nsealed = \"{sealed}\"\n\
-             max_frame_size = \"{frame}B\"\nsend_queue_bytes = \"{}B\"\nsend_queue_frames = {}\n\
-             heartbeat_interval = \"{interval}ms\"\nheartbeat_timeout = \"{timeout}ms\"\n\
-             reconnect_min = \"{}ms\"\nreconnect_max = \"{}ms\"\n",
-            secret(settings.offers),
-            HANDSHAKE_TIMEOUT / MILLISECOND,
-            settings.max_pending,
-            settings.max_pending / 2,
-            self.lanes,
-            self.queue_bytes(),
-            settings.queue_frames,
-            RECONNECT.0 / MILLISECOND,
-            RECONNECT.1 / MILLISECOND,
-        );
-        for host in (0..REPLICAS).map(HostId).filter(|&host| settings.without != Some(host)) {
-            let address = address_of(host);
-            write!(text, "[[cluster.nodes]]\nid = {}\naddress = \"{address}\"\n", host.0).unwrap();
+        let mut config = Config::builder("orders")
+            .shared_secret(secret(settings.offers))
+            .handshake_timeout(Duration::from_nanos(HANDSHAKE_TIMEOUT))
+            .max_pending(settings.max_pending)
+            .max_pending_per_address(settings.max_pending / 2)
+            .lanes(self.lanes)
+            .forward_secrecy(required(self.forward_secrecy))
+            .sealed(self.sealed())
+            .max_frame_size(frame_size)
+            .send_queue_bytes(self.queue_bytes())
+            .send_queue_frames(settings.queue_frames)
+            .heartbeat_interval(Duration::from_millis(interval))
+            .heartbeat_timeout(Duration::from_millis(timeout))
+            .reconnect_min(Duration::from_nanos(RECONNECT.0))
+            .reconnect_max(Duration::from_nanos(RECONNECT.1));
+        if let Some(number) = settings.accepts {
+            config = config.accept_secret(secret(number));
         }
-        Config::parse(&text, Path::new("/cluster.toml"), &NoSources).unwrap()
+        for host in (0..REPLICAS).map(HostId).filter(|&host| settings.without != Some(host)) {
+            config = config.node(ReplicaId(host.0), address_of(host));
+        }
+        config.build().unwrap()
     }
 
     /// Bytes that may wait on one link.
@@ -176,6 +172,6 @@ impl Settings {
 }
 
 /// One of the secrets that the cluster has in the course of time.
-pub(super) fn secret(number: u32) -> String {
-    format!("the {number}. secret of a simulated cluster")
+pub(super) fn secret(number: u32) -> Secret {
+    Secret::new(format!("the {number}. secret of a simulated cluster").into_bytes()).unwrap()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use replink_frame::{GenericHeader, HEADER_SIZE, ReplicaId};
 use replink_handshake::Side;
 use replink_transport::driver::Token;
-use replink_transport::mesh::{DownReason, Loss, Warning as MeshWarning};
+use replink_transport::mesh::{DownReason, Loss, MeshWarning};
 use replink_transport::node::{Event, Handle, LinkUp, NodeOptions, Shard, Warning, with_drivers};
 
 use super::driver::{SimDriver, SimListener, SimStream};

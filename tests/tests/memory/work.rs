@@ -173,7 +173,7 @@ pub(crate) mod ephemeral {
     fn fresh(folder: &Path, name: &str, nonce: u8) -> Fresh {
         let mut bytes = Zeroizing::new([0; 32]);
         File::open(folder.join(name)).unwrap().read_exact(&mut *bytes).unwrap();
-        Fresh { nonce: Nonce::new([nonce; 32]).unwrap(), ephemeral: EphemeralSecret::new(*bytes) }
+        Fresh::new(Nonce::new([nonce; 32]).unwrap(), EphemeralSecret::new(*bytes))
     }
 
     pub(crate) struct Begun {

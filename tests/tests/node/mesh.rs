@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use replink_frame::{Command, GoodbyeReason, ReplicaId, Status};
-use replink_handshake::{Control, Side};
+use replink_handshake::{ControlMessage, Side};
 use replink_tests::fixtures::SECRET;
 use replink_tests::links::{AUTH, receive};
 use replink_tests::nodes::{Ground, QUICK, Replica, Seen, poll_until, poll_while, prepare, start_all};
@@ -12,7 +12,7 @@ use replink_tests::raw_peer::{RawLink, RawPeer, at, command};
 use replink_tests::watchdog::watched;
 use replink_transport::blocking::{self, LinkEnd};
 use replink_transport::mesh;
-use replink_transport::mesh::{CommandPolicy, DownReason, Loss, Warning as MeshWarning};
+use replink_transport::mesh::{CommandPolicy, DownReason, Loss, MeshWarning};
 use replink_transport::node::{NodeOptions, Warning};
 use replink_transport::{InboundError, SendCause};
 
@@ -83,7 +83,7 @@ fn a_newer_link_of_the_same_process_takes_over() {
         let (_sender, mut old) = dialed(&ground, &mut node, 5);
         let (mut sender, _new) = dialed(&ground, &mut node, 5);
         let said = poll_while(&mut node, || receive(&mut old).unwrap().control());
-        assert_eq!(said, Control::Goodbye(GoodbyeReason::SUPERSEDED));
+        assert_eq!(said, ControlMessage::Goodbye(GoodbyeReason::SUPERSEDED));
         let end = poll_while(&mut node, || receive(&mut old).unwrap_err());
         assert!(matches!(end, LinkEnd::Left(GoodbyeReason::SUPERSEDED)), "{end:?}");
         let down = *node[0].downs().next().unwrap();

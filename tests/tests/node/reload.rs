@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_frame::{GoodbyeReason, ReplicaId};
-use replink_handshake::{Authentication, Control};
+use replink_handshake::{Authentication, ControlMessage};
 use replink_tests::links::{AUTH, receive};
 use replink_tests::nodes::{
     Ground, QUICK, Replica, Seen, connected, poll_until, poll_while, prepare, start_all,
@@ -255,7 +255,7 @@ fn a_shutdown_sends_what_is_queued_and_then_says_goodbye() {
                 assert_eq!((frame.header.view.get(), frame.body.len()), (view, 500_000));
             }
             let last = receive(&mut receiver).unwrap().control();
-            assert_eq!(last, Control::Goodbye(GoodbyeReason::SHUTDOWN));
+            assert_eq!(last, ControlMessage::Goodbye(GoodbyeReason::SHUTDOWN));
             drop((receiver, sender));
         });
         poll_until(&mut node, "all shards have stopped", |node| {

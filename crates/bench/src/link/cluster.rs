@@ -1,14 +1,12 @@
 //! The configuration of replicas that are measured.
 
-use std::fmt::Write as _;
 use std::io;
 use std::net::TcpListener;
-use std::path::Path;
-use std::time::Duration;
 
-use replink_transport::config::{Config, SecretFileError, Sources};
+use replink_transport::config::{Config, ConfigBuilder, Policy};
 use replink_transport::frame::ReplicaId;
-use replink_transport::{Endpoint, incarnation};
+use replink_transport::handshake::Secret;
+use replink_transport::{Endpoint, incarnation, secret_bytes};
 use zeroize::Zeroizing;
 
 use super::ReplicaLink;
@@ -23,20 +21,33 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// `replicas` replicas with `lanes` links for each pair, set as `link` says. `auth` goes into
-    /// `[cluster.auth]`.
+    /// `replicas` replicas with `lanes` links for each pair, set as `link` says, and then by `more`.
     ///
     /// # Errors
     ///
     /// [`Failure`]; among others where the configuration asks for what is not available.
-    pub fn new(replicas: u8, link: &ReplicaLink, lanes: u16, auth: &str) -> Result<Self, Failure> {
+    pub fn new(
+        replicas: u8,
+        link: &ReplicaLink,
+        lanes: u16,
+        more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+    ) -> Result<Self, Failure> {
         let listeners = (0..replicas).map(|_| listener()).collect::<io::Result<Vec<_>>>()?;
-        let config = Config::parse(
-            &toml(link, lanes, auth, &listeners)?,
-            Path::new("the measured cluster.toml"),
-            &Nothing,
-        )?;
-        Ok(Self { config, listeners })
+        let policy = |wanted| if wanted { Policy::Required } else { Policy::Off };
+        let mut config = Config::builder("bench")
+            .shared_secret(Secret::new(Zeroizing::new(secret_bytes()?.to_vec()))?)
+            .sealed(policy(link.sealed))
+            .forward_secrecy(policy(link.forward_secrecy))
+            .lanes(lanes)
+            // Half a MiB of the smallest frames, twice what is the default: the fewer the writes, the more
+            // seldom is a receiver woken that has caught up.
+            .send_queue_frames(2048)
+            .driver(link.driver.in_config())
+            .busy_poll(link.busy_poll);
+        for (id, port) in (0..).zip(&listeners) {
+            config = config.node(ReplicaId(id), port.local_addr()?);
+        }
+        Ok(Self { config: more(config).build()?, listeners })
     }
 
     /// What all replicas have.
@@ -66,46 +77,5 @@ impl Cluster {
     /// [`Failure`].
     pub fn endpoint(&self, replica: u8) -> Result<Endpoint, Failure> {
         Ok(self.config.endpoint(ReplicaId(replica), 0, incarnation()?)?)
-    }
-}
-
-fn toml(
-    link: &ReplicaLink,
-    lanes: u16,
-    auth: &str,
-    listeners: &[TcpListener],
-) -> Result<Zeroizing<String>, Failure> {
-    let sealed = if link.sealed { "required" } else { "off" };
-    let forward_secrecy = if link.forward_secrecy { "required" } else { "off" };
-    let mut text = Zeroizing::new(String::new());
-    write!(text, "[cluster]\nname = \"bench\"\n[cluster.auth]\nshared_secret = \"")?;
-    for _ in 0..4 {
-        write!(text, "{:016x}", incarnation()?)?; // 64 random bits each
-    }
-    write!(text, "\"\n{auth}\n[cluster.link]\nsealed = \"{sealed}\"\nlanes = {lanes}\n")?;
-    // Half a MiB of the smallest frames, twice what is the default: the fewer the writes, the more seldom is
-    // a receiver woken that has caught up.
-    writeln!(text, "send_queue_frames = 2048")?;
-    writeln!(text, "forward_secrecy = \"{forward_secrecy}\"")?;
-    writeln!(text, "driver = \"{}\"", link.driver.in_config().as_str())?;
-    if link.busy_poll > Duration::ZERO {
-        writeln!(text, "busy_poll = \"{}us\"", link.busy_poll.as_micros())?;
-    }
-    for (id, port) in listeners.iter().enumerate() {
-        write!(text, "[[cluster.nodes]]\nid = {id}\naddress = \"{}\"\n", port.local_addr()?)?;
-    }
-    Ok(text)
-}
-
-/// No environment and no files: nothing of the machine's own clusters is read.
-struct Nothing;
-
-impl Sources for Nothing {
-    fn environment(&self, _name: &str) -> Option<Zeroizing<Vec<u8>>> {
-        None
-    }
-
-    fn secret_file(&self, _path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-        Err(io::Error::from(io::ErrorKind::NotFound).into())
     }
 }

@@ -22,15 +22,15 @@ pub enum Driver {
     /// `replink_transport::blocking`: a thread for each direction.
     Blocking,
     /// A node's shards, with this `cluster.link.driver`.
-    Node(config::Driver),
+    Node(config::DriverChoice),
 }
 
 impl Driver {
     /// All of them.
     pub const ALL: [Self; 4] = [
-        Self::Node(config::Driver::Auto),
-        Self::Node(config::Driver::IoUring),
-        Self::Node(config::Driver::Poll),
+        Self::Node(config::DriverChoice::Auto),
+        Self::Node(config::DriverChoice::IoUring),
+        Self::Node(config::DriverChoice::Poll),
         Self::Blocking,
     ];
 
@@ -43,9 +43,9 @@ impl Driver {
     }
 
     /// The `cluster.link.driver` that goes with it; blocking links have none, and are indifferent.
-    pub const fn in_config(self) -> config::Driver {
+    pub const fn in_config(self) -> config::DriverChoice {
         match self {
-            Self::Blocking => config::Driver::Auto,
+            Self::Blocking => config::DriverChoice::Auto,
             Self::Node(driver) => driver,
         }
     }
@@ -96,7 +96,7 @@ impl ReplicaLink {
     }
 
     fn cluster(&self) -> Result<Cluster, Failure> {
-        Cluster::new(2, self, self.shards, "")
+        Cluster::new(2, self, self.shards, |config| config)
     }
 }
 

@@ -27,9 +27,9 @@ pub(crate) fn run(options: &BenchOptions) -> ExitCode {
 
 fn measured_link(options: &BenchOptions) -> ReplicaLink {
     let driver = match options.driver {
-        MeasuredDriver::Auto => Driver::Node(config::Driver::Auto),
-        MeasuredDriver::IoUring => Driver::Node(config::Driver::IoUring),
-        MeasuredDriver::Poll => Driver::Node(config::Driver::Poll),
+        MeasuredDriver::Auto => Driver::Node(config::DriverChoice::Auto),
+        MeasuredDriver::IoUring => Driver::Node(config::DriverChoice::IoUring),
+        MeasuredDriver::Poll => Driver::Node(config::DriverChoice::Poll),
         MeasuredDriver::Blocking => Driver::Blocking,
     };
     let BenchOptions { sealed, shards, busy_poll, .. } = *options;

@@ -38,7 +38,7 @@ pub(crate) fn run(options: &CheckOptions) -> ExitCode {
 fn json_errors(errors: &ConfigErrors) -> Vec<Value> {
     let json = |error: &ConfigError| {
         json!({
-            "file": error.file.display().to_string(),
+            "file": error.file.as_ref().map(|file| file.display().to_string()),
             "line": error.line,
             "key": error.key,
             "problem": error.problem,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub(super) fn report(config: &Config, replica: Option<ReplicaId>) -> Value {
     json!({
         "valid": true,
-        "file": config.path.display().to_string(),
+        "file": config.path.as_ref().map(|file| file.display().to_string()),
         "cluster": cluster(config, replica),
         "auth": auth(config),
         "link": link(config),

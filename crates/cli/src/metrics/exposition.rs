@@ -168,23 +168,17 @@ mod tests {
 
     fn stats() -> NodeStats {
         let key = KeyId([0xab; 8]);
-        let peer = Peer {
-            replica: ReplicaId(2),
-            side: Side::Dialer,
-            version: Version::V2,
-            authentication: Authentication::PreSharedKey(key),
-            flags: Flags::SEALED,
-            release: 1,
-            incarnation: 9,
-            lane: 1,
-        };
+        let proved = Authentication::PreSharedKey(key);
+        let mut peer = Peer::new(ReplicaId(2), Side::Dialer, Version::V2, proved);
+        (peer.flags, peer.lane) = (Flags::SEALED, 1);
         let mut link = LinkStats::new(LinkId(7), peer, "127.0.0.1:7400".parse().unwrap(), 3);
         link.up_for = Duration::from_millis(1500);
         (link.received.bytes, link.received.frames, link.received.reads) = (100, 10, 5);
         (link.sent.written_bytes, link.sent.written_frames, link.sent.writes) = (200, 20, 4);
         (link.sent.queued_frames, link.sent.queued_bytes) = (6, 600);
-        link.round_trip =
-            Some(RoundTrip { last: Duration::from_micros(250), smoothed: Duration::from_millis(2) });
+        let mut round_trip = RoundTrip::new(Duration::from_micros(250));
+        round_trip.smoothed = Duration::from_millis(2);
+        link.round_trip = Some(round_trip);
         let mut stats = NodeStats::default();
         stats.links = vec![link];
         stats.keys = vec![KeyStats::new(key, true, 1), KeyStats::new(KeyId([1; 8]), false, 0)];

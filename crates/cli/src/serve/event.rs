@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use replink_transport::frame::{Command, Flags, ReplicaId, Status};
-use replink_transport::handshake::Authentication;
 use replink_transport::mesh::DownReason;
 use replink_transport::node::{LinkDown, LinkUp, Refusal};
 use serde_json::{Value, json};
@@ -37,10 +36,7 @@ impl Line<'_> {
                 "address": address.to_string(),
                 "version": peer.version.number(),
                 "sealed": peer.flags.contains(Flags::SEALED),
-                "key_id": match peer.authentication {
-                    Authentication::PreSharedKey(id) => Some(id.to_string()),
-                    Authentication::Disabled => None,
-                },
+                "key_id": peer.authentication.key_id().map(|id| id.to_string()),
                 "lane": peer.lane,
                 "shard": shard,
             }),

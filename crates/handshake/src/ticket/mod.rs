@@ -43,6 +43,7 @@ impl fmt::Debug for Ticket {
 
 /// What a ticket belongs to, as each end finds it by itself.
 #[derive(Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "the two are what a ticket's MAC covers")]
 pub struct TicketBinding<'a> {
     /// Names the link's socket and no other: the redeemer computes it from the socket that it was given.
     pub socket: &'a [u8],
@@ -58,6 +59,7 @@ impl fmt::Debug for TicketBinding<'_> {
 
 /// What a process asks of the links that it takes over.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TicketTerms {
     /// Who this process is. Cluster, replica and incarnation must be those of the process before it.
     pub local: Local,
@@ -69,6 +71,23 @@ pub struct TicketTerms {
     pub min_version: Version,
     /// The features that a link must have.
     pub required: Flags,
+}
+
+impl TicketTerms {
+    /// Links of version 2, with whatever features they have.
+    pub fn new(local: Local, ring: Arc<KeyRing>, roster: Roster) -> Self {
+        Self { local, ring, roster, min_version: Version::V2, required: Flags::NONE }
+    }
+
+    /// The same with this lowest version.
+    pub fn min_version(self, min_version: Version) -> Self {
+        Self { min_version, ..self }
+    }
+
+    /// The same for links that have these features.
+    pub fn required(self, required: Flags) -> Self {
+        Self { required, ..self }
+    }
 }
 
 /// Issues the tickets of one transfer, in order.

@@ -2,7 +2,7 @@ use std::io;
 use std::time::Duration;
 
 use replink_frame::GoodbyeReason;
-use replink_handshake::{Control, Peer};
+use replink_handshake::{ControlMessage, Peer};
 use thiserror::Error;
 
 use crate::{Inbound, InboundError, Link, Received};
@@ -94,7 +94,7 @@ impl Receiver {
             }
         }
         let received = self.inbound.next()?;
-        if let Some(Received::Control(Control::Goodbye(reason))) = received {
+        if let Some(Received::Control(ControlMessage::Goodbye(reason))) = received {
             self.left = Some(reason);
         }
         Ok(received)

@@ -12,11 +12,15 @@ pub(super) const CURE: &str =
 /// Where a replica listens: an IP address or a host name, and a port.
 ///
 /// A name is kept as a name, so that each new link looks it up anew.
+///
+/// A name comes from text alone, which is checked.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum Address {
     /// An IP address and a port.
     Ip(SocketAddr),
     /// A host name, in lower case, and a port.
+    #[non_exhaustive]
     Name {
         /// The host name.
         host: String,
@@ -28,6 +32,7 @@ pub enum Address {
 /// Text that is not a host and a port.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[error("not a host and a port")]
+#[expect(clippy::exhaustive_structs, reason = "its text says all that there is")]
 pub struct InvalidAddress;
 
 impl Address {
@@ -72,6 +77,12 @@ impl FromStr for Address {
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         let port = port.parse().ok().filter(|_| digits && is_host_name(host)).ok_or(InvalidAddress)?;
         Ok(Self::Name { host: host.to_ascii_lowercase(), port })
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
     }
 }
 

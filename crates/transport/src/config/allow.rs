@@ -12,12 +12,17 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(IpNet::from(address.to_canonical()));
     }
-    let network = text.parse::<IpNet>().ok()?.trunc();
-    let IpAddr::V4(address) = network.addr().to_canonical() else { return Some(network) };
-    match network {
-        IpNet::V4(_) => Some(network),
-        IpNet::V6(v6) => Ipv4Net::new(address, v6.prefix_len().checked_sub(96)?).ok().map(IpNet::from),
-    }
+    text.parse().ok().map(canonical)
+}
+
+/// The same network, written as the addresses are that are asked about.
+pub(super) fn canonical(network: IpNet) -> IpNet {
+    let network = network.trunc();
+    let (IpAddr::V4(address), IpNet::V6(v6)) = (network.addr().to_canonical(), network) else {
+        return network;
+    };
+    let v4 = v6.prefix_len().checked_sub(96).and_then(|len| Ipv4Net::new(address, len).ok());
+    v4.map_or(network, IpNet::from)
 }
 
 #[cfg(test)]

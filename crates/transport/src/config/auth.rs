@@ -8,15 +8,18 @@ use replink_frame::Version;
 use replink_handshake::{App, KeyRing};
 
 use super::allow;
+use super::bounds::{check_count, check_positive_duration, whole_number};
+use super::findings::Findings;
 use super::nodes::Members;
-use super::pairwise::Pairwise;
+use super::pairwise::{self, Pairwise};
 use super::reader::{Entry, Table};
-use super::secrets::{SecretReader, SecretSource};
+use super::secrets::{self, GivenSecrets, SecretSource, Surroundings};
 use super::sources::Sources;
 use super::units;
 
 /// `[cluster.auth]`: how peers prove who they are, and who may try.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AuthConfig {
     /// The embedding product, which keeps its keys apart from every other's.
     pub app: App,
@@ -52,52 +55,110 @@ impl AuthConfig {
     }
 }
 
-/// Always gives something: it counts only if no mistake was reported.
-pub(super) fn read(
-    auth: &Table<'_>,
-    members: &Members<'_>,
-    directory: &Path,
-    sources: &dyn Sources,
-) -> AuthConfig {
-    let app = read_app(auth).unwrap_or_default();
-    let enabled = auth.entry("enabled").and_then(|entry| entry.boolean()).unwrap_or(true);
-    let secrets = SecretReader { auth, app: &app, members, directory, sources };
-    let (keys, secret_source, pairwise) = match secrets.ring(enabled) {
-        Some(held) => (Some(held.ring), Some(held.source), held.pairwise),
-        None => (None, None, None),
-    };
-
-    let version = |key| auth.entry(key).and_then(|entry| read_version(&entry)).unwrap_or(Version::V2);
-    let count = |key| auth.entry(key).and_then(|entry| entry.integer(1, u32::MAX));
-    let max_pending = count("max_pending").unwrap_or(256);
-    let config = AuthConfig {
-        enabled,
-        keys,
-        secret_source,
-        pairwise,
-        min_version: version("min_version"),
-        version: version("version"),
-        allow: auth.entry("allow").and_then(|entry| read_allow(&entry)).unwrap_or_default(),
-        handshake_timeout: auth
-            .entry("handshake_timeout")
-            .and_then(|entry| entry.word(units::POSITIVE_DURATION_CURE, units::positive_duration))
-            .unwrap_or(Duration::from_secs(5)),
-        max_pending,
-        max_pending_per_address: count("max_pending_per_address").unwrap_or(max_pending.min(16)),
-        app,
-    };
-    check_conflicts(auth, &config);
-    config
+/// What somebody said about peers, in a file or in code. What is not there has its default.
+#[derive(Default, Debug)]
+pub(super) struct GivenAuth {
+    pub(super) app: Option<App>,
+    pub(super) enabled: Option<bool>,
+    pub(super) secrets: GivenSecrets,
+    pub(super) min_version: Option<Version>,
+    pub(super) version: Option<Version>,
+    pub(super) allow: Option<Vec<IpNet>>,
+    pub(super) handshake_timeout: Option<Duration>,
+    pub(super) max_pending: Option<u32>,
+    pub(super) max_pending_per_address: Option<u32>,
 }
 
-fn check_conflicts(auth: &Table<'_>, config: &AuthConfig) {
+impl GivenAuth {
+    /// With the defaults, and with keys in the place of secrets. Relative paths begin in `directory`.
+    pub(super) fn resolve(
+        self,
+        members: &Members<'_>,
+        directory: &Path,
+        sources: &dyn Sources,
+        findings: &Findings<'_>,
+    ) -> AuthConfig {
+        let auth = findings.within("cluster.auth");
+        let app = self.app.unwrap_or_default();
+        let enabled = self.enabled.unwrap_or(true);
+        let surroundings = Surroundings { app: &app, members, directory, sources, findings: &auth };
+        let (keys, secret_source, pairwise) = match self.secrets.ring(&surroundings, enabled) {
+            Some(held) => (Some(held.ring), Some(held.source), held.pairwise),
+            None => (None, None, None),
+        };
+        // Nobody, says the list; anyone, says its length. Neither is guessed.
+        if self.allow.as_ref().is_some_and(Vec::is_empty) {
+            let cure = "must name who may connect; leave the key out to let any address in";
+            auth.about("allow", "is an empty list", cure);
+        }
+        let max_pending = self.max_pending.unwrap_or(256);
+        AuthConfig {
+            enabled,
+            keys,
+            secret_source,
+            pairwise,
+            min_version: self.min_version.unwrap_or(Version::V2),
+            version: self.version.unwrap_or(Version::V2),
+            allow: self.allow.unwrap_or_default(),
+            handshake_timeout: self.handshake_timeout.unwrap_or(Duration::from_secs(5)),
+            max_pending,
+            max_pending_per_address: self.max_pending_per_address.unwrap_or(max_pending.clamp(1, 16)),
+            app,
+        }
+    }
+}
+
+/// What a file says. What can't be read is reported, and counts as not said.
+pub(super) fn read(auth: &Table<'_>, sources: &dyn Sources) -> GivenAuth {
+    let version = |key| auth.entry(key).and_then(|entry| read_version(&entry));
+    let count = |key| auth.entry(key).and_then(|entry| entry.integer(&whole_number(1, u32::MAX)));
+    GivenAuth {
+        app: read_app(auth),
+        enabled: auth.entry("enabled").and_then(|entry| entry.boolean()),
+        secrets: secrets::read(auth, sources),
+        min_version: version("min_version"),
+        version: version("version"),
+        allow: auth.entry("allow").and_then(|entry| read_allow(&entry)),
+        handshake_timeout: auth
+            .entry("handshake_timeout")
+            .and_then(|entry| entry.word(units::POSITIVE_DURATION_CURE, units::duration)),
+        max_pending: count("max_pending"),
+        max_pending_per_address: count("max_pending_per_address"),
+    }
+}
+
+/// Whether peers can be let in like this.
+pub(super) fn check(config: &AuthConfig, findings: &Findings<'_>) {
+    let auth = findings.within("cluster.auth");
+    for (index, &network) in config.allow.iter().enumerate() {
+        if allow::canonical(network) != network.trunc() {
+            auth.text(&format!("allow[{index}]"), &network.to_string(), allow::CURE);
+        }
+    }
+    check_positive_duration(&auth, "handshake_timeout", config.handshake_timeout);
+    check_count(&auth, "max_pending", config.max_pending);
+    check_count(&auth, "max_pending_per_address", config.max_pending_per_address);
     if config.max_pending_per_address > config.max_pending {
         let (one, all) = (config.max_pending_per_address, config.max_pending);
-        auth.report_conflict(
+        auth.conflict(
             ["max_pending_per_address", "max_pending"],
             format!("max_pending_per_address ({one}) is above max_pending ({all})"),
             format!("set max_pending_per_address to at most {all}, or raise max_pending"),
         );
+    }
+}
+
+/// Whether the keys are still those that such a cluster needs: for a configuration that was changed after its
+/// secrets had been read.
+pub(super) fn check_keys(config: &AuthConfig, members: &Members<'_>, findings: &Findings<'_>) {
+    let auth = findings.within("cluster.auth");
+    match (&config.keys, &config.pairwise) {
+        (None, _) if config.enabled => secrets::report_none(&auth),
+        (Some(ring), Some(Pairwise { replica, .. })) => {
+            let has = |peer| ring.ids_between(*replica, peer).next().is_some();
+            pairwise::check(*replica, has, members, config.secret_source.as_ref(), &auth);
+        }
+        _ => {}
     }
 }
 
@@ -116,10 +177,7 @@ fn read_version(entry: &Entry<'_>) -> Option<Version> {
 
 fn read_allow(entry: &Entry<'_>) -> Option<Vec<IpNet>> {
     let entries = entry.list("must be an array of addresses and networks, such as [\"10.0.0.0/8\"]")?;
-    // Nobody, says the list; anyone, says its length. Neither is guessed.
-    if entries.is_empty() {
-        entry
-            .report("is an empty list", "must name who may connect; leave the key out to let any address in");
-    }
-    Some(entries.iter().filter_map(|entry| entry.word(allow::CURE, allow::network)).collect())
+    let networks: Vec<_> =
+        entries.iter().filter_map(|entry| entry.word(allow::CURE, allow::network)).collect();
+    (networks.len() == entries.len()).then_some(networks)
 }

@@ -5,10 +5,35 @@ use std::collections::HashMap;
 use replink_frame::{Flags, KeyId, ReplicaId, Version};
 use replink_handshake::{FlagPolicy, Local};
 
-use super::{AuthConfig, Config, LinkConfig, Policy};
+use thiserror::Error;
+
+use super::{AuthConfig, Config, ConfigErrors, LinkConfig, Policy};
 use crate::gate::Terms;
 use crate::mesh::{CommandPolicy, MeshSettings};
 use crate::{Endpoint, EndpointError, EndpointSettings, OutboundLimits};
+
+/// Why a configuration makes no endpoint.
+#[derive(Error, Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum UnusableConfig {
+    /// It has mistakes. One that was read from a file, or built, and was not changed never has.
+    #[error("the configuration has mistakes:\n{0}")]
+    Invalid(#[from] ConfigErrors),
+    /// Its pair secrets are another replica's (K-3): this one can't speak with them.
+    #[error(
+        "the file of cluster.auth.pairwise has the pair secrets of replica {holder}, not those of replica \
+         {replica}; each replica has a file of its own"
+    )]
+    NotOurPairSecrets {
+        /// Whose they are.
+        holder: ReplicaId,
+        /// This one.
+        replica: ReplicaId,
+    },
+    /// It describes no such replica.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+}
 
 impl Config {
     /// Replica `replica` as this configuration describes it, ready to shake hands in both roles. `release`
@@ -16,32 +41,27 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`EndpointError`].
+    /// [`UnusableConfig`].
     pub fn endpoint(
         &self,
         replica: ReplicaId,
         release: u32,
         incarnation: u64,
-    ) -> Result<Endpoint, EndpointError> {
+    ) -> Result<Endpoint, UnusableConfig> {
+        self.validate()?;
         let auth = &self.auth;
         if let Some(pairwise) = auth.pairwise.as_ref().filter(|pairwise| pairwise.replica != replica) {
-            return Err(EndpointError::NotOurPairSecrets { holder: pairwise.replica, replica });
+            return Err(UnusableConfig::NotOurPairSecrets { holder: pairwise.replica, replica });
         }
-        let keys = match (auth.enabled, &auth.keys) {
-            (true, None) => return Err(EndpointError::NoKey),
-            (true, keys) => keys.clone(),
-            (false, _) => None,
-        };
-        if self.link.encryption == Policy::Required {
-            return Err(EndpointError::Unavailable { flags: Flags::ENCRYPTED }); // not in this version
-        }
-        let local = Local { app: auth.app.clone(), cluster: self.cluster, replica, release, incarnation };
+        let keys = auth.keys.clone().filter(|_| auth.enabled);
+        let local =
+            Local::new(auth.app.clone(), self.cluster, replica).release(release).incarnation(incarnation);
         let mut settings = EndpointSettings::new(local, keys, self.roster());
         settings.version = auth.version;
         settings.min_version = auth.min_version;
         settings.flags = self.link.flag_policy();
         settings.limits = self.link.outbound_limits();
-        Endpoint::new(settings)
+        Ok(Endpoint::new(settings)?)
     }
 
     /// What a mesh of this configuration goes by. `commands` is the embedder's.
@@ -98,6 +118,6 @@ impl LinkConfig {
             let flags = policies.into_iter().filter(|&(policy, _)| policy == wanted).map(|(_, flag)| flag);
             flags.fold(Flags::NONE, |all, flag| all | flag)
         };
-        FlagPolicy { supported: with(Policy::Optional), required: with(Policy::Required) }
+        FlagPolicy::new(with(Policy::Optional), with(Policy::Required))
     }
 }

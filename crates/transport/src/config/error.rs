@@ -8,10 +8,12 @@ use std::slice;
 /// Holds no secret: no value of a key that may hold one is ever repeated, nor any other text
 /// that is long enough to be one.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The file, as it was named to [`super::Config::load`]; or the file of pair secrets that it
-    /// names, with the directory of the configuration put before a relative path.
-    pub file: PathBuf,
+    /// names, with the directory of the configuration put before a relative path. `None` for a
+    /// configuration that was made or changed in code.
+    pub file: Option<PathBuf>,
     /// The line in it, from 1; `None` for a mistake that is not in the text, as in the
     /// environment.
     pub line: Option<u32>,
@@ -26,14 +28,17 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+            if let Some(line) = self.line {
+                write!(f, "{line}:")?;
+            }
+            f.write_str(" ")?;
         }
         if !self.key.is_empty() {
-            write!(f, " {}:", self.key)?;
+            write!(f, "{}: ", self.key)?;
         }
-        write!(f, " {}; {}", self.problem, self.cure)
+        write!(f, "{}; {}", self.problem, self.cure)
     }
 }
 
@@ -48,9 +53,9 @@ pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
     /// `None` if there is no mistake. Those in files that `file` names come behind its own.
-    pub(super) fn new(mut errors: Vec<ConfigError>, file: &Path) -> Option<Self> {
+    pub(super) fn new(mut errors: Vec<ConfigError>, file: Option<&Path>) -> Option<Self> {
         // Stable: of one line, in the order in which they were found.
-        errors.sort_by_key(|error| (error.file != file, error.line.unwrap_or(u32::MAX)));
+        errors.sort_by_key(|error| (error.file.as_deref() != file, error.line.unwrap_or(u32::MAX)));
         (!errors.is_empty()).then_some(Self(errors))
     }
 

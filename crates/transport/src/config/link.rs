@@ -3,11 +3,15 @@ use std::time::Duration;
 use replink_frame::{HEADER_SIZE, Version};
 
 use super::auth::AuthConfig;
+use super::bounds::{check_count, check_duration, check_positive_duration, whole_number};
+use super::findings::Findings;
 use super::reader::Table;
-use super::{unavailable, units};
+use super::units;
+use crate::DURATION_MAX;
 
 /// `[cluster.link]`: what a link carries, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct LinkConfig {
     /// Whether each batch of frames carries a tag that proves it (section 5).
     pub sealed: Policy,
@@ -22,8 +26,8 @@ pub struct LinkConfig {
     pub busy_poll: Duration,
     /// Bytes in one direction after which a link is renewed; 0 for never of its own accord.
     pub renew_after: u64,
-    /// What moves the bytes.
-    pub driver: Driver,
+    /// Which driver moves the bytes.
+    pub driver: DriverChoice,
     /// Longest frame in bytes, header included (F-1); at least the 256 of a header.
     pub max_frame_size: u32,
     /// Most frames that wait on one link to be sent; above zero.
@@ -42,6 +46,7 @@ pub struct LinkConfig {
 
 /// Whether a link has a feature.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is nothing between never, perhaps and always")]
 pub enum Policy {
     /// It never has.
     Off,
@@ -66,9 +71,10 @@ impl Policy {
     }
 }
 
-/// What moves the bytes.
+/// Which driver moves the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Driver {
+#[non_exhaustive]
+pub enum DriverChoice {
     /// The best that the machine permits, found out at start.
     Auto,
     /// `io_uring`, or nothing.
@@ -77,7 +83,7 @@ pub enum Driver {
     Poll,
 }
 
-impl Driver {
+impl DriverChoice {
     /// The word for it in a `cluster.toml`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -102,7 +108,7 @@ impl Default for LinkConfig {
             lanes: 1,
             busy_poll: Duration::ZERO,
             renew_after: 0,
-            driver: Driver::Auto,
+            driver: DriverChoice::Auto,
             max_frame_size: 64 << 20,
             send_queue_frames: 1024,
             send_queue_bytes: 128 << 20,
@@ -114,90 +120,162 @@ impl Default for LinkConfig {
     }
 }
 
-/// A frame can't be shorter than its header, nor longer than its `size` field can say (F-1).
-const FRAME_SIZE_CURE: &str = "must be a size from \"256B\" to \"4294967295B\", such as \"64MiB\"";
-
-/// Always gives something: it counts only if no mistake was reported.
-pub(super) fn read(link: &Table<'_>) -> LinkConfig {
-    let cure = "must be \"off\", \"optional\" or \"required\"";
-    let policy = |key| link.entry(key)?.word(cure, Policy::from_word);
-    let duration = |key| link.entry(key)?.word(units::DURATION_CURE, units::duration);
-    let wait = |key| link.entry(key)?.word(units::POSITIVE_DURATION_CURE, units::positive_duration);
-    let size = |key| link.entry(key)?.word(units::SIZE_CURE, units::parse_size);
-    let driver = |entry: super::reader::Entry<'_>| {
-        entry.word("must be \"auto\", \"io_uring\" or \"poll\"", Driver::from_word)
-    };
-
-    let default = LinkConfig::default();
-    let max_frame_size = link
-        .entry("max_frame_size")
-        .and_then(|entry| entry.word(FRAME_SIZE_CURE, frame_size))
-        .unwrap_or(default.max_frame_size);
-    // Of two settings that go together, one that is given moves the default of the other along.
-    let (interval, timeout) = (duration("heartbeat_interval"), duration("heartbeat_timeout"));
-    let heartbeat_interval = interval.unwrap_or(match timeout {
-        Some(timeout) if !timeout.is_zero() => default.heartbeat_interval.min(timeout / 5),
-        _ => default.heartbeat_interval,
-    });
-    let heartbeat_timeout = timeout.unwrap_or(default.heartbeat_timeout.max(heartbeat_interval * 5));
-    let (least, most) = (wait("reconnect_min"), wait("reconnect_max"));
-    let reconnect_min = least.unwrap_or(default.reconnect_min.min(most.unwrap_or(default.reconnect_max)));
-    let reconnect_max = most.unwrap_or(default.reconnect_max.max(reconnect_min));
-    let encryption = policy("encryption").unwrap_or(default.encryption);
-    let config = LinkConfig {
-        sealed: policy("sealed").unwrap_or(default.sealed),
-        encryption,
-        forward_secrecy: policy("forward_secrecy").unwrap_or(encryption),
-        lanes: link.entry("lanes").and_then(|entry| entry.integer(1, u16::MAX)).unwrap_or(default.lanes),
-        busy_poll: duration("busy_poll").unwrap_or(default.busy_poll),
-        renew_after: size("renew_after").unwrap_or(default.renew_after),
-        driver: link.entry("driver").and_then(driver).unwrap_or(default.driver),
-        max_frame_size,
-        send_queue_frames: link
-            .entry("send_queue_frames")
-            .and_then(|entry| entry.integer(1, u32::MAX))
-            .unwrap_or(default.send_queue_frames),
-        send_queue_bytes: size("send_queue_bytes")
-            .unwrap_or(default.send_queue_bytes.max(max_frame_size.into())),
-        heartbeat_interval,
-        heartbeat_timeout,
-        reconnect_min,
-        reconnect_max,
-    };
-    check_conflicts(link, &config);
-    unavailable::check_link(link, &config);
-    config
+/// What somebody said about links, in a file or in code. What is not there has its default.
+#[derive(Clone, Default, Debug)]
+pub(super) struct GivenLink {
+    pub(super) sealed: Option<Policy>,
+    pub(super) encryption: Option<Policy>,
+    pub(super) forward_secrecy: Option<Policy>,
+    pub(super) lanes: Option<u16>,
+    pub(super) busy_poll: Option<Duration>,
+    pub(super) renew_after: Option<u64>,
+    pub(super) driver: Option<DriverChoice>,
+    pub(super) max_frame_size: Option<u32>,
+    pub(super) send_queue_frames: Option<u32>,
+    pub(super) send_queue_bytes: Option<u64>,
+    pub(super) heartbeat_interval: Option<Duration>,
+    pub(super) heartbeat_timeout: Option<Duration>,
+    pub(super) reconnect_min: Option<Duration>,
+    pub(super) reconnect_max: Option<Duration>,
 }
 
-/// A link that every peer must have what no version 1 link can have (H-13), and no link without
-/// authentication (H-12), would never come up.
-pub(super) fn check_required(link: &Table<'_>, config: &LinkConfig, auth: &AuthConfig) {
-    let policies = [
-        ("sealed", config.sealed),
-        ("encryption", config.encryption),
-        ("forward_secrecy", config.forward_secrecy),
-    ];
-    for (key, policy) in policies {
-        let Some(entry) = link.entry(key).filter(|_| policy == Policy::Required) else { continue };
-        if !auth.enabled {
-            let problem = "is \"required\", which is impossible with cluster.auth.enabled = false";
-            entry.report(problem, "enable authentication, or set it to \"off\"");
-        } else if auth.min_version == Version::V1 {
-            let problem =
-                "is \"required\", which is impossible in version 1, and cluster.auth.min_version is 1";
-            entry.report(problem, "set min_version and version to 2, or set it to \"optional\"");
-        } else if auth.version == Version::V1 {
-            let problem = "is \"required\", which is impossible in version 1, and cluster.auth.version is 1";
-            entry.report(problem, "set version to 2, or set it to \"optional\"");
+impl GivenLink {
+    /// With the defaults: of two settings that go together, one that is given moves the default of the other
+    /// along, but not to where that would be a mistake of its own.
+    pub(super) fn resolve(self) -> LinkConfig {
+        let default = LinkConfig::default();
+        let max_frame_size = self.max_frame_size.unwrap_or(default.max_frame_size);
+        let heartbeat_interval = self.heartbeat_interval.unwrap_or(match self.heartbeat_timeout {
+            Some(timeout) if !timeout.is_zero() => default.heartbeat_interval.min(timeout / 5),
+            _ => default.heartbeat_interval,
+        });
+        let five_intervals = heartbeat_interval.saturating_mul(5).min(DURATION_MAX);
+        let reconnect_min = self.reconnect_min.unwrap_or(match self.reconnect_max {
+            Some(most) if !most.is_zero() => default.reconnect_min.min(most),
+            _ => default.reconnect_min,
+        });
+        let encryption = self.encryption.unwrap_or(default.encryption);
+        LinkConfig {
+            sealed: self.sealed.unwrap_or(default.sealed),
+            encryption,
+            forward_secrecy: self.forward_secrecy.unwrap_or(encryption),
+            lanes: self.lanes.unwrap_or(default.lanes),
+            busy_poll: self.busy_poll.unwrap_or(default.busy_poll),
+            renew_after: self.renew_after.unwrap_or(default.renew_after),
+            driver: self.driver.unwrap_or(default.driver),
+            max_frame_size,
+            send_queue_frames: self.send_queue_frames.unwrap_or(default.send_queue_frames),
+            send_queue_bytes: self
+                .send_queue_bytes
+                .unwrap_or(default.send_queue_bytes.max(max_frame_size.into())),
+            heartbeat_interval,
+            heartbeat_timeout: self
+                .heartbeat_timeout
+                .unwrap_or(default.heartbeat_timeout.max(five_intervals)),
+            reconnect_min,
+            reconnect_max: self
+                .reconnect_max
+                .unwrap_or(default.reconnect_max.max(reconnect_min).min(DURATION_MAX)),
         }
     }
 }
 
-fn check_conflicts(link: &Table<'_>, config: &LinkConfig) {
+/// A frame can't be shorter than its header, nor longer than its `size` field can say (F-1).
+const FRAME_SIZE_CURE: &str = "must be a size from \"256B\" to \"4294967295B\", such as \"64MiB\"";
+
+/// What a file says. What can't be read is reported, and counts as not said.
+pub(super) fn read(link: &Table<'_>) -> GivenLink {
+    let cure = "must be \"off\", \"optional\" or \"required\"";
+    let policy = |key| link.entry(key)?.word(cure, Policy::from_word);
+    let duration = |key| link.entry(key)?.word(units::DURATION_CURE, units::duration);
+    let wait = |key| link.entry(key)?.word(units::POSITIVE_DURATION_CURE, units::duration);
+    let size = |key| link.entry(key)?.word(units::SIZE_CURE, units::parse_size);
+    let frame_size = |text: &str| u32::try_from(units::parse_size(text)?).ok();
+    let driver = "must be \"auto\", \"io_uring\" or \"poll\"";
+    GivenLink {
+        sealed: policy("sealed"),
+        encryption: policy("encryption"),
+        forward_secrecy: policy("forward_secrecy"),
+        lanes: link.entry("lanes").and_then(|entry| entry.integer(&whole_number(1, u16::MAX))),
+        busy_poll: duration("busy_poll"),
+        renew_after: size("renew_after"),
+        driver: link.entry("driver").and_then(|entry| entry.word(driver, DriverChoice::from_word)),
+        max_frame_size: link
+            .entry("max_frame_size")
+            .and_then(|entry| entry.word(FRAME_SIZE_CURE, frame_size)),
+        send_queue_frames: link
+            .entry("send_queue_frames")
+            .and_then(|entry| entry.integer(&whole_number(1, u32::MAX))),
+        send_queue_bytes: size("send_queue_bytes"),
+        heartbeat_interval: duration("heartbeat_interval"),
+        heartbeat_timeout: duration("heartbeat_timeout"),
+        reconnect_min: wait("reconnect_min"),
+        reconnect_max: wait("reconnect_max"),
+    }
+}
+
+/// Whether links can be like this.
+pub(super) fn check(config: &LinkConfig, auth: &AuthConfig, findings: &Findings<'_>) {
+    let link = findings.within("cluster.link");
+    if config.lanes == 0 {
+        link.number("lanes", config.lanes, whole_number(1, u16::MAX));
+    }
+    check_duration(&link, "busy_poll", config.busy_poll);
+    if usize::try_from(config.max_frame_size).is_ok_and(|size| size < HEADER_SIZE) {
+        link.text("max_frame_size", &units::size_text(config.max_frame_size.into()), FRAME_SIZE_CURE);
+    }
+    check_count(&link, "send_queue_frames", config.send_queue_frames);
+    check_duration(&link, "heartbeat_interval", config.heartbeat_interval);
+    check_duration(&link, "heartbeat_timeout", config.heartbeat_timeout);
+    check_positive_duration(&link, "reconnect_min", config.reconnect_min);
+    check_positive_duration(&link, "reconnect_max", config.reconnect_max);
+    check_conflicts(config, &link);
+    check_available(config, &link);
+    check_required(config, auth, &link);
+}
+
+/// What can be said and not be done yet (section 6): nobody runs without what they asked for.
+fn check_available(config: &LinkConfig, link: &Findings<'_>) {
+    let refused = [
+        ("encryption", config.encryption != Policy::Off, "\"off\""),
+        ("renew_after", config.renew_after != 0, "\"0B\""),
+    ];
+    for (key, _, available) in refused.into_iter().filter(|&(_, refused, _)| refused) {
+        link.about(key, "is not available in this version", format!("must be {available}, or be left out"));
+    }
+}
+
+/// A link that every peer must have what no version 1 link can have (H-13), and no link without
+/// authentication (H-12), would never come up.
+fn check_required(config: &LinkConfig, auth: &AuthConfig, link: &Findings<'_>) {
+    let (problem, cure) = if !auth.enabled {
+        ("cluster.auth.enabled = false", "enable authentication, or set it to \"off\"")
+    } else if auth.min_version == Version::V1 {
+        (
+            "version 1, and cluster.auth.min_version is 1",
+            "set min_version and version to 2, or set it to \"optional\"",
+        )
+    } else if auth.version == Version::V1 {
+        ("version 1, and cluster.auth.version is 1", "set version to 2, or set it to \"optional\"")
+    } else {
+        return;
+    };
+    let within = if auth.enabled { "in" } else { "with" };
+    let problem = format!("is \"required\", which is impossible {within} {problem}");
+    if config.sealed == Policy::Required {
+        link.about("sealed", problem.as_str(), cure);
+    }
+    // It follows `encryption`, which is refused by itself.
+    if config.forward_secrecy == Policy::Required {
+        link.conflict(["forward_secrecy", "encryption"], problem, cure);
+    }
+}
+
+fn check_conflicts(config: &LinkConfig, link: &Findings<'_>) {
     if config.send_queue_bytes < u64::from(config.max_frame_size) {
         let queue = units::size_text(config.send_queue_bytes);
         let frame = units::size_text(config.max_frame_size.into());
-        link.report_conflict(
+        link.conflict(
             ["send_queue_bytes", "max_frame_size"],
             format!("send_queue_bytes ({queue}) has no room for one frame of max_frame_size ({frame})"),
             format!("set send_queue_bytes to at least \"{frame}\", or lower max_frame_size"),
@@ -207,7 +285,7 @@ fn check_conflicts(link: &Table<'_>, config: &LinkConfig) {
     if !interval.is_zero() && config.heartbeat_timeout <= interval {
         let (timeout, interval) =
             (units::duration_text(config.heartbeat_timeout), units::duration_text(interval));
-        link.report_conflict(
+        link.conflict(
             ["heartbeat_timeout", "heartbeat_interval"],
             format!("heartbeat_timeout ({timeout}) is not above heartbeat_interval ({interval})"),
             format!("set heartbeat_timeout above \"{interval}\", or heartbeat_interval to \"0s\" for no heartbeats"),
@@ -216,15 +294,10 @@ fn check_conflicts(link: &Table<'_>, config: &LinkConfig) {
     if config.reconnect_min > config.reconnect_max {
         let least = units::duration_text(config.reconnect_min);
         let most = units::duration_text(config.reconnect_max);
-        link.report_conflict(
+        link.conflict(
             ["reconnect_min", "reconnect_max"],
             format!("reconnect_min ({least}) is above reconnect_max ({most})"),
             format!("set reconnect_min to at most \"{most}\", or raise reconnect_max"),
         );
     }
-}
-
-fn frame_size(text: &str) -> Option<u32> {
-    let bytes = u32::try_from(units::parse_size(text)?).ok()?;
-    usize::try_from(bytes).is_ok_and(|bytes| bytes >= HEADER_SIZE).then_some(bytes)
 }

@@ -1,4 +1,5 @@
-//! `cluster.toml`: what an operator may say about a cluster, read and checked in full.
+//! `cluster.toml`: what an operator may say about a cluster, read and checked in full. A
+//! [`ConfigBuilder`] makes the same in code.
 //!
 //! [`Config::load`] gives either a configuration that can be run as it is, or every mistake of
 //! the file at once, each with its line, its key, what is wrong and what would be right. An
@@ -11,9 +12,13 @@
 mod address;
 mod allow;
 mod auth;
+mod bounds;
+mod builder;
 mod core;
 mod document;
 mod error;
+mod findings;
+mod given;
 mod keys;
 mod link;
 mod nodes;
@@ -23,18 +28,19 @@ mod pairwise;
 mod reader;
 mod secrets;
 mod sources;
-mod unavailable;
 mod units;
 
 use std::path::{Path, PathBuf};
 
 use replink_frame::{ClusterId, ReplicaId};
-use replink_handshake::{Roster, cluster_id};
+use replink_handshake::Roster;
 
 pub use self::address::{Address, InvalidAddress};
 pub use self::auth::AuthConfig;
+pub use self::builder::ConfigBuilder;
+pub use self::core::UnusableConfig;
 pub use self::error::{ConfigError, ConfigErrors};
-pub use self::link::{Driver, LinkConfig, Policy};
+pub use self::link::{DriverChoice, LinkConfig, Policy};
 pub use self::nodes::NodeConfig;
 pub use self::outline::Outline;
 pub use self::pair_file::{PAIR_SECRETS_MAX, pair_file};
@@ -45,15 +51,18 @@ pub use self::sources::{
 };
 pub use self::units::{duration_text, parse_size, size_text};
 
+use self::bounds::whole_number;
 use self::document::Document;
-use self::nodes::Members;
+use self::given::Given;
 use self::reader::{Reader, Table};
 
-/// A checked `cluster.toml`.
+/// A checked `cluster.toml`, or the same made in code. Its fields may be changed: [`Self::validate`] checks them
+/// again.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
-    /// The file that this was read from.
-    pub path: PathBuf,
+    /// The file that this was read from, if it was.
+    pub path: Option<PathBuf>,
     /// The cluster's name; never empty.
     pub name: String,
     /// The cluster's id on the wire, derived from its name.
@@ -117,46 +126,33 @@ impl Config {
     }
 }
 
-/// Every section is read whatever is wrong with the ones before, so that one run shows all
-/// mistakes. What comes back counts only if none was reported.
 fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources) -> Option<Config> {
+    let cluster = read_cluster(root)?;
+    let id = |entry: reader::Entry<'_>| entry.integer(&whole_number(0, u8::MAX));
+    let given = Given {
+        name: read_name(&cluster),
+        replica_id: cluster.entry("replica_id").and_then(id).map(ReplicaId),
+        listen: cluster.entry("listen").and_then(|entry| entry.word(address::CURE, Address::from_text)),
+        auth: auth::read(&cluster.table("auth", &keys::AUTH), sources),
+        link: link::read(&cluster.table("link", &keys::LINK)),
+        nodes: nodes::read(&cluster),
+    };
+    given.resolve(Some(path), sources, &root.findings())
+}
+
+/// The one table at the top, which has to be there.
+fn read_cluster<'a>(root: &Table<'a>) -> Option<Table<'a>> {
     let Some(cluster) = root.entry("cluster") else {
         root.report_missing("cluster", "start with [cluster] and its name");
         return None;
     };
-    let cluster = cluster.table(&keys::CLUSTER)?;
-    let name = read_name(&cluster);
-    let (nodes, all_read) = nodes::read(&cluster);
-    let replica_id = read_replica_id(&cluster, &nodes, all_read);
-    let listen = cluster.entry("listen").and_then(|entry| entry.word(address::CURE, Address::from_text));
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let members = Members { nodes: &nodes, all_read, replica: replica_id };
-    let auth = auth::read(&cluster.table("auth", &keys::AUTH), &members, directory, sources);
-    let link_table = cluster.table("link", &keys::LINK);
-    let link = link::read(&link_table);
-    link::check_required(&link_table, &link, &auth);
-    let name = name?;
-    let cluster = cluster_id(&name);
-    Some(Config { path: path.to_owned(), name, cluster, replica_id, listen, auth, link, nodes })
+    cluster.table(&keys::CLUSTER)
 }
 
 fn read_name(cluster: &Table<'_>) -> Option<String> {
-    let cure = "must be the name that all replicas of the cluster share, such as \"orders\"";
     let Some(entry) = cluster.entry("name") else {
-        cluster.report_missing("name", cure);
+        cluster.report_missing("name", given::NAME_CURE);
         return None;
     };
-    entry.word(cure, |name| (!name.trim().is_empty()).then(|| name.to_owned()))
-}
-
-fn read_replica_id(cluster: &Table<'_>, nodes: &[NodeConfig], all_read: bool) -> Option<ReplicaId> {
-    let entry = cluster.entry("replica_id")?;
-    let id = ReplicaId(entry.integer(0, u8::MAX)?);
-    // A node that could not be read may be the one.
-    if all_read && !nodes.iter().any(|node| node.id == id) {
-        let ids: Vec<String> = nodes.iter().map(|node| node.id.to_string()).collect();
-        let problem = format!("is {id}, which is not the id of any of cluster.nodes");
-        entry.report(problem, format!("must be one of {}", ids.join(", ")));
-    }
-    Some(id)
+    entry.string(given::NAME_CURE).map(ToOwned::to_owned)
 }

@@ -3,12 +3,15 @@ use std::collections::HashMap;
 use replink_frame::ReplicaId;
 
 use super::address::{self, Address};
+use super::bounds::whole_number;
+use super::findings::Findings;
 use super::keys;
 use super::reader::Table;
 use crate::mesh::Role;
 
 /// One of `[[cluster.nodes]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct NodeConfig {
     /// The replica's number in the cluster.
     pub id: ReplicaId,
@@ -18,12 +21,36 @@ pub struct NodeConfig {
     pub role: Role,
 }
 
-/// The role that `cluster.toml` has this word for.
-fn role(word: &str) -> Option<Role> {
-    [Role::Voter, Role::Standby].into_iter().find(|role| role.as_str() == word)
+impl NodeConfig {
+    /// Replica `id`, which its peers reach at `address`.
+    pub fn new(id: ReplicaId, address: impl Into<Address>, role: Role) -> Self {
+        Self { id, address: address.into(), role }
+    }
 }
 
-/// What the rest of the file has to agree with.
+/// What somebody said about a node, in a file or in code.
+#[derive(Clone, Default, Debug)]
+pub(super) struct GivenNode {
+    /// Nothing if it could not be read.
+    pub(super) id: Option<ReplicaId>,
+    /// Nothing if it could not be read.
+    pub(super) address: Option<Address>,
+    pub(super) role: Role,
+}
+
+impl GivenNode {
+    pub(super) fn resolve(&self) -> Option<NodeConfig> {
+        Some(NodeConfig { id: self.id?, address: self.address.clone()?, role: self.role })
+    }
+}
+
+impl From<&NodeConfig> for GivenNode {
+    fn from(node: &NodeConfig) -> Self {
+        Self { id: Some(node.id), address: Some(node.address.clone()), role: node.role }
+    }
+}
+
+/// What the rest of a configuration has to agree with.
 pub(super) struct Members<'a> {
     pub(super) nodes: &'a [NodeConfig],
     /// Whether these are all: one that could not be read may be the one that is missed.
@@ -39,62 +66,81 @@ impl Members<'_> {
     }
 }
 
-/// The nodes that could be read, and whether those are all.
-pub(super) fn read(cluster: &Table<'_>) -> (Vec<NodeConfig>, bool) {
-    let cure = "must be one [[cluster.nodes]] with id and address for each replica";
+const NODES_CURE: &str = "must be one [[cluster.nodes]] with id and address for each replica";
+
+/// What a file says. What can't be read is reported.
+pub(super) fn read(cluster: &Table<'_>) -> Vec<GivenNode> {
     let Some(list) = cluster.entry("nodes") else {
-        cluster.report_missing("nodes", cure);
-        return (Vec::new(), false);
+        cluster.report_missing("nodes", NODES_CURE);
+        return Vec::new();
     };
-    let entries = list.list(cure).unwrap_or_default();
-    if entries.is_empty() && !list.is_reported() {
-        list.report("is an empty list", cure);
-    }
-    let tables: Vec<_> = entries.iter().filter_map(|entry| entry.table(&keys::NODE)).collect();
-    let mut seen = Seen::default();
-    let nodes: Vec<_> = tables.iter().filter_map(|node| read_node(node, &mut seen)).collect();
-    let all_read = nodes.len() == entries.len() && !nodes.is_empty();
-    (nodes, all_read)
+    let entries = list.list(NODES_CURE).unwrap_or_default();
+    let read = |node: Option<Table<'_>>| node.map(|node| read_node(&node)).unwrap_or_default();
+    entries.iter().map(|entry| read(entry.table(&keys::NODE))).collect()
 }
 
-/// The lines of what has to be there once.
-#[derive(Default)]
-struct Seen {
-    ids: HashMap<ReplicaId, u32>,
-    addresses: HashMap<Address, u32>,
-}
-
-fn read_node(node: &Table<'_>, seen: &mut Seen) -> Option<NodeConfig> {
-    let id = read_id(node, &mut seen.ids);
-    let address = read_address(node, &mut seen.addresses);
+fn read_node(node: &Table<'_>) -> GivenNode {
+    let cure = whole_number(0, u8::MAX);
+    let required = |key, cure: &str| {
+        let entry = node.entry(key);
+        if entry.is_none() {
+            node.report_missing(key, cure);
+        }
+        entry
+    };
+    let id = required("id", &cure).and_then(|entry| entry.integer(&cure)).map(ReplicaId);
+    let address =
+        required("address", address::CURE).and_then(|entry| entry.word(address::CURE, Address::from_text));
     let role = node.entry("role").and_then(|entry| entry.word("must be \"voter\" or \"standby\"", role));
-    Some(NodeConfig { id: id?, address: address?, role: role.unwrap_or_default() })
+    GivenNode { id, address, role: role.unwrap_or_default() }
 }
 
-fn read_id(node: &Table<'_>, seen: &mut HashMap<ReplicaId, u32>) -> Option<ReplicaId> {
-    let Some(entry) = node.entry("id") else {
-        node.report_missing("id", "must be a whole number from 0 to 255");
-        return None;
-    };
-    let id = ReplicaId(entry.integer(0, u8::MAX)?);
-    if let Some(line) = seen.insert(id, entry.line()) {
-        entry.report(format!("is {id}, as in line {line}"), "must be an id of its own");
-    }
-    Some(id)
+/// The role that `cluster.toml` has this word for.
+fn role(word: &str) -> Option<Role> {
+    [Role::Voter, Role::Standby].into_iter().find(|role| role.as_str() == word)
 }
 
-fn read_address(node: &Table<'_>, seen: &mut HashMap<Address, u32>) -> Option<Address> {
-    let Some(entry) = node.entry("address") else {
-        node.report_missing("address", address::CURE);
-        return None;
-    };
-    let address = entry.word(address::CURE, Address::from_text)?;
-    if !address.is_dialable() {
-        let cure = "must be where peers reach the replica; what to bind goes into cluster.listen";
-        entry.report("has an address or a port that no peer can connect to", cure);
+/// Whether there can be such a cluster.
+pub(super) fn check(nodes: &[GivenNode], replica: Option<ReplicaId>, findings: &Findings<'_>) {
+    if nodes.is_empty() {
+        findings.conflict(["nodes"], "is an empty list", NODES_CURE);
     }
-    if let Some(line) = seen.insert(address.canonical(), entry.line()) {
-        entry.report(format!("is the address in line {line} too"), "must be an address of its own");
+    let (mut ids, mut addresses) = (HashMap::new(), HashMap::new());
+    for (index, node) in nodes.iter().enumerate() {
+        if let Some(id) = node.id {
+            let key = format!("nodes[{index}].id");
+            if let Some(other) = ids.insert(id, key.clone()) {
+                let problem = format!("is {id}, as in {}", place(&other, findings));
+                findings.about(&key, problem, "must be an id of its own");
+            }
+        }
+        if let Some(address) = &node.address {
+            let key = format!("nodes[{index}].address");
+            if !address.is_dialable() {
+                let cure = "must be where peers reach the replica; what to bind goes into cluster.listen";
+                findings.about(&key, "has an address or a port that no peer can connect to", cure);
+            }
+            if let Some(other) = addresses.insert(address.canonical(), key.clone()) {
+                let problem = format!("is the address in {} too", place(&other, findings));
+                findings.about(&key, problem, "must be an address of its own");
+            }
+        }
     }
-    Some(address)
+    check_replica(nodes, replica, findings);
+}
+
+/// A node that could not be read may be the one that is meant.
+fn check_replica(nodes: &[GivenNode], replica: Option<ReplicaId>, findings: &Findings<'_>) {
+    let ids: Option<Vec<_>> = nodes.iter().map(|node| node.resolve().map(|node| node.id)).collect();
+    let (Some(id), Some(ids)) = (replica, ids.filter(|ids| !ids.is_empty())) else { return };
+    if !ids.contains(&id) {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let problem = format!("is {id}, which is not the id of any of cluster.nodes");
+        findings.about("replica_id", problem, format!("must be one of {}", ids.join(", ")));
+    }
+}
+
+/// Where a key is, to be read by somebody who has the file, or the code.
+fn place(key: &str, findings: &Findings<'_>) -> String {
+    findings.line(key).map_or_else(|| format!("cluster.{key}"), |line| format!("line {line}"))
 }

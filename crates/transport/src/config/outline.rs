@@ -6,13 +6,14 @@ use replink_handshake::App;
 
 use super::document::Document;
 use super::error::ConfigErrors;
-use super::nodes::NodeConfig;
+use super::nodes::{GivenNode, NodeConfig};
 use super::reader::{Reader, Table};
-use super::{auth, keys, nodes, read_name, sources};
+use super::{auth, given, keys, nodes, read_cluster, read_name, sources};
 
 /// A cluster as a `cluster.toml` describes it, without its secrets: their files need not be there
 /// yet. What the file says besides is not checked; [`super::Config::load`] does that.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outline {
     /// The cluster's name; never empty.
     pub name: String,
@@ -40,13 +41,12 @@ impl Outline {
 }
 
 fn read(root: &Table<'_>) -> Option<Outline> {
-    let Some(cluster) = root.entry("cluster") else {
-        root.report_missing("cluster", "start with [cluster] and its name");
-        return None;
-    };
-    let cluster = cluster.table(&keys::CLUSTER)?;
-    let name = read_name(&cluster);
-    let (nodes, _) = nodes::read(&cluster);
+    let cluster = read_cluster(root)?;
+    let (name, given) = (read_name(&cluster), nodes::read(&cluster));
     let app = auth::read_app(&cluster.table("auth", &keys::AUTH)).unwrap_or_default();
+    let findings = root.findings();
+    given::check_name(name.as_deref(), &findings);
+    nodes::check(&given, None, &findings);
+    let nodes = given.iter().filter_map(GivenNode::resolve).collect();
     Some(Outline { name: name?, app, nodes })
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use replink_frame::ReplicaId;
 use replink_handshake::KeyRing;
 
+use super::findings::Findings;
+use super::nodes::Members;
 use super::pair_file::{PairFile, PairKey};
-use super::reader::Entry;
-use super::secrets::{Held, SecretReader, SecretSource};
+use super::secrets::{Held, SecretSource, Surroundings};
 
 /// Whose pair secrets a configuration has.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Pairwise {
     /// The replica that the file belongs to. No other one can run with this configuration.
     pub replica: ReplicaId,
@@ -20,62 +22,64 @@ pub struct Pairwise {
     pub unused: Vec<ReplicaId>,
 }
 
-const CURE: &str = "must be a string with the path of this replica's file of pair secrets";
+pub(super) const CURE: &str = "must be a string with the path of this replica's file of pair secrets";
 
-impl SecretReader<'_> {
-    /// The ring of the file that `entry` names.
-    pub(super) fn pair_ring(&self, entry: &Entry<'_>) -> Option<Held> {
-        for key in ["accept_secret_files", "accept_secrets"] {
-            if let Some(accepted) = self.auth.entry(key) {
-                let problem = format!("can't be beside pairwise in line {}", entry.line());
-                accepted
-                    .report(problem, "must be left out: that file has further secrets in lines of their own");
+/// The ring of the file at `path`.
+pub(super) fn ring(path: &Path, surroundings: &Surroundings<'_>) -> Option<Held> {
+    let &Surroundings { members, findings, .. } = surroundings;
+    let (bytes, path) = surroundings.read_file("pairwise", path, CURE)?;
+    let file = match PairFile::parse(&bytes, surroundings.app) {
+        Ok(file) => file,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                findings.in_file(&path, mistake.line, mistake.problem, mistake.cure);
             }
+            return None;
         }
-        let (bytes, path) = self.read_file(entry, CURE)?;
-        let file = match PairFile::parse(&bytes, self.app) {
-            Ok(file) => file,
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    entry.report_in(&path, mistake.line, mistake.problem, mistake.cure);
-                }
-                return None;
-            }
-        };
-        self.check_owner(entry, &path, file.replica);
-        self.check_complete(entry, &file);
-        let (keys, unused): (Vec<_>, Vec<_>) =
-            file.keys.into_iter().partition(|key| !self.members.lacks(key.peer));
-        let mut keys = keys.into_iter().map(|held| held.key);
-        let ring = Arc::new(KeyRing::new(keys.next()?, keys));
-        let pairwise = Pairwise { replica: file.replica, unused: peers(&unused) };
-        Some(Held { ring, source: SecretSource::Pairwise(path), pairwise: Some(pairwise) })
-    }
+    };
+    let source = SecretSource::Pairwise(path);
+    let has = |id| file.keys.iter().any(|key| key.peer == id);
+    check(file.replica, has, members, Some(&source), findings);
+    let (keys, unused): (Vec<_>, Vec<_>) = file.keys.into_iter().partition(|key| !members.lacks(key.peer));
+    let mut keys = keys.into_iter().map(|held| held.key);
+    let ring = Arc::new(KeyRing::new(keys.next()?, keys));
+    let pairwise = Pairwise { replica: file.replica, unused: peers(&unused) };
+    Some(Held { ring, source, pairwise: Some(pairwise) })
+}
 
-    fn check_owner(&self, entry: &Entry<'_>, path: &Path, owner: ReplicaId) {
-        let problem = match self.members.replica {
-            Some(replica) if replica != owner => {
-                format!("names the file of replica {owner}, and cluster.replica_id is {replica}")
+/// Whether these are the pair secrets that the cluster needs: those of replica `owner`, where `has` says for
+/// which others there are some.
+pub(super) fn check(
+    owner: ReplicaId,
+    has: impl Fn(ReplicaId) -> bool,
+    members: &Members<'_>,
+    source: Option<&SecretSource>,
+    findings: &Findings<'_>,
+) {
+    let other = match members.replica {
+        Some(replica) if replica != owner => Some(format!("and cluster.replica_id is {replica}")),
+        _ if members.lacks(owner) => Some("which is not the id of any of cluster.nodes".to_owned()),
+        _ => None,
+    };
+    if let Some(other) = other {
+        let cure = match source {
+            Some(SecretSource::Pairwise(path)) => {
+                format!("must name this replica's own file, which {} is not", path.display())
             }
-            _ if self.members.lacks(owner) => {
-                format!("names the file of replica {owner}, which is not the id of any of cluster.nodes")
-            }
-            _ => return,
+            _ => "must name this replica's own file".to_owned(),
         };
-        entry.report(problem, format!("must name this replica's own file, which {} is not", path.display()));
+        findings.about("pairwise", format!("names the file of replica {owner}, {other}"), cure);
     }
-
-    /// A replica without a secret could never be reached, and nobody would know why.
-    fn check_complete(&self, entry: &Entry<'_>, file: &PairFile) {
-        let others = self.members.nodes.iter().map(|node| node.id).filter(|&id| id != file.replica);
-        let missing = others.clone().filter(|&id| !file.keys.iter().any(|key| key.peer == id));
-        let missing: Vec<_> = missing.map(|id| id.to_string()).collect();
-        if !missing.is_empty() {
-            let problem = format!("names a file without a secret for replica {}", missing.join(", "));
-            entry.report(problem, "must name one with a line for each other replica of cluster.nodes");
-        } else if self.members.all_read && others.count() == 0 {
-            entry.report("has no pairs, for the cluster has one replica", "use shared_secret_file instead");
-        }
+    // A replica without a secret could never be reached, and nobody would know why.
+    let others: Vec<_> = members.nodes.iter().map(|node| node.id).filter(|&id| id != owner).collect();
+    let missing: Vec<_> = others.iter().filter(|&&id| !has(id)).map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        let problem = format!("names a file without a secret for replica {}", missing.join(", "));
+        let cure = "must name one with a line for each other replica of cluster.nodes";
+        findings.about("pairwise", problem, cure);
+    } else if members.all_read && others.is_empty() {
+        let problem = "has no pairs, for the cluster has one replica";
+        findings.about("pairwise", problem, "use shared_secret_file instead");
     }
 }
 

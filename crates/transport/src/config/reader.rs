@@ -9,11 +9,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, ConfigErrors};
+use super::findings::Findings;
 use super::keys::{self, Section};
 
 /// Where the walk is: knows the lines, and collects what is wrong.
 pub(super) struct Reader<'a> {
-    file: &'a Path,
+    /// Nothing for a configuration that was made in code.
+    file: Option<&'a Path>,
     /// The offset at which each line begins.
     lines: Vec<usize>,
     errors: RefCell<Vec<ConfigError>>,
@@ -22,7 +24,13 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a Path, text: &str) -> Self {
         let lines = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
-        Self { file, lines: std::iter::once(0).chain(lines).collect(), errors: RefCell::default() }
+        let lines = std::iter::once(0).chain(lines).collect();
+        Self { file: Some(file), lines, errors: RefCell::default() }
+    }
+
+    /// One that collects what is wrong with a configuration that was made in code.
+    pub(super) fn without_file() -> Self {
+        Self { file: None, lines: Vec::new(), errors: RefCell::default() }
     }
 
     /// The line, from 1, of the byte at `offset`.
@@ -32,14 +40,18 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn report(&self, line: Option<u32>, key: String, problem: String, cure: String) {
-        let file = self.file.to_owned();
+        let file = self.file.map(Path::to_owned);
         self.errors.borrow_mut().push(ConfigError { file, line, key, problem, cure });
     }
 
     /// Reports a mistake in another file, which has no keys.
-    fn report_in(&self, file: &Path, line: Option<u32>, problem: String, cure: String) {
-        let (file, key) = (file.to_owned(), String::new());
+    pub(super) fn report_in(&self, file: &Path, line: Option<u32>, problem: String, cure: String) {
+        let (file, key) = (Some(file.to_owned()), String::new());
         self.errors.borrow_mut().push(ConfigError { file, line, key, problem, cure });
+    }
+
+    pub(super) fn is_reported(&self, key: &str) -> bool {
+        self.errors.borrow().iter().any(|error| error.key == key)
     }
 
     /// What was read, unless a mistake was reported.
@@ -50,7 +62,7 @@ impl<'a> Reader<'a> {
             // Whoever gives nothing reports why; should that ever be forgotten, it is still no
             // configuration.
             (None, None) => Err(ConfigErrors::from(ConfigError {
-                file: self.file.to_owned(),
+                file: self.file.map(Path::to_owned),
                 line: None,
                 key: String::new(),
                 problem: "can't be understood".to_owned(),
@@ -78,6 +90,12 @@ impl<'a> Table<'a> {
         table
     }
 
+    /// Where checks of the values in this table say what they found. It must be the root.
+    pub(super) fn findings(&self) -> Findings<'_> {
+        debug_assert!(self.key.is_empty(), "paths begin at the root");
+        Findings::new(self.reader, Some(self))
+    }
+
     /// The value of `key`, if it is there.
     pub(super) fn entry(&self, key: &str) -> Option<Entry<'a>> {
         debug_assert!(self.section.keys.contains(&key), "{key} is read but not known");
@@ -100,24 +118,39 @@ impl<'a> Table<'a> {
         self.reader.report(Some(self.line), key, problem, cure.to_owned());
     }
 
-    /// Reports something about the table as a whole.
-    pub(super) fn report(&self, problem: &str, cure: String) {
-        self.reader.report(Some(self.line), self.key.clone(), problem.to_owned(), cure);
+    /// Reports something that is not in the file, as a variable of the environment is not.
+    pub(super) fn report_elsewhere(&self, what: &str, problem: String, cure: String) {
+        self.reader.report(None, what.to_owned(), problem, cure);
     }
 
-    /// Reports something about a variable of the environment that belongs to this table.
-    pub(super) fn report_variable(&self, name: &str, problem: String, cure: String) {
-        self.reader.report(None, format!("environment variable {name}"), problem, cure);
-    }
-
-    /// Reports that two keys contradict each other: at the first one that the file says, the
-    /// other may be a default. Says nothing if one of them was reported already.
-    pub(super) fn report_conflict(&self, keys: [&str; 2], problem: String, cure: String) {
-        let mut entries = keys.into_iter().filter_map(|key| self.entry(key)).peekable();
-        let first = entries.peek().cloned();
-        if let Some(first) = first.filter(|_| !entries.any(|entry| entry.is_reported())) {
-            first.report(problem, cure);
+    /// The value at `path`, such as `cluster.nodes[1].id`, which begins in this table.
+    pub(super) fn find(&self, path: &str) -> Option<Entry<'a>> {
+        let mut entries = self.entries;
+        let mut found = None;
+        for step in path.split('.') {
+            let (name, index) = match step.split_once('[') {
+                Some((name, index)) => (name, Some(index.strip_suffix(']')?.parse::<usize>().ok()?)),
+                None => (step, None),
+            };
+            let (name, mut value) = entries?.get_key_value(name)?;
+            let mut start = name.span().start;
+            if let Some(index) = index {
+                let DeValue::Array(values) = value.get_ref() else { return None };
+                value = values.get(index)?;
+                start = value.span().start;
+            }
+            entries = if let DeValue::Table(entries) = value.get_ref() { Some(entries) } else { None };
+            found = Some((start, value));
         }
+        let (start, value) = found?;
+        Some(Entry { reader: self.reader, key: path.to_owned(), line: self.reader.line(start), value })
+    }
+
+    /// The line of what is at `path`, or if that is not there, of the table that it would be in.
+    pub(super) fn line_of(&self, path: &str) -> u32 {
+        let ends = std::iter::once(path.len()).chain(path.rmatch_indices('.').map(|(at, _)| at));
+        let found = ends.filter_map(|end| path.get(..end)).find_map(|path| self.find(path));
+        found.map_or(self.line, |entry| entry.line)
     }
 
     fn key_of(&self, key: &str) -> String {
@@ -154,11 +187,6 @@ impl<'a> Entry<'a> {
         self.reader.report(Some(self.line), self.key.clone(), problem.into(), cure.into());
     }
 
-    /// Reports what is wrong in a line of the file that the value names.
-    pub(super) fn report_in(&self, file: &Path, line: Option<u32>, problem: String, cure: String) {
-        self.reader.report_in(file, line, problem, cure);
-    }
-
     pub(super) fn boolean(&self) -> Option<bool> {
         match self.value.get_ref() {
             DeValue::Boolean(value) => Some(*value),
@@ -166,15 +194,9 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// A whole number from `least` to `most`.
-    pub(super) fn integer<T>(&self, least: T, most: T) -> Option<T>
-    where
-        T: TryFrom<i128> + PartialOrd + Copy + fmt::Display,
-    {
-        let cure = format!("must be a whole number from {least} to {most}");
-        self.number(&cure, |number| {
-            T::try_from(number).ok().filter(|number| (&least..=&most).contains(&number))
-        })
+    /// A whole number that its type has room for.
+    pub(super) fn integer<T: TryFrom<i128>>(&self, cure: &str) -> Option<T> {
+        self.number(cure, |number| T::try_from(number).ok())
     }
 
     /// A whole number that `read` makes sense of.
@@ -241,8 +263,13 @@ impl<'a> Entry<'a> {
         None
     }
 
-    pub(super) fn is_reported(&self) -> bool {
-        self.reader.errors.borrow().iter().any(|error| error.key == self.key)
+    /// That the value is what it is, in its own words; nothing if it is no text and no number.
+    pub(super) fn is(&self) -> Option<String> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Some(is(text, &format_args!("{text:?}"))),
+            DeValue::Integer(number) => Some(is(number.as_str(), &number.as_str())),
+            _ => None,
+        }
     }
 }
 
@@ -259,7 +286,7 @@ pub(super) fn key_text(key: &str) -> String {
 }
 
 /// That the value is `text`, which looks like `shown`.
-fn is(text: &str, shown: &dyn fmt::Display) -> String {
+pub(super) fn is(text: &str, shown: &dyn fmt::Display) -> String {
     if text.is_empty() {
         "is an empty string".to_owned()
     } else if may_be_secret(text) {

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use replink_handshake::{App, Key, KeyRing, SECRET_LEN_MIN, Secret};
+use replink_handshake::{App, Key, KeyRing, SECRET_LEN_MIN, Secret, SecretTooShort};
 use zeroize::Zeroizing;
 
+use super::findings::Findings;
 use super::nodes::Members;
-use super::pairwise::Pairwise;
+use super::pairwise::{self, Pairwise};
 use super::reader::{Entry, Table};
 use super::sources::{SECRET_FILE_BYTES_MAX, SecretFileError, Sources};
 
@@ -20,6 +21,7 @@ pub const ACCEPTED_SECRETS_MAX: usize = 64;
 
 /// Where the secret of the offered key came from, or those of the pairs. Never a secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum SecretSource {
     /// `shared_secret`, in the configuration itself.
     Inline,
@@ -42,14 +44,29 @@ impl fmt::Display for SecretSource {
     }
 }
 
-/// What secrets are read with.
-pub(super) struct SecretReader<'a> {
-    pub(super) auth: &'a Table<'a>,
+/// What somebody said about secrets, in a file or in code.
+#[derive(Default, Debug)]
+pub(super) struct GivenSecrets {
+    pub(super) shared_secret: Option<Secret>,
+    pub(super) shared_secret_file: Option<PathBuf>,
+    /// Of the environment; only where a file is read.
+    pub(super) variable: Option<Secret>,
+    pub(super) pairwise: Option<PathBuf>,
+    /// Nothing in the place of one that could not be read.
+    pub(super) accept_secrets: Vec<Option<Secret>>,
+    /// Nothing in the place of one that could not be read.
+    pub(super) accept_secret_files: Vec<Option<PathBuf>>,
+}
+
+/// What secrets become keys with.
+pub(super) struct Surroundings<'a> {
     pub(super) app: &'a App,
     pub(super) members: &'a Members<'a>,
     /// Where the configuration is: relative paths begin there.
     pub(super) directory: &'a Path,
     pub(super) sources: &'a dyn Sources,
+    /// Of `[cluster.auth]`.
+    pub(super) findings: &'a Findings<'a>,
 }
 
 /// The keys of a node, and where they are from.
@@ -63,91 +80,142 @@ const SECRET_CURE: &str = "must be a string with the secret, of at least 32 byte
 const FILE_CURE: &str = "must be a string with the path of a file that holds the secret";
 const PATH_CURE: &str = "must be a path without control characters";
 
-impl SecretReader<'_> {
+/// What a file and the environment say. What can't be read is reported, and counts as not said.
+pub(super) fn read(auth: &Table<'_>, sources: &dyn Sources) -> GivenSecrets {
+    let path = |key, cure| Some(PathBuf::from(auth.entry(key)?.string(cure)?));
+    let list = |key, cure: &str| auth.entry(key).and_then(|entry| entry.list(cure)).unwrap_or_default();
+    let secrets = list("accept_secrets", "must be an array of secrets");
+    let files = list("accept_secret_files", "must be an array of paths");
+    GivenSecrets {
+        shared_secret: auth.entry("shared_secret").and_then(|entry| read_secret(&entry)),
+        shared_secret_file: path("shared_secret_file", FILE_CURE),
+        variable: sources.environment(SECRET_VARIABLE).and_then(|bytes| read_variable(auth, bytes)),
+        pairwise: path("pairwise", pairwise::CURE),
+        accept_secrets: secrets.iter().map(read_secret).collect(),
+        accept_secret_files: files.iter().map(|entry| entry.string(FILE_CURE).map(PathBuf::from)).collect(),
+    }
+}
+
+fn read_secret(entry: &Entry<'_>) -> Option<Secret> {
+    let text = entry.string(SECRET_CURE)?;
+    let secret = Secret::new(text.as_bytes().to_vec());
+    secret.map_err(|short| entry.report(format!("has a secret of {} bytes", short.len), length_cure())).ok()
+}
+
+fn read_variable(auth: &Table<'_>, secret: Zeroizing<Vec<u8>>) -> Option<Secret> {
+    let report = |short: SecretTooShort| {
+        let cure = format!("{}, or be unset", length_cure());
+        auth.report_elsewhere(&variable(), format!("has {} bytes", short.len), cure);
+    };
+    Secret::new(secret).map_err(report).ok()
+}
+
+/// K-1
+fn length_cure() -> String {
+    format!("must have at least {SECRET_LEN_MIN}")
+}
+
+/// What mistakes of the environment are reported of.
+fn variable() -> String {
+    format!("environment variable {SECRET_VARIABLE}")
+}
+
+/// That there has to be a secret, and is none.
+pub(super) fn report_none(auth: &Findings<'_>) {
+    let cure = format!(
+        "set shared_secret_file, or shared_secret, or pairwise, or the environment variable \
+         {SECRET_VARIABLE}; enabled = false would let anyone in"
+    );
+    auth.about_section("has no secret", cure);
+}
+
+impl GivenSecrets {
     /// The ring (K-2) and where it came from; nothing if there is no secret, which is a mistake if
     /// one is `required`.
-    pub(super) fn ring(&self, required: bool) -> Option<Held> {
-        let variable = self.sources.environment(SECRET_VARIABLE);
-        self.check_one_source(variable.is_some(), required);
-        if let Some(entry) = self.auth.entry("pairwise") {
-            return self.pair_ring(&entry); // K-3
+    pub(super) fn ring(self, surroundings: &Surroundings<'_>, required: bool) -> Option<Held> {
+        self.check_one_source(surroundings.findings, required);
+        if let Some(path) = &self.pairwise {
+            self.check_nothing_accepted(surroundings.findings);
+            return pairwise::ring(path, surroundings); // K-3
         }
+        let key = |secret: &Secret| Key::derive(surroundings.app, secret);
+        let inline = self.shared_secret.as_ref().map(|secret| (key(secret), SecretSource::Inline));
+        let file = self.shared_secret_file.and_then(|path| surroundings.file("shared_secret_file", &path));
+        let file = file.map(|(secret, path)| (key(&secret), SecretSource::File(path)));
+        let variable = self.variable.as_ref().map(|secret| (key(secret), SecretSource::Environment));
 
-        let from_variable = variable.and_then(|secret| self.variable(secret));
-        let from_variable = from_variable.map(|key| (key, SecretSource::Environment));
-        let inline = self.auth.entry("shared_secret").and_then(|entry| self.inline(&entry));
-        let inline = inline.map(|key| (key, SecretSource::Inline));
-        let file = self.auth.entry("shared_secret_file").and_then(|entry| self.file(&entry));
-        let file = file.map(|(key, path)| (key, SecretSource::File(path)));
-
-        let accepted = self.accepted();
-        let (offered, source) = inline.or(file).or(from_variable)?;
+        // Further keys that are accepted. One that is there twice, or is also offered, does no harm and counts
+        // once.
+        let secrets = surroundings.accepted("accept_secrets", self.accept_secrets);
+        let files = surroundings.accepted("accept_secret_files", self.accept_secret_files);
+        let files = files.filter_map(|(at, path)| surroundings.file(&at, &path));
+        let accepted = secrets.map(|(_, secret)| secret).chain(files.map(|(secret, _)| secret));
+        let accepted: Vec<Key> = accepted.map(|secret| key(&secret)).collect();
+        let (offered, source) = inline.or(file).or(variable)?;
         Some(Held { ring: Arc::new(KeyRing::new(offered, accepted)), source, pairwise: None })
     }
 
     /// Which of two secrets is in force must not be a question of precedence.
-    fn check_one_source(&self, variable: bool, required: bool) {
-        let keys = ["shared_secret", "shared_secret_file", "pairwise"];
-        let mut given: Vec<_> =
-            keys.into_iter().filter_map(|key| Some((key, self.auth.entry(key)?))).collect();
-        given.sort_by_key(|(_, entry)| entry.line());
-        let mut first = variable.then(|| format!("the environment variable {SECRET_VARIABLE}"));
-        for (key, entry) in given {
+    fn check_one_source(&self, auth: &Findings<'_>, required: bool) {
+        let of_variable = self.variable.is_some() || auth.is_reported_elsewhere(&variable());
+        let keys = [
+            ("shared_secret", self.shared_secret.is_some()),
+            ("shared_secret_file", self.shared_secret_file.is_some()),
+            ("pairwise", self.pairwise.is_some()),
+        ];
+        // One that could not be read was meant to be one.
+        let given = keys.into_iter().filter(|&(key, given)| given || auth.is_reported(key));
+        let mut given: Vec<_> = given.map(|(key, _)| (auth.line(key), key)).collect();
+        given.sort_unstable_by_key(|&(line, _)| line);
+        let mut first = of_variable.then(|| format!("the {}", variable()));
+        for (line, key) in given {
             match &first {
                 Some(first) => {
                     let problem = format!("is a second source of the secret, beside {first}");
-                    entry.report(problem, "must be the only one: remove one of the two");
+                    auth.about(key, problem, "must be the only one: remove one of the two");
                 }
-                None => first = Some(format!("{key} in line {}", entry.line())),
+                None => first = Some(in_line(key, line)),
             }
         }
         if first.is_none() && required {
-            let cure = format!(
-                "set shared_secret_file, or shared_secret, or pairwise, or the environment variable \
-                 {SECRET_VARIABLE}; enabled = false would let anyone in"
-            );
-            self.auth.report("has no secret", cure);
+            report_none(auth);
         }
     }
 
-    /// Further keys that are accepted. One that is there twice, or is also offered, does no harm
-    /// and counts once.
-    fn accepted(&self) -> Vec<Key> {
-        let secrets = self.accepted_entries("accept_secrets", "must be an array of secrets");
-        let files = self.accepted_entries("accept_secret_files", "must be an array of paths");
-        let secrets = secrets.iter().filter_map(|entry| self.inline(entry));
-        secrets.chain(files.iter().filter_map(|entry| Some(self.file(entry)?.0))).collect()
+    /// A file of pair secrets has its further secrets in itself.
+    fn check_nothing_accepted(&self, auth: &Findings<'_>) {
+        let lists = [
+            ("accept_secret_files", self.accept_secret_files.is_empty()),
+            ("accept_secrets", self.accept_secrets.is_empty()),
+        ];
+        for (key, _) in lists.into_iter().filter(|&(key, empty)| !empty || auth.line(key).is_some()) {
+            let problem = format!("can't be beside {}", in_line("pairwise", auth.line("pairwise")));
+            auth.about(key, problem, "must be left out: that file has further secrets in lines of their own");
+        }
     }
+}
 
-    fn accepted_entries(&self, key: &str, cure: &str) -> Vec<Entry<'_>> {
-        let Some(entry) = self.auth.entry(key) else { return Vec::new() };
-        let entries = entry.list(cure).unwrap_or_default();
-        if entries.len() > ACCEPTED_SECRETS_MAX {
+/// A key, and where the file has it.
+fn in_line(key: &str, line: Option<u32>) -> String {
+    line.map_or_else(|| key.to_owned(), |line| format!("{key} in line {line}"))
+}
+
+impl Surroundings<'_> {
+    /// The entries of the list `key`, each with its own key; none if there are too many.
+    fn accepted<T>(&self, key: &str, entries: Vec<Option<T>>) -> impl Iterator<Item = (String, T)> {
+        let many = entries.len() > ACCEPTED_SECRETS_MAX;
+        if many {
             let problem = format!("has {} entries", entries.len());
-            entry.report(problem, format!("must have at most {ACCEPTED_SECRETS_MAX}"));
-            return Vec::new();
+            self.findings.about(key, problem, format!("must have at most {ACCEPTED_SECRETS_MAX}"));
         }
-        entries
+        let entries = if many { Vec::new() } else { entries };
+        let at = |(index, entry): (usize, Option<T>)| Some((format!("{key}[{index}]"), entry?));
+        entries.into_iter().enumerate().filter_map(at).collect::<Vec<_>>().into_iter()
     }
 
-    fn variable(&self, secret: Zeroizing<Vec<u8>>) -> Option<Key> {
-        match Secret::new(secret) {
-            Ok(secret) => Some(Key::derive(self.app, &secret)),
-            Err(short) => {
-                let cure = format!("must have at least {SECRET_LEN_MIN}, or be unset");
-                self.auth.report_variable(SECRET_VARIABLE, format!("has {} bytes", short.len), cure);
-                None
-            }
-        }
-    }
-
-    fn inline(&self, entry: &Entry<'_>) -> Option<Key> {
-        let text = entry.string(SECRET_CURE)?;
-        self.key(entry, Zeroizing::new(text.as_bytes().to_vec()), "has")
-    }
-
-    fn file(&self, entry: &Entry<'_>) -> Option<(Key, PathBuf)> {
-        let (mut secret, path) = self.read_file(entry, FILE_CURE)?;
+    /// The secret in the file at `path`, which `key` names, and where that is.
+    fn file(&self, key: &str, path: &Path) -> Option<(Secret, PathBuf)> {
+        let (mut secret, path) = self.read_file(key, path, FILE_CURE)?;
         // One newline at the end is the editor's, not the secret's.
         if secret.last() == Some(&b'\n') {
             secret.pop();
@@ -155,33 +223,42 @@ impl SecretReader<'_> {
                 secret.pop();
             }
         }
-        let key = self.key(entry, secret, "names a file with")?;
-        Some((key, path))
-    }
-
-    /// The bytes of the file that the value names, and its path.
-    pub(super) fn read_file(&self, entry: &Entry<'_>, cure: &str) -> Option<(Zeroizing<Vec<u8>>, PathBuf)> {
-        entry.word(cure, |path| (!path.is_empty()).then_some(()))?;
-        // The path is shown, in errors and as the secret's source: it must not reach into the
-        // lines around it, nor into the terminal.
-        let join = |path: &str| (!path.contains(char::is_control)).then(|| self.directory.join(path));
-        let path = entry.word(PATH_CURE, join)?;
-        let read = self.sources.secret_file(&path).map_err(|error| self.report_file(entry, &path, &error));
-        Some((read.ok()?, path))
-    }
-
-    fn key(&self, entry: &Entry<'_>, secret: Zeroizing<Vec<u8>>, holder: &str) -> Option<Key> {
         match Secret::new(secret) {
-            Ok(secret) => Some(Key::derive(self.app, &secret)),
+            Ok(secret) => Some((secret, path)),
             Err(short) => {
-                let problem = format!("{holder} a secret of {} bytes", short.len);
-                entry.report(problem, format!("must have at least {SECRET_LEN_MIN}")); // K-1
+                let problem = format!("names a file with a secret of {} bytes", short.len);
+                self.findings.about(key, problem, length_cure());
                 None
             }
         }
     }
 
-    fn report_file(&self, entry: &Entry<'_>, path: &Path, error: &SecretFileError) {
+    /// The bytes of the file at `path`, which `key` names, and where that is.
+    pub(super) fn read_file(
+        &self,
+        key: &str,
+        path: &Path,
+        cure: &str,
+    ) -> Option<(Zeroizing<Vec<u8>>, PathBuf)> {
+        let text = path.to_string_lossy();
+        // The path is shown, in errors and as the secret's source: it must not reach into the
+        // lines around it, nor into the terminal.
+        let cure = if text.is_empty() { cure } else { PATH_CURE };
+        if text.is_empty() || text.contains(char::is_control) {
+            self.findings.text(key, &text, cure);
+            return None;
+        }
+        let path = self.directory.join(path);
+        match self.sources.secret_file(&path) {
+            Ok(bytes) => Some((bytes, path)),
+            Err(error) => {
+                self.report_file(key, &path, &error);
+                None
+            }
+        }
+    }
+
+    fn report_file(&self, key: &str, path: &Path, error: &SecretFileError) {
         let cure = match error {
             // The path is not repeated: what can't be opened may be the secret itself, given
             // where its file's name should be.
@@ -200,6 +277,6 @@ impl SecretReader<'_> {
                 format!("must be its owner's alone: chmod 600 {}", path.display())
             }
         };
-        entry.report(format!("names a file that {error}"), cure);
+        self.findings.about(key, format!("names a file that {error}"), cure);
     }
 }

@@ -30,6 +30,7 @@ pub trait Sources {
 
 /// Why a secret file is of no use.
 #[derive(Error, Debug)]
+#[non_exhaustive]
 pub enum SecretFileError {
     /// It can't be opened or read.
     #[error("can't be read: {0}")]
@@ -47,6 +48,7 @@ pub enum SecretFileError {
 
 /// This process's own environment and file system.
 #[derive(Clone, Copy, Default, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the process has one environment and one file system")]
 pub struct SystemSources;
 
 impl Sources for SystemSources {
@@ -89,7 +91,7 @@ pub(super) fn as_text<'bytes>(path: &Path, bytes: &'bytes [u8]) -> Result<&'byte
 }
 
 fn error(path: &Path, line: Option<u32>, problem: String, cure: &str) -> ConfigErrors {
-    let (file, key, cure) = (path.to_owned(), String::new(), cure.to_owned());
+    let (file, key, cure) = (Some(path.to_owned()), String::new(), cure.to_owned());
     ConfigErrors::from(ConfigError { file, line, key, problem, cure })
 }
 

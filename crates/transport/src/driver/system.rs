@@ -11,7 +11,7 @@ use replink_handshake::Fresh;
 use super::io_uring::IoUringDriver;
 use super::poll::PollDriver;
 use super::{Completion, Driver, Registration, Released, Socket, Token, Waker};
-use crate::config::Driver as Choice;
+use crate::config::DriverChoice as Choice;
 use crate::memory::{Block, ReceiveMemory, SendBatch};
 use crate::{EntropyError, Link};
 

@@ -115,7 +115,7 @@ impl<L> Dialing<L> {
             self.given_up = Some(link);
             return;
         };
-        let target = DialTarget { key_index: self.key_index, ..self.target };
+        let target = self.target.key_index(self.key_index);
         let begun = match &self.role {
             Role::Authenticated(dialer) => {
                 dialer.begin(link, target, binding, fresh).map(|(waiting, hello)| {

@@ -28,13 +28,13 @@
 //! # fn endpoint(replica: u8) -> Result<Endpoint, Box<dyn Error>> {
 //! #     let (app, replica) = (handshake::App::default(), ReplicaId(replica));
 //! #     let key = Key::derive(&app, &Secret::new(vec![7; 32])?);
-//! #     let local = Local { app, cluster: handshake::cluster_id("orders"), replica, release: 1, incarnation: 9 };
+//! #     let local = Local::new(app, handshake::cluster_id("orders"), replica);
 //! #     let roster = (0..3).map(ReplicaId).collect();
 //! #     Ok(Endpoint::new(EndpointSettings::new(local, Some(Arc::new(KeyRing::new(key, []))), roster))?)
 //! # }
 //! # fn fresh(byte: u8) -> Fresh { // a real one is random (H-2)
 //! #     let ephemeral = EphemeralSecret::new([byte; 32]);
-//! #     Fresh { nonce: Nonce::new([byte; 32]).expect("not zero"), ephemeral }
+//! #     Fresh::new(Nonce::new([byte; 32]).expect("not zero"), ephemeral)
 //! # }
 //! /// Moves bytes until there is nothing to read, or something else is wanted.
 //! fn drive(exchange: &mut impl Exchange<Link = Pipe>, now: Instant) {

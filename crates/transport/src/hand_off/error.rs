@@ -59,15 +59,16 @@ pub enum HandOffError {
     Ticket(#[from] IssueError),
     /// The successor does not take it. A link is closed; the transfer goes on.
     #[error("the other process refused it: {0}")]
-    Refused(Refusal),
+    Refused(RefusalCode),
 }
 
 /// Why the successor does not take a link or a listener, as the predecessor is told. Total: a number
 /// that this release does not know is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Refusal(pub u8);
+#[expect(clippy::exhaustive_structs, reason = "a number on the wire")]
+pub struct RefusalCode(pub u8);
 
-impl Refusal {
+impl RefusalCode {
     /// The descriptor that came along is not what it must be.
     pub const DESCRIPTOR: Self = Self(1);
     /// The state that came along is malformed, or beyond the successor's limits.
@@ -76,7 +77,7 @@ impl Refusal {
     pub const TICKET: Self = Self(3);
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RefusalCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::DESCRIPTOR => f.write_str("the descriptor is not of the right kind"),
@@ -87,9 +88,9 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl fmt::Debug for Refusal {
+impl fmt::Debug for RefusalCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Refusal({}: {self})", self.0)
+        write!(f, "RefusalCode({}: {self})", self.0)
     }
 }
 
@@ -109,11 +110,11 @@ pub enum RefusedLink {
 }
 
 impl RefusedLink {
-    pub(super) fn refusal(&self) -> Refusal {
+    pub(super) fn refusal(&self) -> RefusalCode {
         match self {
-            Self::Descriptor(_) => Refusal::DESCRIPTOR,
-            Self::State(_) => Refusal::STATE,
-            Self::Ticket(_) => Refusal::TICKET,
+            Self::Descriptor(_) => RefusalCode::DESCRIPTOR,
+            Self::State(_) => RefusalCode::STATE,
+            Self::Ticket(_) => RefusalCode::TICKET,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What goes over the Unix socket besides the state of links. Integers are little-endian.
 
-use super::{HandOffError, NodeState, Refusal};
+use super::{HandOffError, NodeState, RefusalCode};
 
 /// Of the whole format, tickets' apart.
 pub(super) const VERSION: u8 = 1;
@@ -93,17 +93,17 @@ pub(super) fn read_node(bytes: [u8; NODE_LEN]) -> Result<NodeState, HandOffError
 }
 
 /// The successor's answer to each message: 0 and 7 zeros when it is taken, else 1, the reason, 6 zeros.
-pub(super) fn answer(refusal: Option<Refusal>) -> [u8; ANSWER_LEN] {
+pub(super) fn answer(refusal: Option<RefusalCode>) -> [u8; ANSWER_LEN] {
     match refusal {
         None => [0; ANSWER_LEN],
-        Some(Refusal(reason)) => [1, reason, 0, 0, 0, 0, 0, 0],
+        Some(RefusalCode(reason)) => [1, reason, 0, 0, 0, 0, 0, 0],
     }
 }
 
 pub(super) fn read_answer(bytes: [u8; ANSWER_LEN]) -> Result<(), HandOffError> {
     match bytes {
         [0, 0, 0, 0, 0, 0, 0, 0] => Ok(()),
-        [1, reason, 0, 0, 0, 0, 0, 0] => Err(HandOffError::Refused(Refusal(reason))),
+        [1, reason, 0, 0, 0, 0, 0, 0] => Err(HandOffError::Refused(RefusalCode(reason))),
         _ => Err(HandOffError::Format { what: "an answer that is none" }),
     }
 }

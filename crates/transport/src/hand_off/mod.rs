@@ -25,12 +25,13 @@ mod socket;
 mod state;
 mod successor;
 
-pub use error::{DescriptorError, HandOffError, Refusal, RefusedLink, StateError};
+pub use error::{DescriptorError, HandOffError, RefusalCode, RefusedLink, StateError};
 pub use predecessor::Predecessor;
 pub use successor::{Successor, Taken};
 
 /// What peers know the process by, to be taken over before any link is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct NodeState {
     /// The random number of the process. The successor builds its [`Endpoint`](crate::Endpoint) with it:
     /// towards the peers it *is* the process before it.

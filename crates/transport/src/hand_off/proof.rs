@@ -33,13 +33,9 @@ pub(super) fn redeem(
     match endpoint.answering() {
         Answering::Authenticated(acceptor) => {
             let config = acceptor.config();
-            let terms = TicketTerms {
-                local: config.local.clone(),
-                ring: config.ring.clone(),
-                roster: config.roster,
-                min_version: config.min_version.min(endpoint.version()),
-                required: config.flags.required,
-            };
+            let terms = TicketTerms::new(config.local.clone(), config.ring.clone(), config.roster)
+                .min_version(config.min_version.min(endpoint.version()))
+                .required(config.flags.required);
             redemption.redeem(ticket, &terms, binding)
         }
         // H-12

@@ -1,7 +1,7 @@
 //! What travels with a ticket: the bytes on their way in and out. Integers are little-endian.
 
 use replink_frame::{Flags, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::Control;
+use replink_handshake::ControlMessage;
 
 use super::StateError;
 use crate::inbound::{CarriedInbound, HELD_SIZE};
@@ -20,7 +20,7 @@ pub(super) const FRAME_SIZE_LEN: usize = 4;
 /// How much of what there is, and what has no bytes of its own.
 pub(super) struct StateHead {
     pub(super) begun: bool,
-    pub(super) control: Option<Control>,
+    pub(super) control: Option<ControlMessage>,
     /// The header of the body under way, and how many bytes of it are here.
     pub(super) direct: Option<(GenericHeader, u32)>,
     pub(super) unread_len: u32,
@@ -55,9 +55,9 @@ impl StateHead {
     pub(super) fn write(&self) -> [u8; STATE_HEAD_LEN] {
         let (control, value) = match self.control {
             None => (0, 0),
-            Some(Control::Ping { counter }) => (1, counter),
-            Some(Control::Pong { echo }) => (2, echo),
-            Some(Control::Goodbye(reason)) => (3, u64::from(reason.0)),
+            Some(ControlMessage::Ping { counter }) => (1, counter),
+            Some(ControlMessage::Pong { echo }) => (2, echo),
+            Some(ControlMessage::Goodbye(reason)) => (3, u64::from(reason.0)),
         };
         let direct_len = self.direct.as_ref().map_or(0, |(_, len)| *len);
         let mut bytes = [0; STATE_HEAD_LEN];
@@ -97,9 +97,9 @@ impl StateHead {
         };
         let control = match (control, u8::try_from(value)) {
             (0, Ok(0)) => None,
-            (1, _) => Some(Control::Ping { counter: value }),
-            (2, _) => Some(Control::Pong { echo: value }),
-            (3, Ok(reason)) => Some(Control::Goodbye(GoodbyeReason(reason))),
+            (1, _) => Some(ControlMessage::Ping { counter: value }),
+            (2, _) => Some(ControlMessage::Pong { echo: value }),
+            (3, Ok(reason)) => Some(ControlMessage::Goodbye(GoodbyeReason(reason))),
             _ => return Err(malformed("a control frame of unknown kind")),
         };
         let direct = match direct {

@@ -33,6 +33,7 @@ enum State {
 /// What this process has now.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are links, and none is kept")]
+#[non_exhaustive]
 pub enum Taken {
     /// A listener; the predecessor stops accepting on it.
     Listener(TcpListener),

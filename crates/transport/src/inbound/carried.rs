@@ -1,7 +1,7 @@
 //! An `Inbound` taken apart, to be put together in another process.
 
 use replink_frame::{FrameError, GenericHeader, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::{Control, Receiving};
+use replink_handshake::{ControlMessage, Receiving};
 
 use thiserror::Error;
 
@@ -15,7 +15,7 @@ pub(crate) struct CarriedInbound {
     /// Whether a frame has come.
     pub(crate) begun: bool,
     /// A control frame that was proved, and not yet given to the embedder.
-    pub(crate) control: Option<Control>,
+    pub(crate) control: Option<ControlMessage>,
     /// A large body under way, or whole: its header, and what has arrived of it.
     pub(crate) direct: Option<(GenericHeader, Vec<u8>)>,
     /// What was received behind that.

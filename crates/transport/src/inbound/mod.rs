@@ -14,7 +14,7 @@ use std::fmt;
 use std::mem;
 
 use replink_frame::{Command, CommandClass, GenericHeader, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::{Control, Peer, Receiving, ReceivingControl};
+use replink_handshake::{ControlMessage, Peer, Receiving, ReceivingControl};
 
 pub use admitted::{Admitted, OwnedFrame};
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
@@ -93,9 +93,9 @@ impl DirectBody {
 pub enum Received<'a> {
     /// One of the embedder's frames.
     Frame(Admitted<'a>),
-    /// A proved control frame. A [`Control::Ping`] wants a pong; after a [`Control::Goodbye`]
+    /// A proved control frame. A [`ControlMessage::Ping`] wants a pong; after a [`ControlMessage::Goodbye`]
     /// nothing more comes.
-    Control(Control),
+    Control(ControlMessage),
 }
 
 /// What [`Inbound::take`] is about to give.
@@ -110,7 +110,7 @@ pub enum Found {
 /// What was found.
 #[derive(Clone, Copy)]
 enum Ready {
-    Control(Control),
+    Control(ControlMessage),
     /// A frame of this size, in bytes, lies whole in the read-ahead.
     Ahead {
         size: usize,

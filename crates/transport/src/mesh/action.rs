@@ -10,6 +10,7 @@ use super::DownReason;
 
 /// The driver's name for one link. It chooses them, and never gives one twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a number that names a link")]
 pub struct LinkId(pub u64);
 
 impl fmt::Display for LinkId {
@@ -75,13 +76,13 @@ pub enum Action {
         reason: DownReason,
     },
     /// For the operator.
-    Warn(Warning),
+    Warn(MeshWarning),
 }
 
 /// Something that an operator has to look at; its text says at what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Warning {
+pub enum MeshWarning {
     /// A peer that proved itself does not want us, or we not it. The next attempt is slow.
     Refused {
         /// The peer that was dialed.
@@ -113,7 +114,7 @@ pub enum Warning {
     },
 }
 
-impl fmt::Display for Warning {
+impl fmt::Display for MeshWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Refused { peer, lane, address, status } => {

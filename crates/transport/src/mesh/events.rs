@@ -8,8 +8,8 @@ use replink_handshake::{DialError, Peer, Side};
 
 use super::jitter::Jitter;
 use super::live::LinkState;
-use super::refusal::Refusal;
-use super::{Action, DownReason, LinkId, Mesh, Warning};
+use super::refusal::ProvedRefusal;
+use super::{Action, DownReason, LinkId, Mesh, MeshWarning};
 
 impl Mesh {
     /// A [`Action::Dial`] made no link. `address` is where the peer was reached, if it was;
@@ -29,7 +29,7 @@ impl Mesh {
         let mut jitter = Jitter::new(random);
         let Some(slot) = self.slots.get_mut(&(peer, lane)).filter(|slot| slot.is_dialing()) else { return };
         slot.back_off(now, &mut jitter);
-        if let Some(refusal) = error.and_then(|error| Refusal::in_dial(peer, error)) {
+        if let Some(refusal) = error.and_then(|error| ProvedRefusal::in_dial(peer, error)) {
             self.refused(peer, lane, address, refusal, now, &mut jitter);
         }
     }
@@ -126,12 +126,12 @@ impl Mesh {
         }
         match reason {
             DownReason::Rejected(reject) => {
-                if let Some(refusal) = Refusal::in_reject(peer.replica, reject) {
+                if let Some(refusal) = ProvedRefusal::in_reject(peer.replica, reject) {
                     self.refused(peer.replica, peer.lane, Some(address), refusal, now, &mut jitter);
                 }
             }
             DownReason::Denied(command) => {
-                let warning = Warning::Denied { peer: peer.replica, address, command };
+                let warning = MeshWarning::Denied { peer: peer.replica, address, command };
                 self.actions.push_back(Action::Warn(warning));
             }
             _ => {}
@@ -144,11 +144,11 @@ impl Mesh {
         peer: ReplicaId,
         lane: u16,
         address: Option<SocketAddr>,
-        refusal: Refusal,
+        refusal: ProvedRefusal,
         now: Instant,
         jitter: &mut Jitter,
     ) {
-        let warning = Warning::Refused { peer, lane, address, status: refusal.status };
+        let warning = MeshWarning::Refused { peer, lane, address, status: refusal.status };
         self.actions.push_back(Action::Warn(warning));
         if let Some(slot) = self.slots.get_mut(&(peer, lane)) {
             slot.slow_down(&self.settings, refusal.retry_after, now, jitter);

@@ -7,11 +7,12 @@ use replink_frame::{Status, Version};
 use replink_handshake::{Authentication, Peer};
 
 use super::live::LinkState;
-use super::{Action, DRAINING_RETRY_MS, LinkId, Mesh, PROBE_LANE, Warning};
+use super::{Action, DRAINING_RETRY_MS, LinkId, Mesh, MeshWarning, PROBE_LANE};
 
 /// What to do with a peer that has proved itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a peer that is refused must be told, and one that is admitted reported"]
+#[expect(clippy::exhaustive_enums, reason = "a driver has to carry out each one, also if it is new")]
 pub enum Verdict {
     /// Admit it, and report it with [`Mesh::established`].
     Admit,
@@ -76,7 +77,7 @@ impl Mesh {
         let is_rival = |link: &LinkState| is_other_process(link, peer) && link.is_alive(&self.settings, now);
         let kept = self.up_links().find(|(_, link)| is_rival(link)).map(|(_, link)| link.address);
         if let Some(kept) = kept {
-            let warning = Warning::Duplicate { peer: peer.replica, kept, refused: address };
+            let warning = MeshWarning::Duplicate { peer: peer.replica, kept, refused: address };
             self.actions.push_back(Action::Warn(warning));
         }
         kept.is_some()

@@ -23,11 +23,19 @@ pub(super) struct LinkState {
 
 /// What a link's pings have shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct RoundTrip {
     /// The last one.
     pub last: Duration,
     /// The average of all, where each new one counts an eighth.
     pub smoothed: Duration,
+}
+
+impl RoundTrip {
+    /// What a first ping shows that took `last`.
+    pub fn new(last: Duration) -> Self {
+        Self { last, smoothed: last }
+    }
 }
 
 #[derive(Default)]

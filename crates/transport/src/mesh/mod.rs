@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use replink_frame::{GoodbyeReason, KeyId, ReplicaId, Version};
 use replink_handshake::{Authentication, Peer};
 
-pub use action::{Action, LinkId, Warning};
+pub use action::{Action, LinkId, MeshWarning};
 pub use commands::CommandPolicy;
 pub use down::{DownReason, Loss};
 pub use fencing::Verdict;

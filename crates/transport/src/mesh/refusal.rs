@@ -7,14 +7,14 @@ use replink_handshake::{DialError, PeerReject};
 
 /// A refusal that is no forgery: the peer's, or this end's own.
 #[derive(Clone, Copy)]
-pub(super) struct Refusal {
+pub(super) struct ProvedRefusal {
     /// `None` for a mistake of this end.
     pub(super) status: Option<Status>,
     /// How long the peer wants to be left alone; zero where it does not say.
     pub(super) retry_after: Duration,
 }
 
-impl Refusal {
+impl ProvedRefusal {
     /// What `error` proves about the replica that was dialed; `None` for a hint, which anyone on
     /// the path could have caused.
     pub(super) fn in_dial(dialed: ReplicaId, error: &DialError) -> Option<Self> {

@@ -162,7 +162,7 @@ impl Refusal {
 #[non_exhaustive]
 pub enum Warning {
     /// What the mesh found.
-    Mesh(mesh::Warning),
+    Mesh(mesh::MeshWarning),
     /// A peer was let in without a proof, because authentication is disabled (H-12).
     Unauthenticated {
         /// Whom it says it is.

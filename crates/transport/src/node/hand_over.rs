@@ -12,8 +12,7 @@ use super::inbox::Message;
 use super::link::OpenLink;
 use super::settings::Settings;
 use super::{BindError, Handle, Node, NodeOptions};
-use crate::EndpointError;
-use crate::config::Config;
+use crate::config::{Config, UnusableConfig};
 use crate::hand_off::{HandOffError, Predecessor, RefusedLink, Successor, Taken};
 
 /// What became of a node's links.
@@ -57,9 +56,9 @@ pub enum TakeOverError {
     /// The transfer failed. Links that had come were ended.
     #[error("can't take over: {0}")]
     HandOff(#[from] HandOffError),
-    /// The configuration describes no such replica.
+    /// The configuration has mistakes, or describes no such replica.
     #[error(transparent)]
-    Endpoint(#[from] EndpointError),
+    Config(#[from] UnusableConfig),
     /// The predecessor gave no listener.
     #[error("can't take over: the predecessor gave no listener")]
     NoListener,

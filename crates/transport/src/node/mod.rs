@@ -82,7 +82,7 @@ pub use settings::ReloadError;
 pub use shard::{Events, Shard};
 pub use stats::{EndedStats, InboundStats, LinkStats, NodeStats};
 
-use crate::config::Config;
+use crate::config::{Config, UnusableConfig};
 use crate::driver::{Driver, SystemDriver};
 use crate::mesh::CommandPolicy;
 use crate::{EndpointError, EntropyError, Link, incarnation};
@@ -144,9 +144,9 @@ pub struct Node {
 #[derive(Error, Debug)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The configuration describes no such replica.
+    /// The configuration has mistakes, or describes no such replica.
     #[error(transparent)]
-    Endpoint(#[from] EndpointError),
+    Config(#[from] UnusableConfig),
     /// The operating system gives no randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -169,7 +169,8 @@ impl Node {
     pub fn bind(config: Config, options: NodeOptions) -> Result<Self, BindError> {
         let NodeOptions { replica, release, placement, commands } = options;
         let settings = Settings::new(config, replica, release, incarnation()?, commands)?;
-        let listen = settings.config.listen_address(replica).ok_or(EndpointError::UnknownReplica(replica))?;
+        let listen = settings.config.listen_address(replica);
+        let listen = listen.ok_or_else(|| UnusableConfig::from(EndpointError::UnknownReplica(replica)))?;
         let failed = |source| BindError::Listen { address: listen.to_string(), source };
         let found: Vec<SocketAddr> = listen.to_socket_addrs().map_err(failed)?.collect();
         let listener = TcpListener::bind(&found[..]).map_err(failed)?;

@@ -6,9 +6,9 @@ use replink_frame::ReplicaId;
 use thiserror::Error;
 
 use super::addresses::Addresses;
-use crate::config::Config;
+use crate::Endpoint;
+use crate::config::{Config, UnusableConfig};
 use crate::mesh::{CommandPolicy, MeshSettings};
-use crate::{Endpoint, EndpointError};
 
 /// A configuration, and what is made of it.
 pub(super) struct Settings {
@@ -25,12 +25,12 @@ pub(super) struct Reload {
 }
 
 /// Why a reload changed nothing.
-#[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Error, Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ReloadError {
-    /// The new configuration describes no such replica.
+    /// The new configuration has mistakes, or describes no such replica.
     #[error("not reloaded, the old configuration stays in force: {0}")]
-    Endpoint(#[from] EndpointError),
+    Config(#[from] UnusableConfig),
     /// It changes something that can't change while running.
     #[error("not reloaded, the old configuration stays in force: {0} can't change while running; restart")]
     Fixed(&'static str),
@@ -46,7 +46,7 @@ impl Settings {
         release: u32,
         incarnation: u64,
         commands: CommandPolicy,
-    ) -> Result<Self, EndpointError> {
+    ) -> Result<Self, UnusableConfig> {
         let endpoint = config.endpoint(replica, release, incarnation)?;
         let mesh = config.mesh_settings(commands);
         Ok(Self { config, endpoint, mesh, commands })

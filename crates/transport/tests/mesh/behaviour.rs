@@ -7,7 +7,8 @@ use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status,
 use replink_transport::handshake::{Authentication, DialError, Peer, Side};
 use replink_transport::mesh::Role as ReplicaRole;
 use replink_transport::mesh::{
-    Action, DownReason, LEAVE_MAX, LinkId, Loss, PROBE_LANE, RETIRE_SPREAD, RETRY_AFTER_MAX, Verdict, Warning,
+    Action, DownReason, LEAVE_MAX, LinkId, Loss, MeshWarning, PROBE_LANE, RETIRE_SPREAD, RETRY_AFTER_MAX,
+    Verdict,
 };
 
 use crate::network::Random;
@@ -97,7 +98,7 @@ fn a_peer_that_is_back_is_dialed_at_once_and_once() {
     }
     one.fail(1, None);
     // Lane 1 comes up, so lane 0 need not wait.
-    let (_, actions) = one.establish(&Peer { lane: 1, ..peer(1, Side::Dialer) }, 1);
+    let (_, actions) = one.establish(&changed(peer(1, Side::Dialer), |peer| peer.lane = 1), 1);
     assert_eq!(actions.len(), 2);
     assert_eq!(actions[1], dial(1, 0));
     one.fail(1, None);
@@ -112,7 +113,7 @@ fn an_authenticated_reject_is_loud_and_slow_and_not_for_good() {
     let mut one = One::new(0, settings(2));
     one.actions();
     let warning = |status| {
-        Action::Warn(Warning::Refused {
+        Action::Warn(MeshWarning::Refused {
             peer: ReplicaId(1),
             lane: 0,
             address: Some(address(1)),
@@ -138,7 +139,7 @@ fn an_authenticated_reject_is_loud_and_slow_and_not_for_good() {
     let policy = DialError::Policy { required: Flags::EPHEMERAL, selected: Flags::NONE };
     for error in [policy, DialError::NoSuchKey { keys: 1 }] {
         let status = error.status();
-        let refused = Warning::Refused { peer: ReplicaId(1), lane: 0, address: Some(address(1)), status };
+        let refused = MeshWarning::Refused { peer: ReplicaId(1), lane: 0, address: Some(address(1)), status };
         assert_eq!(one.fail(1, Some(&error)), [Action::Warn(refused)]);
         assert!(max_ms(2000).contains(&one.until_next()));
         one.wait_ms(2050);
@@ -196,7 +197,7 @@ fn the_same_process_supersedes_its_old_link() {
 fn another_process_is_refused_while_the_first_one_is_alive() {
     let mut one = One::new(1, changed(settings(2), |settings| settings.lanes = 2));
     let first = peer(0, Side::Acceptor);
-    let second = Peer { incarnation: 8, ..first };
+    let second = changed(first, |peer| peer.incarnation = 8);
     let (old, _) = one.establish(&first, 8);
     one.wait_ms(1500);
     one.mesh.heard(old, one.now);
@@ -204,8 +205,8 @@ fn another_process_is_refused_while_the_first_one_is_alive() {
     let refuse = Verdict::Refuse { status: Status::DUPLICATE_REPLICA, retry_after_ms: 0 };
     // On the other lane it is the same replica too.
     for lane in [0, 1] {
-        assert_eq!(one.mesh.judge(&Peer { lane, ..second }, address(9), one.now), refuse);
-        let warning = Warning::Duplicate { peer: ReplicaId(0), kept: address(8), refused: address(9) };
+        assert_eq!(one.mesh.judge(&changed(second, |peer| peer.lane = lane), address(9), one.now), refuse);
+        let warning = MeshWarning::Duplicate { peer: ReplicaId(0), kept: address(8), refused: address(9) };
         assert_eq!(one.actions(), [Action::Warn(warning)]);
         assert!(
             warning.to_string().contains("10.0.0.8:7400") && warning.to_string().contains("10.0.0.9:7400")
@@ -224,15 +225,18 @@ fn a_probe_is_admitted_and_changes_nothing() {
     let running = peer(0, Side::Acceptor);
     let (link, _) = one.establish(&running, 0);
     // Another process of the same replica, as `probe` is.
-    let probe = Peer { incarnation: 8, lane: PROBE_LANE, ..running };
+    let probe = changed(running, |peer| {
+        peer.incarnation = 8;
+        peer.lane = PROBE_LANE;
+    });
     assert_eq!(one.mesh.judge(&probe, address(0), one.now), Verdict::Probe);
     assert_eq!((one.actions(), one.mesh.link(ReplicaId(0), 0)), (vec![], Some(link)));
 
     // It has to prove itself like any other.
-    let dropped = Peer { authentication: Authentication::PreSharedKey(OTHER_KEY), ..probe };
+    let dropped = changed(probe, |peer| peer.authentication = Authentication::PreSharedKey(OTHER_KEY));
     let refused = |status| Verdict::Refuse { status, retry_after_ms: 0 };
     assert_eq!(one.mesh.judge(&dropped, address(0), one.now), refused(Status::UNKNOWN_KEY));
-    let stranger = Peer { replica: ReplicaId(9), ..probe };
+    let stranger = changed(probe, |peer| peer.replica = ReplicaId(9));
     assert_eq!(one.mesh.judge(&stranger, address(0), one.now), refused(Status::NOT_ALLOWED));
 }
 
@@ -243,8 +247,14 @@ fn a_dialer_keeps_to_one_process() {
     one.actions();
     let first = peer(1, Side::Dialer);
     one.establish(&first, 1);
-    let (link, actions) = one.establish(&Peer { lane: 1, incarnation: 8, ..first }, 2);
-    let warning = Warning::Duplicate { peer: ReplicaId(1), kept: address(1), refused: address(2) };
+    let (link, actions) = one.establish(
+        &changed(first, |peer| {
+            peer.lane = 1;
+            peer.incarnation = 8;
+        }),
+        2,
+    );
+    let warning = MeshWarning::Duplicate { peer: ReplicaId(1), kept: address(1), refused: address(2) };
     assert_eq!(actions, [Action::Warn(warning), Action::Close { link }]);
     let wanted = one.wait_ms(2050);
     assert_eq!(wanted.iter().filter(|(_, action)| *action == dial(1, 1)).count(), 1);
@@ -252,8 +262,11 @@ fn a_dialer_keeps_to_one_process() {
 
 #[test]
 fn without_an_incarnation_the_newest_link_wins() {
-    let v1 = Peer { version: Version::V1, incarnation: 0, ..peer(0, Side::Acceptor) };
-    let disabled = Peer { authentication: Authentication::Disabled, ..v1 };
+    let v1 = changed(peer(0, Side::Acceptor), |peer| {
+        peer.version = Version::V1;
+        peer.incarnation = 0;
+    });
+    let disabled = changed(v1, |peer| peer.authentication = Authentication::Disabled);
     for (peer, keys) in [(v1, Some(vec![KEY])), (disabled, None)] {
         let mut one = One::new(1, changed(settings(2), |settings| settings.keys = keys));
         let (old, _) = one.establish(&peer, 8);
@@ -295,7 +308,13 @@ fn pings_measure_and_half_open_links_die() {
 #[test]
 fn version_1_links_are_not_pinged_and_may_be_silent() {
     let mut one = One::new(1, settings(2));
-    one.establish(&Peer { version: Version::V1, incarnation: 0, ..peer(0, Side::Acceptor) }, 9);
+    one.establish(
+        &changed(peer(0, Side::Acceptor), |peer| {
+            peer.version = Version::V1;
+            peer.incarnation = 0;
+        }),
+        9,
+    );
     assert_eq!(one.wait(Duration::from_secs(3600)), []);
     assert_eq!(one.mesh.links().count(), 1);
 }
@@ -358,7 +377,8 @@ fn links_of_a_retired_key_leave_one_after_the_other() {
         .collect();
     assert_eq!(dials, goodbyes, "each dialed anew at once");
     assert_eq!(one.mesh.key_in_use(KEY), 0);
-    let renewed = Peer { authentication: Authentication::PreSharedKey(OTHER_KEY), ..peer(1, Side::Dialer) };
+    let renewed =
+        changed(peer(1, Side::Dialer), |peer| peer.authentication = Authentication::PreSharedKey(OTHER_KEY));
     one.establish(&renewed, 1);
     assert_eq!(one.mesh.key_in_use(OTHER_KEY), 1);
 }
@@ -404,7 +424,7 @@ fn a_denied_frame_ends_the_link() {
     let (link, _) = one.establish(&peer(0, Side::Acceptor), 9);
     let denied = Command::PREPARE_OK;
     one.mesh.closed(link, DownReason::Denied(denied), one.now, 0);
-    let warning = Warning::Denied { peer: ReplicaId(0), address: address(9), command: denied };
+    let warning = MeshWarning::Denied { peer: ReplicaId(0), address: address(9), command: denied };
     assert_eq!(one.actions(), [down(link, 0, DownReason::Denied(denied)), Action::Warn(warning)]);
 }
 

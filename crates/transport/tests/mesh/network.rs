@@ -7,7 +7,7 @@ use replink_transport::frame::{GoodbyeReason, KeyId, ReplicaId, Status};
 use replink_transport::handshake::{Authentication, DialError, Peer, PeerReject, Side};
 use replink_transport::mesh::{Action, DownReason, LinkId, Loss, Mesh, MeshSettings, Verdict};
 
-use crate::one::{address, peer, reject};
+use crate::one::{address, changed, peer, reject};
 
 /// What makes a run repeatable: splitmix64.
 pub(crate) struct Random(pub(crate) u64);
@@ -244,11 +244,12 @@ impl Network {
             return self.send_to(from, failed(reject));
         }
         let authentication = Authentication::PreSharedKey(key);
-        let described = |process: &Process, role| Peer {
-            lane,
-            authentication,
-            incarnation: process.incarnation,
-            ..peer(process.replica, role)
+        let described = |process: &Process, role| {
+            changed(peer(process.replica, role), |peer| {
+                peer.lane = lane;
+                peer.authentication = authentication;
+                peer.incarnation = process.incarnation;
+            })
         };
         let dialer = described(&self.processes[from], Side::Acceptor);
         let at_acceptor = described(&self.processes[acceptor], Side::Dialer);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use replink_transport::frame::{Flags, KeyId, ReplicaId, Status, Version};
+use replink_transport::frame::{KeyId, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, DialError, Peer, PeerReject, Side};
 use replink_transport::mesh::Role as ReplicaRole;
 use replink_transport::mesh::{Action, LinkId, Mesh, MeshSettings};
@@ -17,23 +17,18 @@ pub(crate) fn settings(replicas: u8) -> MeshSettings {
 }
 
 /// The same with something changed.
-pub(crate) fn changed(mut settings: MeshSettings, change: impl FnOnce(&mut MeshSettings)) -> MeshSettings {
-    change(&mut settings);
-    settings
+pub(crate) fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut value);
+    value
 }
 
 /// `replica` as a mesh sees it that dialed it, or was dialed by it.
 pub(crate) fn peer(replica: u8, side: Side) -> Peer {
-    Peer {
-        replica: ReplicaId(replica),
-        side,
-        version: Version::V2,
-        authentication: Authentication::PreSharedKey(KEY),
-        flags: Flags::NONE,
-        release: 1,
-        incarnation: 7,
-        lane: 0,
-    }
+    let proved = Authentication::PreSharedKey(KEY);
+    changed(Peer::new(ReplicaId(replica), side, Version::V2, proved), |peer| {
+        peer.release = 1;
+        peer.incarnation = 7;
+    })
 }
 
 pub(crate) fn address(last: u8) -> SocketAddr {
@@ -41,7 +36,7 @@ pub(crate) fn address(last: u8) -> SocketAddr {
 }
 
 pub(crate) fn reject(from: u8, status: Status, authenticated: bool, retry_after_ms: u32) -> PeerReject {
-    PeerReject { status, retry_after_ms, authenticated, from: ReplicaId(from) }
+    PeerReject::new(ReplicaId(from), status, retry_after_ms, authenticated)
 }
 
 /// A mesh, its clock, and randomness that always asks for the longest wait.

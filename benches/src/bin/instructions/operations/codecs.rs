@@ -176,7 +176,7 @@ impl GatherWrite for Sink {
 /// Of one direction: what seals, and what opens.
 fn seals() -> (Seal, Seal) {
     let (mut sending, mut receiving) = Ends::new(LinkKind::Sealed).direction(true);
-    (sending.take_seal().unwrap(), receiving.take_seal().unwrap())
+    (sending.into_parts().1.unwrap(), receiving.into_parts().1.unwrap())
 }
 
 fn tag(seal: &mut Seal, frame: &[u8]) -> [u8; 16] {

@@ -13,7 +13,7 @@ use replink_transport::handshake::{
 pub(crate) fn mac(times: usize) {
     let (receiving, frame) = late_reject(Version::V2, Status::BUSY);
     for _ in 0..times {
-        let reject = receiving.late_reject(black_box(&frame)).unwrap();
+        let reject = receiving.control().late_reject(black_box(&frame)).unwrap();
         assert!(reject.authenticated);
     }
 }

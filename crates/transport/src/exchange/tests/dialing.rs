@@ -170,7 +170,7 @@ fn our_own_mistakes_are_made_once() {
         assert_eq!(dialing.take_given_up(), Some(1));
         assert!(matches!(failure(dialing), DialFailure::Handshake(DialError::Direction { .. }))); // H-1
     }
-    let first = DialTarget { key_index: 1, ..target() };
+    let first = target().key_index(1);
     let mut dialing = Dialing::new(&endpoint(DIALER), first, addresses(2), now + TIME, now);
     dialing.connected(1, ChannelBinding::None, fresh(1), now);
     assert!(matches!(failure(dialing), DialFailure::Handshake(DialError::NoSuchKey { keys: 1 })));

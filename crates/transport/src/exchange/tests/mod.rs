@@ -37,7 +37,7 @@ fn settings(replica: u8, keys: &[u8]) -> EndpointSettings {
     let mut keys = keys.iter().map(|&byte| Key::derive(&app, &Secret::new(vec![byte; 32]).unwrap()));
     let ring = keys.next().map(|offered| Arc::new(KeyRing::new(offered, keys)));
     let replica = ReplicaId(replica);
-    let local = Local { app, cluster: cluster_id("orders"), replica, release: 1, incarnation: 9 };
+    let local = Local::new(app, cluster_id("orders"), replica).release(1).incarnation(9);
     EndpointSettings::new(local, ring, (0..5).map(ReplicaId).collect())
 }
 
@@ -55,12 +55,12 @@ fn with_flags(replica: u8, flags: FlagPolicy) -> Endpoint {
     Endpoint::new(EndpointSettings { flags, ..settings(replica, &[KEY]) }).unwrap()
 }
 
-const REQUIRED: FlagPolicy = FlagPolicy { supported: Flags::SEALED, required: Flags::SEALED };
-const OPTIONAL: FlagPolicy = FlagPolicy { supported: Flags::SEALED, required: Flags::NONE };
-const OFF: FlagPolicy = FlagPolicy { supported: Flags::NONE, required: Flags::NONE };
+const REQUIRED: FlagPolicy = FlagPolicy::new(Flags::SEALED, Flags::SEALED);
+const OPTIONAL: FlagPolicy = FlagPolicy::new(Flags::SEALED, Flags::NONE);
+const OFF: FlagPolicy = FlagPolicy::new(Flags::NONE, Flags::NONE);
 
 fn fresh(byte: u8) -> Fresh {
-    Fresh { nonce: Nonce::new([byte; 32]).unwrap(), ephemeral: EphemeralSecret::new([byte; 32]) }
+    Fresh::new(Nonce::new([byte; 32]).unwrap(), EphemeralSecret::new([byte; 32]))
 }
 
 fn address(last: u8) -> SocketAddr {

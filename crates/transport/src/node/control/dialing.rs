@@ -15,7 +15,7 @@ impl<D: Driver> Control<D> {
     /// Carries out [`Action::Dial`](crate::mesh::Action::Dial).
     pub(super) fn dial(&mut self, peer: ReplicaId, lane: u16, turn: &mut Turn<'_, D>) {
         let now = turn.driver.now();
-        let target = DialTarget { lane, ..DialTarget::new(peer) };
+        let target = DialTarget::new(peer).lane(lane);
         let (addresses, deadline) = (self.peer_addresses(peer), now + self.handshake_timeout());
         let endpoint = &self.settings.endpoint;
         let dialing = Dialing::new(endpoint, target, addresses, deadline, now);

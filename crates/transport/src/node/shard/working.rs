@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use replink_frame::Command;
-use replink_handshake::Control as ControlFrame;
+use replink_handshake::ControlMessage;
 
 use super::Shard;
 use super::links::Place;
@@ -206,18 +206,18 @@ impl<D: Driver> Shard<D> {
         let Some(Received::Control(control)) = link.inbound.take() else { return Look::Again };
         link.relax_if_quiet();
         match control {
-            ControlFrame::Ping { counter } => {
+            ControlMessage::Ping { counter } => {
                 link.shared.outbound.pong(counter);
                 self.shared.wrote(&link.shared);
                 Look::Again
             }
-            ControlFrame::Pong { echo } => {
+            ControlMessage::Pong { echo } => {
                 if link.shared.place.put_echo(echo) {
                     self.report(id, Report::Pong);
                 }
                 Look::Again
             }
-            ControlFrame::Goodbye(reason) => {
+            ControlMessage::Goodbye(reason) => {
                 if link.phase == Phase::Delivering {
                     link.phase = Phase::Silenced;
                     self.report(id, Report::Goodbye(reason));

@@ -6,13 +6,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use replink_tests::simulation::{Coverage, Failure, run};
+use replink_tests::simulation::{Choice, Coverage, Failure, run};
 
 /// Set to a seed to repeat its run and see all of its log.
 const SEED: &str = "REPLINK_SEED";
 
 /// Set to the number of seeds to run, or to `from..to`.
 const SEEDS: &str = "REPLINK_SEEDS";
+
+/// Set to have connections with user timeouts.
+const USER_TIMEOUTS: &str = "REPLINK_USER_TIMEOUTS";
 
 /// Seeds of a plain test run.
 const COUNT: u64 = 500;
@@ -89,8 +92,8 @@ fn every_seed_keeps_all_rules() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in [3, 1_000, u64::MAX] {
-        let first = run(seed, false).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
-        let second = run(seed, false).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
+        let first = run(seed, choice()).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
+        let second = run(seed, choice()).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
         assert_eq!(first, second, "seed {seed}");
         assert!(first.nanos > 0 && first.hash != 0);
     }
@@ -101,7 +104,7 @@ fn the_same_seed_gives_the_same_run() {
 #[expect(clippy::print_stderr, reason = "this is for whoever repeats a failure")]
 fn replay() {
     let Ok(seed) = std::env::var(SEED) else { return };
-    match run(seed.parse().unwrap(), true) {
+    match run(seed.parse().unwrap(), Choice { aloud: true, ..choice() }) {
         Ok(report) => eprintln!("{report:#?}"),
         Err(failure) => panic!("{}", failure.broken),
     }
@@ -116,7 +119,7 @@ fn run_all(from: u64, to: u64) -> Coverage {
             if seed >= to {
                 break;
             }
-            match run(seed, false) {
+            match run(seed, choice()) {
                 Ok(report) => {
                     let mut met = met.lock().unwrap();
                     report.coverage.iter().for_each(|(what, count)| *met.entry(what).or_default() += count);
@@ -133,6 +136,10 @@ fn run_all(from: u64, to: u64) -> Coverage {
         panic!("{}\nall that failed: {all:#?}", describe(first));
     }
     met.into_inner().unwrap()
+}
+
+fn choice() -> Choice {
+    Choice { aloud: false, user_timeouts: std::env::var_os(USER_TIMEOUTS).is_some() }
 }
 
 fn seeds() -> (u64, u64) {

@@ -52,13 +52,14 @@ pub(super) struct Replica {
 
 impl Cluster {
     /// All replicas, started.
-    pub(super) fn new(network: &Network, seed: u64) -> Self {
+    pub(super) fn new(network: &Network, seed: u64, user_timeouts: bool) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
         let (capacity, calm_delay) = {
             let state = network.lock();
             (state.capacity(), state.weather.delay)
         };
-        let plan = Plan::new(&mut random, capacity);
+        let plan = Plan::new(&mut random, capacity, user_timeouts);
+        network.lock().user_timeouts = plan.user_timeouts;
         let settings = Settings::new(&mut random);
         let replica = || Replica { settings: settings.clone(), process: None, restart_at: Some(0) };
         let mut cluster = Self {

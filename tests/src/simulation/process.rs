@@ -5,13 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use replink_frame::{GenericHeader, HEADER_SIZE, ReplicaId};
 use replink_handshake::Side;
-use replink_transport::driver::Token;
+use replink_transport::driver::seam::Token;
 use replink_transport::mesh::{DownReason, Loss, Warning as MeshWarning};
 use replink_transport::node::{Event, Handle, LinkUp, NodeOptions, Shard, Warning, with_drivers};
 
-use super::driver::{SimDriver, SimListener, SimStream};
+use super::driver_by_readiness::{ReadinessDriver, ReadinessListener, ReadinessStream};
 use super::ledger::{Broken, Ledger, Stamp};
-use super::network::{EndId, HostId, Network, PollerId, ProcessId};
+use super::network::{DriverId, EndId, HostId, Network, ProcessId};
 use super::plan::{Plan, SILENCE_MAX, Settings};
 
 /// One life of a replica.
@@ -19,7 +19,7 @@ use super::plan::{Plan, SILENCE_MAX, Settings};
 pub(super) struct Process {
     pub(super) id: ProcessId,
     pub(super) host: HostId,
-    pub(super) handle: Handle<SimStream>,
+    pub(super) handle: Handle<ReadinessStream>,
     pub(super) shards: Vec<Slot>,
     /// Since when it is being shut down.
     pub(super) stopping: Option<u64>,
@@ -35,8 +35,8 @@ pub(super) struct Process {
 /// One shard, and when its embedder gets to it.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) shard: Shard<SimDriver>,
-    pub(super) poller: PollerId,
+    pub(super) shard: Shard<ReadinessDriver>,
+    pub(super) poller: DriverId,
     /// When it is to be polled, whether anything happens or not.
     pub(super) due: Option<u64>,
     /// Until when the embedder is busy with something else.
@@ -64,10 +64,11 @@ impl Process {
         host: HostId,
     ) -> Self {
         let shards = plan.shards[usize::from(host.0)];
-        let drivers: Vec<SimDriver> = (0..shards).map(|_| SimDriver::new(network, host, id)).collect();
-        let pollers: Vec<PollerId> = drivers.iter().map(SimDriver::poller).collect();
+        let drivers: Vec<ReadinessDriver> =
+            (0..shards).map(|_| ReadinessDriver::new(network, host, id)).collect();
+        let pollers: Vec<DriverId> = drivers.iter().map(ReadinessDriver::poller).collect();
         let options = NodeOptions::new(ReplicaId(host.0)).placement(plan.placement(host));
-        let listener = SimListener::new(network, host, id);
+        let listener = ReadinessListener::new(network, host, id);
         let shards =
             with_drivers(plan.config(settings), options, incarnation(id), listener, drivers).unwrap();
         let handle = shards[0].handle();

@@ -3,9 +3,11 @@
 
 mod connecting;
 mod connection;
+mod happening;
 mod pipe;
 mod poller;
 mod streams;
+mod user_timeout;
 mod weather;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,11 +16,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use replink_transport::driver::{Readiness, Token};
+use replink_transport::driver::Readiness;
+use replink_transport::driver::seam::Token;
 
 pub(super) use self::connecting::AcceptError;
 
 use self::connection::{Connection, Progress};
+use self::happening::Happening;
 use self::poller::Poller;
 use self::weather::Weather;
 use super::plan::REPLICAS;
@@ -42,8 +46,8 @@ pub(super) struct HostId(pub(super) u8);
 pub(super) struct ProcessId(pub(super) u32);
 
 /// The driver of one shard.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct PollerId(pub(super) usize);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct DriverId(pub(super) usize);
 
 /// One end of a connection: 0 connected, 1 accepted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -57,21 +61,6 @@ impl EndId {
     pub(super) fn peer(self) -> Self {
         Self { side: 1 - self.side, ..self }
     }
-}
-
-/// What comes to pass at some time.
-#[derive(Clone, Copy, Debug)]
-enum Happening {
-    /// What `from` sent gets to the other end.
-    Arrives { from: EndId },
-    /// The sender learns that there is room.
-    HasRoom { end: EndId },
-    /// The attempt to connect gets to the listener.
-    Knocks { connection: u64 },
-    /// The one who connects gets the answer.
-    Answered { connection: u64, refused: bool },
-    /// The other end of `from` learns of its reset.
-    Resets { from: EndId },
 }
 
 /// The network, for all drivers.
@@ -102,6 +91,8 @@ pub(super) struct State {
     held: BTreeMap<ProcessId, usize>,
     /// The first bytes of both directions of connections between replicas.
     pub(super) overheard: Vec<[Vec<u8>; 2]>,
+    /// Whether connections have a user timeout (`TCP_USER_TIMEOUT`).
+    pub(super) user_timeouts: bool,
 }
 
 /// Where connections wait to be accepted.
@@ -111,7 +102,7 @@ struct Listener {
     process: Option<ProcessId>,
     backlog: VecDeque<u64>,
     errors: VecDeque<AcceptError>,
-    watched: Option<(PollerId, Token)>,
+    watched: Option<(DriverId, Token)>,
 }
 
 impl Network {
@@ -137,6 +128,7 @@ impl Network {
             capacity,
             held: BTreeMap::new(),
             overheard: Vec::new(),
+            user_timeouts: false,
         })))
     }
 
@@ -192,55 +184,36 @@ impl State {
         }
     }
 
-    fn schedule(&mut self, at: u64, happening: Happening) {
-        self.happenings += 1;
-        self.timeline.insert((at, self.happenings), happening);
+    /// Time goes on to `until`, and nobody looks at what happens.
+    #[cfg(test)]
+    pub(super) fn advance_to(&mut self, until: u64) {
+        while let Some(next) = self.next().filter(|&next| next <= until) {
+            self.advance(next);
+        }
+        self.advance(until);
     }
 
     fn after_delay(&mut self) -> u64 {
         self.now + self.weather.draw_delay(&mut self.random)
     }
 
-    fn happen(&mut self, happening: Happening) {
-        let (connection, sender) = match happening {
-            Happening::Arrives { from } | Happening::Resets { from } => (from.connection, from.side),
-            // News of what the peer has read, and answers, come from there.
-            Happening::HasRoom { end } => (end.connection, 1 - end.side),
-            Happening::Knocks { connection } => (connection, 0),
-            Happening::Answered { connection, .. } => (connection, 1),
-        };
-        let Some(known) = self.connections.get(&connection) else { return };
-        let (from, to) = (known.ends[sender].host, known.ends[1 - sender].host);
-        if !self.weather.passes(from, to) {
-            let again = self.now + RESEND;
-            return self.schedule(again, happening);
-        }
-        match happening {
-            Happening::Arrives { from } => self.arrive(from),
-            Happening::HasRoom { end } => self.report(end, false, true),
-            Happening::Knocks { connection } => self.knock(connection),
-            Happening::Answered { connection, refused } => self.answer(connection, refused),
-            Happening::Resets { from } => self.suffer_reset(from.peer()),
-        }
-    }
-
     /// A new driver.
-    pub(super) fn add_poller(&mut self) -> PollerId {
+    pub(super) fn add_poller(&mut self) -> DriverId {
         self.pollers.push(Poller::default());
-        PollerId(self.pollers.len() - 1)
+        DriverId(self.pollers.len() - 1)
     }
 
-    pub(super) fn wake(&mut self, poller: PollerId) {
-        self.pollers[poller.0].woken = true;
+    pub(super) fn wake(&mut self, driver: DriverId) {
+        self.pollers[driver.0].woken = true;
     }
 
     /// Whether the shard of `poller` has something to look at.
-    pub(super) fn is_due(&self, poller: PollerId) -> bool {
+    pub(super) fn is_due(&self, poller: DriverId) -> bool {
         self.pollers[poller.0].is_due()
     }
 
     /// What has become ready, in any order, and perhaps what has not.
-    pub(super) fn take_ready(&mut self, poller: PollerId) -> Vec<Readiness> {
+    pub(super) fn take_ready(&mut self, poller: DriverId) -> Vec<Readiness> {
         let mut ready = self.pollers[poller.0].take();
         for last in (1..ready.len()).rev() {
             let other = self.random.below(last + 1);
@@ -257,12 +230,16 @@ impl State {
 
     fn report(&mut self, end: EndId, readable: bool, writable: bool) {
         let Some(connection) = self.connections.get(&end.connection) else { return };
-        if let Some((poller, token)) = connection.ends[end.side].watched {
-            self.pollers[poller.0].report(token, readable, writable);
+        if let Some((driver, token)) = connection.ends[end.side].watched {
+            self.report_to(driver, token, readable, writable);
         }
     }
 
-    pub(super) fn watch(&mut self, poller: PollerId, process: ProcessId, token: Token, end: EndId) {
+    fn report_to(&mut self, driver: DriverId, token: Token, readable: bool, writable: bool) {
+        self.pollers[driver.0].report(token, readable, writable);
+    }
+
+    pub(super) fn watch(&mut self, poller: DriverId, process: ProcessId, token: Token, end: EndId) {
         self.tokens.insert((process, token), end);
         let Some(connection) = self.connections.get_mut(&end.connection) else { return };
         connection.ends[end.side].watched = Some((poller, token));

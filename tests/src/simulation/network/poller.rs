@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use replink_transport::driver::{Readiness, Token};
+use replink_transport::driver::seam::Token;
+use replink_transport::driver::{Readiness, Token as OldToken};
 
 /// What one shard watches, and what has become ready of it.
 #[derive(Debug, Default)]
@@ -34,7 +35,12 @@ impl Poller {
         self.woken = false;
         let ready = std::mem::take(&mut self.ready).into_iter();
         // The end is found as WouldBlock is: every read is tried again.
-        let readiness = |(token, (readable, writable))| Readiness { token, readable, writable, ended: false };
+        let readiness = |(token, (readable, writable)): (Token, _)| Readiness {
+            token: OldToken(token.0),
+            readable,
+            writable,
+            ended: false,
+        };
         ready.map(readiness).collect()
     }
 }

@@ -6,27 +6,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use replink_handshake::{EphemeralSecret, Fresh, Nonce};
-use replink_transport::memory::BLOCK_SIZE;
+use replink_transport::driver::seam;
 use replink_transport::driver::{Driver, Readiness, Reception, Stream, Token, Waker};
-use replink_transport::{EntropyError, GatherWrite, Inbound};
+use replink_transport::{EntropyError, GatherWrite, Inbound, READ_AHEAD_SIZE};
 
-use super::network::{EndId, HostId, Network, PollerId, ProcessId};
+use super::network::{DriverId, EndId, HostId, Network, ProcessId};
 use crate::random::Random;
 
 /// Moves the bytes of one shard over the virtual network. Never waits: the scheduler polls a shard
 /// when there is something for it.
 #[derive(Debug)]
-pub(super) struct SimDriver {
+pub(super) struct ReadinessDriver {
     network: Network,
     host: HostId,
     process: ProcessId,
-    poller: PollerId,
+    poller: DriverId,
     random: Random,
 }
 
 /// One end of a virtual connection, in somebody's hands.
 #[derive(Debug)]
-pub(super) struct SimStream {
+pub(super) struct ReadinessStream {
     network: Network,
     process: ProcessId,
     end: EndId,
@@ -35,13 +35,13 @@ pub(super) struct SimStream {
 
 /// An open port.
 #[derive(Debug)]
-pub(super) struct SimListener {
+pub(super) struct ReadinessListener {
     network: Network,
     host: HostId,
     number: u64,
 }
 
-impl SimDriver {
+impl ReadinessDriver {
     pub(super) fn new(network: &Network, host: HostId, process: ProcessId) -> Self {
         let mut state = network.lock();
         let (poller, random) = (state.add_poller(), Random::new(state.random.number()));
@@ -49,26 +49,26 @@ impl SimDriver {
         Self { network: network.clone(), host, process, poller, random }
     }
 
-    pub(super) fn poller(&self) -> PollerId {
+    pub(super) fn poller(&self) -> DriverId {
         self.poller
     }
 
-    fn stream(&self, end: EndId, peer: SocketAddr) -> SimStream {
+    fn stream(&self, end: EndId, peer: SocketAddr) -> ReadinessStream {
         self.network.lock().take_hold(self.process);
-        SimStream { network: self.network.clone(), process: self.process, end, peer }
+        ReadinessStream { network: self.network.clone(), process: self.process, end, peer }
     }
 }
 
-impl SimListener {
+impl ReadinessListener {
     pub(super) fn new(network: &Network, host: HostId, process: ProcessId) -> Self {
         let number = network.lock().listen(host, Some(process));
         Self { network: network.clone(), host, number }
     }
 }
 
-impl Driver for SimDriver {
-    type Stream = SimStream;
-    type Listener = SimListener;
+impl Driver for ReadinessDriver {
+    type Stream = ReadinessStream;
+    type Listener = ReadinessListener;
 
     fn waker(&self) -> Waker {
         let (network, poller) = (self.network.clone(), self.poller);
@@ -97,39 +97,39 @@ impl Driver for SimDriver {
         Ok(())
     }
 
-    fn watch(&mut self, token: Token, stream: &SimStream) -> io::Result<()> {
-        self.network.lock().watch(self.poller, self.process, token, stream.end);
+    fn watch(&mut self, token: Token, stream: &ReadinessStream) -> io::Result<()> {
+        self.network.lock().watch(self.poller, self.process, seam::Token(token.0), stream.end);
         Ok(())
     }
 
-    fn unwatch(&mut self, stream: &SimStream) {
+    fn unwatch(&mut self, stream: &ReadinessStream) {
         self.network.lock().unwatch(stream.end);
     }
 
-    fn watch_listener(&mut self, token: Token, listener: &SimListener) -> io::Result<()> {
-        self.network.lock().watch_listener(listener.host, self.poller, token);
+    fn watch_listener(&mut self, token: Token, listener: &ReadinessListener) -> io::Result<()> {
+        self.network.lock().watch_listener(listener.host, self.poller, seam::Token(token.0));
         Ok(())
     }
 
-    fn unwatch_listener(&mut self, listener: &SimListener) {
+    fn unwatch_listener(&mut self, listener: &ReadinessListener) {
         self.network.lock().unwatch_listener(listener.host);
     }
 
-    fn accept(&mut self, listener: &SimListener) -> io::Result<(SimStream, SocketAddr)> {
+    fn accept(&mut self, listener: &ReadinessListener) -> io::Result<(ReadinessStream, SocketAddr)> {
         let (end, address) = self.network.lock().accept(listener.host)?;
         Ok((self.stream(end, address), address))
     }
 
-    fn connect(&mut self, address: SocketAddr) -> io::Result<SimStream> {
+    fn connect(&mut self, address: SocketAddr) -> io::Result<ReadinessStream> {
         let end = self.network.lock().connect(Some(self.process), self.host, address)?;
         Ok(self.stream(end, address))
     }
 
-    fn connected(&mut self, stream: &SimStream) -> io::Result<()> {
+    fn connected(&mut self, stream: &ReadinessStream) -> io::Result<()> {
         self.network.lock().connected(stream.end)
     }
 
-    fn read(&mut self, stream: &SimStream, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, stream: &ReadinessStream, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.network.lock();
         let len = state.readable(stream.end, buffer.len())?;
         if len == 0 {
@@ -141,9 +141,9 @@ impl Driver for SimDriver {
         }))
     }
 
-    fn receive(&mut self, stream: &SimStream, inbound: &mut Inbound) -> io::Result<Reception> {
+    fn receive(&mut self, stream: &ReadinessStream, inbound: &mut Inbound) -> io::Result<Reception> {
         let mut state = self.network.lock();
-        let len = state.readable(stream.end, BLOCK_SIZE)?;
+        let len = state.readable(stream.end, READ_AHEAD_SIZE)?;
         if len == 0 {
             return Ok(Reception { bytes: 0, drained: false });
         }
@@ -154,19 +154,19 @@ impl Driver for SimDriver {
     }
 }
 
-impl GatherWrite for SimStream {
+impl GatherWrite for ReadinessStream {
     fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.network.lock().write(self.end, slices)
+        self.network.lock().write_directly(self.end, slices)
     }
 }
 
-impl Stream for SimStream {
+impl Stream for ReadinessStream {
     fn peer_address(&self) -> SocketAddr {
         self.peer
     }
 
-    fn set_user_timeout(&self, _: Duration) {
-        // A system that can't do that: silence is noticed by the heartbeat.
+    fn set_user_timeout(&self, timeout: Duration) {
+        self.network.lock().set_user_timeout(self.end, timeout);
     }
 
     fn finish(&self) {
@@ -178,7 +178,7 @@ impl Stream for SimStream {
     }
 }
 
-impl Drop for SimStream {
+impl Drop for ReadinessStream {
     fn drop(&mut self) {
         let mut state = self.network.lock();
         state.close(self.end);
@@ -186,7 +186,7 @@ impl Drop for SimStream {
     }
 }
 
-impl Drop for SimListener {
+impl Drop for ReadinessListener {
     fn drop(&mut self) {
         self.network.lock().close_listener(self.host, self.number);
     }

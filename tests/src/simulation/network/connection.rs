@@ -21,6 +21,8 @@ pub(in crate::simulation) struct End {
     pub(super) watched: Option<(DriverId, Token)>,
     /// The end is in nobody's hands any more: what arrives is answered with a reset.
     pub(super) gone: bool,
+    /// Its socket was dropped: it is closed when no driver has it either.
+    pub(super) dropped: bool,
     /// Ended in both directions by this end.
     pub(super) shut: bool,
     /// Why it is no more: by a reset, or because nothing was acknowledged.
@@ -37,6 +39,7 @@ impl End {
             heard: 0,
             watched: None,
             gone: false,
+            dropped: false,
             shut: false,
             failed: None,
             user_timeout: UserTimeout::default(),

@@ -1,6 +1,7 @@
 //! What comes to pass at some time.
 
-use super::{EndId, RESEND, State};
+use super::operations::OperationId;
+use super::{DriverId, EndId, RESEND, State};
 
 /// What comes to pass at some time.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +10,12 @@ pub(super) enum Happening {
     Comes(News),
     /// The user timeout of this end may be over.
     LosesPatience { end: EndId },
+    /// An operation that has become possible is carried out.
+    CarriesOut(OperationId),
+    /// A driver learns that an operation has ended.
+    IsTold(OperationId),
+    /// The wait of a driver ends, for no reason.
+    Wakes(DriverId),
 }
 
 /// What is on its way.
@@ -44,6 +51,9 @@ impl State {
         match happening {
             Happening::Comes(news) => self.come(news),
             Happening::LosesPatience { end } => self.lose_patience(end),
+            Happening::CarriesOut(operation) => self.carry_out(operation),
+            Happening::IsTold(operation) => self.tell(operation),
+            Happening::Wakes(driver) => self.wake(driver),
         }
     }
 

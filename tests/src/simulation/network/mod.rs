@@ -4,6 +4,7 @@
 mod connecting;
 mod connection;
 mod happening;
+mod operations;
 mod pipe;
 mod poller;
 mod streams;
@@ -23,6 +24,7 @@ pub(super) use self::connecting::AcceptError;
 
 use self::connection::{Connection, Progress};
 use self::happening::Happening;
+use self::operations::Table;
 use self::poller::Poller;
 use self::weather::Weather;
 use super::plan::REPLICAS;
@@ -84,6 +86,10 @@ pub(super) struct State {
     /// Machines that answer nothing.
     pub(super) dark: Vec<HostId>,
     pollers: Vec<Poller>,
+    tables: BTreeMap<DriverId, Table>,
+    registrations: u64,
+    /// Blocks that the shards of each process have and their drivers gave.
+    blocks: BTreeMap<ProcessId, usize>,
     /// What the processes' drivers watch: a link's number is its token.
     tokens: BTreeMap<(ProcessId, Token), EndId>,
     capacity: usize,
@@ -124,6 +130,9 @@ impl Network {
             next_listener: 0,
             dark: Vec::new(),
             pollers: Vec::new(),
+            tables: BTreeMap::new(),
+            registrations: 0,
+            blocks: BTreeMap::new(),
             tokens: BTreeMap::new(),
             capacity,
             held: BTreeMap::new(),
@@ -204,12 +213,15 @@ impl State {
     }
 
     pub(super) fn wake(&mut self, driver: DriverId) {
-        self.pollers[driver.0].woken = true;
+        match self.tables.get_mut(&driver) {
+            Some(table) => table.wake(),
+            None => self.pollers[driver.0].woken = true,
+        }
     }
 
     /// Whether the shard of `poller` has something to look at.
     pub(super) fn is_due(&self, poller: DriverId) -> bool {
-        self.pollers[poller.0].is_due()
+        self.tables.get(&poller).map_or_else(|| self.pollers[poller.0].is_due(), Table::is_due)
     }
 
     /// What has become ready, in any order, and perhaps what has not.
@@ -236,7 +248,11 @@ impl State {
     }
 
     fn report_to(&mut self, driver: DriverId, token: Token, readable: bool, writable: bool) {
-        self.pollers[driver.0].report(token, readable, writable);
+        if self.tables.contains_key(&driver) {
+            self.becomes_ready(driver, token, readable, writable);
+        } else {
+            self.pollers[driver.0].report(token, readable, writable);
+        }
     }
 
     pub(super) fn watch(&mut self, poller: DriverId, process: ProcessId, token: Token, end: EndId) {
@@ -264,6 +280,11 @@ impl State {
     /// Who is at an end: the process, unless it is an attacker.
     pub(super) fn process_at(&self, end: EndId) -> Option<ProcessId> {
         self.connections.get(&end.connection)?.ends[end.side].process
+    }
+
+    /// Where an end is.
+    fn address_at(&self, end: EndId) -> SocketAddr {
+        self.connections[&end.connection].ends[end.side].address
     }
 
     /// Which machine an end is on.

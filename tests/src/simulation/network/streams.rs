@@ -14,6 +14,7 @@ impl State {
         end: EndId,
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize> {
+        assert!(!self.is_sending(end), "{end:?} is written to while a send is under way, which may go on");
         if self.random.once_in(50) {
             self.trace.count("write is interrupted");
             return Err(Self::error(io::ErrorKind::Interrupted));

@@ -16,6 +16,10 @@ pub(in crate::simulation) struct Weather {
     pub(in crate::simulation) refuses: usize,
     /// Of how many attempts to connect one is never answered; 0 for none.
     pub(in crate::simulation) swallows: usize,
+    /// Of how many operations one is late, and for how many nanoseconds at most; 0 for none.
+    pub(in crate::simulation) lateness: (usize, usize),
+    /// Of how many registrations of connections one fails; 0 for none.
+    pub(in crate::simulation) turns_down: usize,
 }
 
 impl Weather {
@@ -23,7 +27,14 @@ impl Weather {
     pub(in crate::simulation) fn fair(random: &mut Random) -> Self {
         let least = random.pick(&[MILLISECOND / 20, MILLISECOND / 2, 2 * MILLISECOND]);
         let most = least * random.pick(&[1, 2, 10]);
-        Self { delay: (least, most), blocked: BTreeSet::new(), refuses: 0, swallows: 0 }
+        Self {
+            delay: (least, most),
+            blocked: BTreeSet::new(),
+            refuses: 0,
+            swallows: 0,
+            lateness: (8, 3_000_000),
+            turns_down: 0,
+        }
     }
 
     /// Whether bytes get from `from` to `to`.

@@ -6,13 +6,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use replink_tests::simulation::{Coverage, Failure, run};
+use replink_tests::simulation::{Choice, Coverage, Failure, run};
 
 /// Set to a seed to repeat its run and see all of its log.
 const SEED: &str = "REPLINK_SEED";
 
 /// Set to the number of seeds to run, or to `from..to`.
 const SEEDS: &str = "REPLINK_SEEDS";
+
+/// Set to have connections with user timeouts.
+const USER_TIMEOUTS: &str = "REPLINK_USER_TIMEOUTS";
 
 /// Seeds of a plain test run.
 const COUNT: u64 = 500;
@@ -25,6 +28,7 @@ const TO_MEET: &[&str] = &[
     "accept fails",
     "accept: aborted",
     "accept: out of files",
+    "accepted and not taken",
     "attack: a Hello and garbage",
     "attack: a Hello with another key",
     "attack: a frame without a handshake",
@@ -36,6 +40,11 @@ const TO_MEET: &[&str] = &[
     "attack: what an acceptor said",
     "backlog is full",
     "backpressure",
+    "batch taken in part",
+    "block given back",
+    "block provided",
+    "completion comes late",
+    "completion out of order",
     "connect fails at once",
     "connect is never answered",
     "connection refused",
@@ -48,6 +57,7 @@ const TO_MEET: &[&str] = &[
     "down: silent",
     "down: superseded",
     "drained",
+    "dropped with operations under way",
     "embedder is busy",
     "embedder is slow",
     "events left untaken",
@@ -61,8 +71,16 @@ const TO_MEET: &[&str] = &[
     "one direction is gone",
     "one pair is apart",
     "one replica is apart",
+    "operation carried out late",
+    "operations are late",
     "process dies",
+    "received less than there was room for",
+    "received when asked",
+    "registration fails",
+    "registrations fail",
     "rejected",
+    "released with bytes that had come",
+    "released with operations under way",
     "reset",
     "roster changes",
     "rotation begins",
@@ -73,6 +91,8 @@ const TO_MEET: &[&str] = &[
     "warned of a duplicate",
     "warned of a refusal",
     "warned of accept",
+    "woken for nothing",
+    "write is interrupted",
     "write would block",
 ];
 
@@ -89,8 +109,8 @@ fn every_seed_keeps_all_rules() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in [3, 1_000, u64::MAX] {
-        let first = run(seed, false).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
-        let second = run(seed, false).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
+        let first = run(seed, choice()).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
+        let second = run(seed, choice()).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
         assert_eq!(first, second, "seed {seed}");
         assert!(first.nanos > 0 && first.hash != 0);
     }
@@ -101,7 +121,7 @@ fn the_same_seed_gives_the_same_run() {
 #[expect(clippy::print_stderr, reason = "this is for whoever repeats a failure")]
 fn replay() {
     let Ok(seed) = std::env::var(SEED) else { return };
-    match run(seed.parse().unwrap(), true) {
+    match run(seed.parse().unwrap(), Choice { aloud: true, ..choice() }) {
         Ok(report) => eprintln!("{report:#?}"),
         Err(failure) => panic!("{}", failure.broken),
     }
@@ -116,7 +136,7 @@ fn run_all(from: u64, to: u64) -> Coverage {
             if seed >= to {
                 break;
             }
-            match run(seed, false) {
+            match run(seed, choice()) {
                 Ok(report) => {
                     let mut met = met.lock().unwrap();
                     report.coverage.iter().for_each(|(what, count)| *met.entry(what).or_default() += count);
@@ -133,6 +153,10 @@ fn run_all(from: u64, to: u64) -> Coverage {
         panic!("{}\nall that failed: {all:#?}", describe(first));
     }
     met.into_inner().unwrap()
+}
+
+fn choice() -> Choice {
+    Choice { aloud: false, user_timeouts: std::env::var_os(USER_TIMEOUTS).is_some() }
 }
 
 fn seeds() -> (u64, u64) {

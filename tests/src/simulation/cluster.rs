@@ -52,13 +52,14 @@ pub(super) struct Replica {
 
 impl Cluster {
     /// All replicas, started.
-    pub(super) fn new(network: &Network, seed: u64) -> Self {
+    pub(super) fn new(network: &Network, seed: u64, user_timeouts: bool) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
         let (capacity, calm_delay) = {
             let state = network.lock();
             (state.capacity(), state.weather.delay)
         };
-        let plan = Plan::new(&mut random, capacity);
+        let plan = Plan::new(&mut random, capacity, user_timeouts);
+        network.lock().user_timeouts = plan.user_timeouts;
         let settings = Settings::new(&mut random);
         let replica = || Replica { settings: settings.clone(), process: None, restart_at: Some(0) };
         let mut cluster = Self {
@@ -258,9 +259,10 @@ impl Cluster {
         let id = process.id;
         drop(process);
         self.ledger.forget(id);
-        match self.network.lock().held_by(id) {
-            0 => Ok(()),
-            held => Err(format!("{host:?} is gone, and {held} of its connections are not")),
+        let state = self.network.lock();
+        match (state.held_by(id), state.left_of(id)) {
+            (0, 0) => Ok(()),
+            left => Err(format!("{host:?} is gone, and sockets and connections of it are not: {left:?}")),
         }
     }
 

@@ -45,15 +45,25 @@ pub struct Failure {
     pub tail: Vec<String>,
 }
 
-/// Runs one seed; `aloud` prints the log as it is written.
+/// What is chosen for a run besides its seed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Choice {
+    /// Prints the log as it is written.
+    pub aloud: bool,
+    /// Connections have a user timeout, as on Linux (`TCP_USER_TIMEOUT`): one whose peer acknowledges nothing for
+    /// so long ends.
+    pub user_timeouts: bool,
+}
+
+/// Runs one seed.
 ///
 /// # Errors
 ///
 /// [`Failure`], also where something panicked.
-pub fn run(seed: u64, aloud: bool) -> Result<Report, Box<Failure>> {
-    let network = Network::new(seed, Trace::new(aloud));
+pub fn run(seed: u64, choice: Choice) -> Result<Report, Box<Failure>> {
+    let network = Network::new(seed, Trace::new(choice.aloud));
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut cluster = Cluster::new(&network, seed);
+        let mut cluster = Cluster::new(&network, seed, choice.user_timeouts);
         let result = cluster.run();
         if result.is_err() {
             // What would be torn down now could hide what was wrong.

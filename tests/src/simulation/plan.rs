@@ -60,6 +60,8 @@ pub(super) struct Plan {
     /// The longest waits between two sends, and between two deeds of the attacker, in milliseconds.
     pub(super) send_every: usize,
     pub(super) attack_every: usize,
+    /// Whether the system has `TCP_USER_TIMEOUT`. Without it silence is noticed by the heartbeat alone.
+    pub(super) user_timeouts: bool,
     forward_secrecy: bool,
     placements: [u64; REPLICAS as usize],
 }
@@ -79,7 +81,7 @@ pub(super) struct Settings {
 }
 
 impl Plan {
-    pub(super) fn new(random: &mut Random, capacity: usize) -> Self {
+    pub(super) fn new(random: &mut Random, capacity: usize, user_timeouts: bool) -> Self {
         let body_max = match capacity {
             0..1_000 => 3_000,
             1_000..10_000 => 20_000,
@@ -93,6 +95,7 @@ impl Plan {
             // Where little is sent, shards other than the first are polled as good as never.
             send_every: random.pick(&[15, 30, 300, 3_000]),
             attack_every: random.pick(&[100, 400, 3_000]),
+            user_timeouts,
             forward_secrecy: random.once_in(4),
             placements: std::array::from_fn(|_| random.number()),
         }

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
-use replink_transport::driver::Token;
-
 use super::connection::{Connection, End, Progress};
+use super::happening::News;
 use super::pipe::Pipe;
-use super::{EndId, Happening, HostId, Listener, PollerId, ProcessId, RESEND, State, address_of, host_at};
+use super::{EndId, HostId, Listener, ProcessId, RESEND, State, address_of, host_at};
 
 /// Connections that wait at one listener.
 const BACKLOG_MAX: usize = 16;
@@ -51,7 +50,7 @@ impl State {
             self.trace.count("connect is never answered");
         } else {
             let at = self.after_delay();
-            self.schedule(at, Happening::Knocks { connection: id });
+            self.schedule(at, News::Knocks { connection: id });
         }
         Ok(EndId { connection: id, side: 0 })
     }
@@ -61,8 +60,8 @@ impl State {
         let Some(connection) = self.connections.get(&end.connection) else {
             return Err(Self::error(io::ErrorKind::NotConnected));
         };
-        if connection.ends[end.side].reset {
-            return Err(Self::error(io::ErrorKind::ConnectionReset));
+        if let Some(kind) = connection.ends[end.side].failed {
+            return Err(Self::error(kind));
         }
         match connection.progress {
             Progress::Connecting => Err(Self::error(io::ErrorKind::WouldBlock)),
@@ -82,7 +81,7 @@ impl State {
         }
         let at = self.after_delay();
         let Some(listener) = self.listeners.get_mut(&host) else {
-            return self.schedule(at, Happening::Answered { connection: id, refused: true });
+            return self.schedule(at, News::Answered { connection: id, refused: true });
         };
         if listener.backlog.len() >= BACKLOG_MAX {
             self.trace.count("backlog is full");
@@ -91,21 +90,29 @@ impl State {
         let was_empty = listener.backlog.is_empty();
         listener.backlog.push_back(id);
         let watched = listener.watched;
-        if let Some((poller, token)) = watched.filter(|_| was_empty || self.random.once_in(2)) {
-            self.pollers[poller.0].report(token, true, false);
+        if let Some((driver, token)) = watched.filter(|_| was_empty || self.random.once_in(2)) {
+            self.becomes_ready(driver, token, true, false);
         }
-        self.schedule(at, Happening::Answered { connection: id, refused: false });
+        self.schedule(at, News::Answered { connection: id, refused: false });
     }
 
     fn knock_again(&mut self, id: u64) {
         if !self.random.once_in(KNOCKS) {
             let again = self.now + RESEND;
-            self.schedule(again, Happening::Knocks { connection: id });
+            self.schedule(again, News::Knocks { connection: id });
         }
     }
 
     pub(super) fn answer(&mut self, id: u64, refused: bool) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
+        let end = &connection.ends[0];
+        if end.gone {
+            // Nobody waits for it any more, and the other end is told so.
+            if !refused && !self.dark.contains(&end.host) {
+                self.send_reset(EndId { connection: id, side: 0 });
+            }
+            return;
+        }
         connection.progress =
             if refused { Progress::Failed(io::ErrorKind::ConnectionRefused) } else { Progress::Connected };
         if refused {
@@ -124,23 +131,6 @@ impl State {
             self.drop_backlog(before);
         }
         number
-    }
-
-    pub(in crate::simulation) fn watch_listener(&mut self, host: HostId, poller: PollerId, token: Token) {
-        if let Some(listener) = self.listeners.get_mut(&host) {
-            listener.watched = Some((poller, token));
-            if !listener.backlog.is_empty() {
-                self.pollers[poller.0].report(token, true, false);
-            }
-        }
-    }
-
-    pub(in crate::simulation) fn unwatch_listener(&mut self, host: HostId) {
-        if let Some((poller, token)) =
-            self.listeners.get_mut(&host).and_then(|listener| listener.watched.take())
-        {
-            self.pollers[poller.0].forget(token);
-        }
     }
 
     /// Takes the next connection that waits at `host`.

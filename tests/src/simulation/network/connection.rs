@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use replink_transport::driver::Token;
 
 use super::pipe::Pipe;
-use super::{HostId, PollerId, ProcessId};
+use super::user_timeout::UserTimeout;
+use super::{DriverId, HostId, ProcessId};
 
 /// Who is at one end, and what is left of it.
 #[derive(Debug)]
@@ -17,18 +18,32 @@ pub(in crate::simulation) struct End {
     pub(super) address: SocketAddr,
     /// When something came from the other end.
     pub(super) heard: u64,
-    pub(super) watched: Option<(PollerId, Token)>,
+    pub(super) watched: Option<(DriverId, Token)>,
     /// The end is in nobody's hands any more: what arrives is answered with a reset.
     pub(super) gone: bool,
+    /// Its socket was dropped: it is closed when no driver has it either.
+    pub(super) dropped: bool,
     /// Ended in both directions by this end.
     pub(super) shut: bool,
-    /// Ended by a reset.
-    pub(super) reset: bool,
+    /// Why it is no more: by a reset, or because nothing was acknowledged.
+    pub(super) failed: Option<io::ErrorKind>,
+    pub(super) user_timeout: UserTimeout,
 }
 
 impl End {
     pub(super) fn new(host: HostId, process: Option<ProcessId>, address: SocketAddr) -> Self {
-        Self { host, process, address, heard: 0, watched: None, gone: false, shut: false, reset: false }
+        Self {
+            host,
+            process,
+            address,
+            heard: 0,
+            watched: None,
+            gone: false,
+            dropped: false,
+            shut: false,
+            failed: None,
+            user_timeout: UserTimeout::default(),
+        }
     }
 }
 
@@ -51,15 +66,6 @@ pub(in crate::simulation) struct Connection {
 impl Connection {
     pub(super) fn is_readable(&self, side: usize) -> bool {
         let (end, pipe) = (&self.ends[side], &self.pipes[1 - side]);
-        end.reset || end.shut || pipe.end_arrived || !pipe.arrived.is_empty()
-    }
-
-    pub(super) fn is_writable(&self, side: usize) -> bool {
-        let end = &self.ends[side];
-        match self.progress {
-            Progress::Connecting if side == 0 => false,
-            Progress::Failed(_) => true,
-            _ => end.reset || end.shut || self.pipes[side].room() > 0,
-        }
+        end.failed.is_some() || end.shut || pipe.end_arrived || !pipe.arrived.is_empty()
     }
 }

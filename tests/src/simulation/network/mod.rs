@@ -3,9 +3,11 @@
 
 mod connecting;
 mod connection;
+mod happening;
+mod operations;
 mod pipe;
-mod poller;
 mod streams;
+mod user_timeout;
 mod weather;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,12 +16,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use replink_transport::driver::{Readiness, Token};
+use replink_transport::driver::Token;
 
 pub(super) use self::connecting::AcceptError;
 
 use self::connection::{Connection, Progress};
-use self::poller::Poller;
+use self::happening::Happening;
+pub(super) use self::operations::Found;
+use self::operations::Table;
+pub(super) use self::weather::LITTLE_LATE;
 use self::weather::Weather;
 use super::plan::REPLICAS;
 use super::trace::Trace;
@@ -42,8 +47,8 @@ pub(super) struct HostId(pub(super) u8);
 pub(super) struct ProcessId(pub(super) u32);
 
 /// The driver of one shard.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct PollerId(pub(super) usize);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct DriverId(pub(super) usize);
 
 /// One end of a connection: 0 connected, 1 accepted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -57,21 +62,6 @@ impl EndId {
     pub(super) fn peer(self) -> Self {
         Self { side: 1 - self.side, ..self }
     }
-}
-
-/// What comes to pass at some time.
-#[derive(Clone, Copy, Debug)]
-enum Happening {
-    /// What `from` sent gets to the other end.
-    Arrives { from: EndId },
-    /// The sender learns that there is room.
-    HasRoom { end: EndId },
-    /// The attempt to connect gets to the listener.
-    Knocks { connection: u64 },
-    /// The one who connects gets the answer.
-    Answered { connection: u64, refused: bool },
-    /// The other end of `from` learns of its reset.
-    Resets { from: EndId },
 }
 
 /// The network, for all drivers.
@@ -94,7 +84,11 @@ pub(super) struct State {
     next_listener: u64,
     /// Machines that answer nothing.
     pub(super) dark: Vec<HostId>,
-    pollers: Vec<Poller>,
+    drivers: usize,
+    tables: BTreeMap<DriverId, Table>,
+    registrations: u64,
+    /// The block that was given for a connection, by its address.
+    blocks: BTreeMap<EndId, usize>,
     /// What the processes' drivers watch: a link's number is its token.
     tokens: BTreeMap<(ProcessId, Token), EndId>,
     capacity: usize,
@@ -102,6 +96,8 @@ pub(super) struct State {
     held: BTreeMap<ProcessId, usize>,
     /// The first bytes of both directions of connections between replicas.
     pub(super) overheard: Vec<[Vec<u8>; 2]>,
+    /// Whether connections have a user timeout (`TCP_USER_TIMEOUT`).
+    pub(super) user_timeouts: bool,
 }
 
 /// Where connections wait to be accepted.
@@ -111,7 +107,7 @@ struct Listener {
     process: Option<ProcessId>,
     backlog: VecDeque<u64>,
     errors: VecDeque<AcceptError>,
-    watched: Option<(PollerId, Token)>,
+    watched: Option<(DriverId, Token)>,
 }
 
 impl Network {
@@ -132,11 +128,15 @@ impl Network {
             listeners: BTreeMap::new(),
             next_listener: 0,
             dark: Vec::new(),
-            pollers: Vec::new(),
+            drivers: 0,
+            tables: BTreeMap::new(),
+            registrations: 0,
+            blocks: BTreeMap::new(),
             tokens: BTreeMap::new(),
             capacity,
             held: BTreeMap::new(),
             overheard: Vec::new(),
+            user_timeouts: false,
         })))
     }
 
@@ -192,90 +192,41 @@ impl State {
         }
     }
 
-    fn schedule(&mut self, at: u64, happening: Happening) {
-        self.happenings += 1;
-        self.timeline.insert((at, self.happenings), happening);
+    /// Time goes on to `until`, and nobody looks at what happens.
+    #[cfg(test)]
+    pub(super) fn advance_to(&mut self, until: u64) {
+        while let Some(next) = self.next().filter(|&next| next <= until) {
+            self.advance(next);
+        }
+        self.advance(until);
     }
 
     fn after_delay(&mut self) -> u64 {
         self.now + self.weather.draw_delay(&mut self.random)
     }
 
-    fn happen(&mut self, happening: Happening) {
-        let (connection, sender) = match happening {
-            Happening::Arrives { from } | Happening::Resets { from } => (from.connection, from.side),
-            // News of what the peer has read, and answers, come from there.
-            Happening::HasRoom { end } => (end.connection, 1 - end.side),
-            Happening::Knocks { connection } => (connection, 0),
-            Happening::Answered { connection, .. } => (connection, 1),
-        };
-        let Some(known) = self.connections.get(&connection) else { return };
-        let (from, to) = (known.ends[sender].host, known.ends[1 - sender].host);
-        if !self.weather.passes(from, to) {
-            let again = self.now + RESEND;
-            return self.schedule(again, happening);
-        }
-        match happening {
-            Happening::Arrives { from } => self.arrive(from),
-            Happening::HasRoom { end } => self.report(end, false, true),
-            Happening::Knocks { connection } => self.knock(connection),
-            Happening::Answered { connection, refused } => self.answer(connection, refused),
-            Happening::Resets { from } => self.suffer_reset(from.peer()),
+    pub(super) fn wake(&mut self, driver: DriverId) {
+        if let Some(table) = self.tables.get_mut(&driver) {
+            table.wake();
         }
     }
 
-    /// A new driver.
-    pub(super) fn add_poller(&mut self) -> PollerId {
-        self.pollers.push(Poller::default());
-        PollerId(self.pollers.len() - 1)
-    }
-
-    pub(super) fn wake(&mut self, poller: PollerId) {
-        self.pollers[poller.0].woken = true;
-    }
-
-    /// Whether the shard of `poller` has something to look at.
-    pub(super) fn is_due(&self, poller: PollerId) -> bool {
-        self.pollers[poller.0].is_due()
-    }
-
-    /// What has become ready, in any order, and perhaps what has not.
-    pub(super) fn take_ready(&mut self, poller: PollerId) -> Vec<Readiness> {
-        let mut ready = self.pollers[poller.0].take();
-        for last in (1..ready.len()).rev() {
-            let other = self.random.below(last + 1);
-            ready.swap(last, other);
-        }
-        for readiness in &mut ready {
-            if self.random.once_in(16) {
-                (readiness.readable, readiness.writable) = (true, true);
-            }
-        }
-        self.trace.mix(ready.len() as u64);
-        ready
+    /// Whether the shard of `driver` has something to look at.
+    pub(super) fn is_due(&self, driver: DriverId) -> bool {
+        self.tables.get(&driver).is_some_and(Table::is_due)
     }
 
     fn report(&mut self, end: EndId, readable: bool, writable: bool) {
         let Some(connection) = self.connections.get(&end.connection) else { return };
-        if let Some((poller, token)) = connection.ends[end.side].watched {
-            self.pollers[poller.0].report(token, readable, writable);
+        if let Some((driver, token)) = connection.ends[end.side].watched {
+            self.becomes_ready(driver, token, readable, writable);
         }
     }
 
-    pub(super) fn watch(&mut self, poller: PollerId, process: ProcessId, token: Token, end: EndId) {
-        self.tokens.insert((process, token), end);
-        let Some(connection) = self.connections.get_mut(&end.connection) else { return };
-        connection.ends[end.side].watched = Some((poller, token));
-        let (readable, writable) = (connection.is_readable(end.side), connection.is_writable(end.side));
-        if readable || writable {
-            self.pollers[poller.0].report(token, readable, writable);
-        }
-    }
-
-    pub(super) fn unwatch(&mut self, end: EndId) {
-        let Some(connection) = self.connections.get_mut(&end.connection) else { return };
-        if let Some((poller, token)) = connection.ends[end.side].watched.take() {
-            self.pollers[poller.0].forget(token);
+    /// An end is in no driver's hands any more.
+    fn unwatch(&mut self, end: EndId) {
+        if let Some(connection) = self.connections.get_mut(&end.connection) {
+            connection.ends[end.side].watched = None;
         }
     }
 
@@ -287,6 +238,11 @@ impl State {
     /// Who is at an end: the process, unless it is an attacker.
     pub(super) fn process_at(&self, end: EndId) -> Option<ProcessId> {
         self.connections.get(&end.connection)?.ends[end.side].process
+    }
+
+    /// Where an end is.
+    fn address_at(&self, end: EndId) -> SocketAddr {
+        self.connections[&end.connection].ends[end.side].address
     }
 
     /// Which machine an end is on.
@@ -307,6 +263,12 @@ impl State {
     /// Streams in the hands of `process`.
     pub(super) fn held_by(&self, process: ProcessId) -> usize {
         self.held.get(&process).copied().unwrap_or(0)
+    }
+
+    /// Connections of `process` whose end is still open at its side.
+    pub(super) fn left_of(&self, process: ProcessId) -> usize {
+        let ends = self.connections.values().flat_map(|connection| &connection.ends);
+        ends.filter(|end| end.process == Some(process) && !end.gone).count()
     }
 
     /// Bytes that one direction of a connection holds.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use super::user_timeout::Acknowledged;
+
 /// What is on its way.
 #[derive(Debug)]
 pub(super) enum Item {
@@ -15,9 +17,9 @@ pub(super) enum Item {
 pub(super) struct Pipe {
     /// Arrival times never go down: bytes do not overtake each other.
     pub(super) in_flight: VecDeque<(u64, Item)>,
-    flying: usize,
+    pub(super) flying: usize,
     pub(super) arrived: VecDeque<u8>,
-    capacity: usize,
+    pub(super) capacity: usize,
     /// Whether nothing more is sent.
     pub(super) ended: bool,
     /// Whether the reader gets to the end behind what has arrived.
@@ -26,6 +28,7 @@ pub(super) struct Pipe {
     pub(super) wants_room: bool,
     /// What was sent first, as an eavesdropper keeps it.
     pub(super) overheard: Vec<u8>,
+    pub(super) acknowledged: Acknowledged,
 }
 
 /// Bytes of each direction that an eavesdropper keeps: the handshake and the first frames.
@@ -42,6 +45,7 @@ impl Pipe {
             end_arrived: false,
             wants_room: false,
             overheard: Vec::new(),
+            acknowledged: Acknowledged::default(),
         }
     }
 
@@ -59,6 +63,7 @@ impl Pipe {
         let kept = (OVERHEARD_MAX - self.overheard.len()).min(bytes.len());
         self.overheard.extend_from_slice(&bytes[..kept]);
         self.flying += bytes.len();
+        self.acknowledged.sent += bytes.len() as u64;
         self.in_flight.push_back((self.not_before(arrival), Item::Bytes(bytes)));
     }
 

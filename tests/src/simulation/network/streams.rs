@@ -3,10 +3,25 @@
 use std::io::{self, IoSlice};
 
 use super::connection::Progress;
+use super::happening::News;
 use super::pipe::Item;
-use super::{EndId, Happening, ProcessId, State};
+use super::{EndId, ProcessId, State};
 
 impl State {
+    /// Writes what there is room for, as any thread may.
+    pub(in crate::simulation) fn write_directly(
+        &mut self,
+        end: EndId,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        assert!(!self.is_sending(end), "{end:?} is written to while a send is under way, which may go on");
+        if self.random.once_in(50) {
+            self.trace.count("write is interrupted");
+            return Err(Self::error(io::ErrorKind::Interrupted));
+        }
+        self.write(end, slices)
+    }
+
     /// Writes what there is room for.
     pub(in crate::simulation) fn write(&mut self, end: EndId, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let arrival = self.after_delay();
@@ -14,17 +29,14 @@ impl State {
             return Err(Self::error(io::ErrorKind::BrokenPipe));
         };
         let (this, pipe) = (&connection.ends[end.side], &mut connection.pipes[end.side]);
-        if this.reset {
-            return Err(Self::error(io::ErrorKind::ConnectionReset));
+        if let Some(kind) = this.failed {
+            return Err(Self::error(kind));
         }
         if this.shut || this.gone || pipe.ended {
             return Err(Self::error(io::ErrorKind::BrokenPipe));
         }
         if end.side == 0 && connection.progress != Progress::Connected {
             return Err(Self::error(io::ErrorKind::NotConnected));
-        }
-        if self.random.once_in(50) {
-            return Err(Self::error(io::ErrorKind::Interrupted));
         }
         let given: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut taken = given.min(pipe.room());
@@ -41,10 +53,12 @@ impl State {
             pipe.wants_room = true;
             self.trace.count("short write");
         }
+        let before = pipe.acknowledged.sent;
         pipe.send(slices, taken, arrival);
         let at = pipe.last_arrival();
         self.trace.mix(taken as u64);
-        self.schedule(at, Happening::Arrives { from: end });
+        self.schedule(at, News::Arrives { from: end });
+        self.wait_for_acknowledgement(end, before);
         Ok(taken)
     }
 
@@ -52,8 +66,9 @@ impl State {
     pub(in crate::simulation) fn readable(&mut self, end: EndId, max: usize) -> io::Result<usize> {
         let Some(connection) = self.connections.get_mut(&end.connection) else { return Ok(0) };
         let (this, pipe) = (&connection.ends[end.side], &connection.pipes[1 - end.side]);
-        if this.reset {
-            return Err(Self::error(io::ErrorKind::ConnectionReset));
+        // What has arrived before the end of a connection comes first; a reset has left nothing.
+        if let Some(kind) = this.failed.filter(|_| pipe.arrived.is_empty()) {
+            return Err(Self::error(kind));
         }
         if let Progress::Failed(kind) = connection.progress {
             return Err(Self::error(kind));
@@ -83,12 +98,14 @@ impl State {
         let pipe = &mut connection.pipes[1 - end.side];
         let taken = take(&pipe.arrived.make_contiguous()[..len]);
         pipe.arrived.drain(..taken);
+        pipe.acknowledged.read += taken as u64;
         self.trace.mix(taken as u64);
         if pipe.wants_room && taken > 0 {
             pipe.wants_room = false;
             let at = self.after_delay();
-            self.schedule(at, Happening::HasRoom { end: end.peer() });
+            self.schedule(at, News::HasRoom { end: end.peer() });
         }
+        self.acknowledge(end.peer(), true);
         taken
     }
 
@@ -102,7 +119,7 @@ impl State {
         }
         pipe.end(arrival);
         let at = pipe.last_arrival();
-        self.schedule(at, Happening::Arrives { from: end });
+        self.schedule(at, News::Arrives { from: end });
     }
 
     /// Ends both directions. Where something waits unread, and now and then where nothing does,
@@ -130,6 +147,7 @@ impl State {
         self.unwatch(end);
         let Some(connection) = self.connections.get_mut(&end.connection) else { return };
         connection.ends[end.side].gone = true;
+        self.blocks.remove(&end);
         if connection.ends.iter().all(|end| end.gone) && connection.ends[1].process.is_some() {
             let between_replicas = connection.ends.iter().all(|end| end.process.is_some());
             if between_replicas && self.overheard.len() < 40 {
@@ -145,7 +163,7 @@ impl State {
         let pipe = &mut connection.pipes[from.side];
         pipe.ended = true;
         pipe.in_flight.retain(|(_, item)| matches!(item, Item::Bytes(_)));
-        self.schedule(at, Happening::Resets { from });
+        self.schedule(at, News::Resets { from });
     }
 
     /// Someone on the way resets a connection for both ends.
@@ -159,10 +177,10 @@ impl State {
     pub(super) fn suffer_reset(&mut self, end: EndId) {
         let Some(connection) = self.connections.get_mut(&end.connection) else { return };
         connection.pipes[1 - end.side].lose();
-        if connection.ends[end.side].reset {
+        if connection.ends[end.side].failed.is_some() {
             return;
         }
-        connection.ends[end.side].reset = true;
+        connection.ends[end.side].failed = Some(io::ErrorKind::ConnectionReset);
         self.report(end, true, true);
     }
 
@@ -173,9 +191,11 @@ impl State {
         let Some(connection) = self.connections.get_mut(&from.connection) else { return };
         let landed = connection.pipes[from.side].land(now);
         let end = &connection.ends[to.side];
-        if end.gone || end.shut || end.reset {
+        if end.gone || end.shut || end.failed.is_some() {
             let bytes = landed.iter().any(|item| matches!(item, Item::Bytes(_)));
-            if bytes && !end.reset && !self.dark.contains(&end.host) {
+            // One that was reset has told its peer, or was told by it.
+            let knows = end.failed == Some(io::ErrorKind::ConnectionReset);
+            if bytes && !knows && !self.dark.contains(&end.host) {
                 self.send_reset(to);
             }
             return;
@@ -193,6 +213,7 @@ impl State {
         if connection.is_readable(to.side) && !(was_ready && strictly) {
             self.report(to, true, false);
         }
+        self.acknowledge(from, false);
     }
 
     /// When something last came to `end`.

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use super::{HostId, MILLISECOND};
 use crate::random::Random;
 
+/// Of how many operations one is late, and for how many nanoseconds at most, where nothing is wrong.
+pub(in crate::simulation) const LITTLE_LATE: (usize, usize) = (8, 3_000_000);
+
 /// How the network behaves just now.
 #[derive(Debug)]
 pub(in crate::simulation) struct Weather {
@@ -16,6 +19,10 @@ pub(in crate::simulation) struct Weather {
     pub(in crate::simulation) refuses: usize,
     /// Of how many attempts to connect one is never answered; 0 for none.
     pub(in crate::simulation) swallows: usize,
+    /// Of how many operations one is late, and for how many nanoseconds at most; 0 for none.
+    pub(in crate::simulation) lateness: (usize, usize),
+    /// Of how many registrations of connections one fails; 0 for none.
+    pub(in crate::simulation) turns_down: usize,
 }
 
 impl Weather {
@@ -23,7 +30,14 @@ impl Weather {
     pub(in crate::simulation) fn fair(random: &mut Random) -> Self {
         let least = random.pick(&[MILLISECOND / 20, MILLISECOND / 2, 2 * MILLISECOND]);
         let most = least * random.pick(&[1, 2, 10]);
-        Self { delay: (least, most), blocked: BTreeSet::new(), refuses: 0, swallows: 0 }
+        Self {
+            delay: (least, most),
+            blocked: BTreeSet::new(),
+            refuses: 0,
+            swallows: 0,
+            lateness: LITTLE_LATE,
+            turns_down: 0,
+        }
     }
 
     /// Whether bytes get from `from` to `to`.

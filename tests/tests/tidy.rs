@@ -1,6 +1,7 @@
 //! What no compiler checks about the source itself.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,7 +60,7 @@ fn source_files_are_small() {
 fn code_and_protocol_cite_the_same_rules() {
     let is_rule = |word: &str| -> Option<String> {
         let (kind, number) = word.split_at_checked(2)?;
-        let wanted = ["F-", "H-", "K-", "S-"].contains(&kind) && number.parse::<u8>().is_ok();
+        let wanted = ["C-", "D-", "F-", "H-", "K-", "S-"].contains(&kind) && number.parse::<u8>().is_ok();
         wanted.then(|| word.to_owned())
     };
     let rules_in = |text: &str| {
@@ -76,6 +77,126 @@ fn code_and_protocol_cite_the_same_rules() {
     for rule in &protocol {
         assert!(cited.contains(rule), "no code cites {rule}");
     }
+}
+
+/// Imports between folders of the transport crate that close a circle, and are on their way out: whoever
+/// imports, and what.
+const STILL_CIRCULAR: &[(&str, &str)] = &[("inbound", "driver"), ("outbound", "link")];
+
+/// Whoever reads a folder has to know those that it imports, and no other.
+#[test]
+fn no_folder_of_the_transport_crate_imports_itself_by_way_of_others() {
+    let mut imports = imports_between_modules(&root().join("crates/transport/src"));
+    for (from, to) in STILL_CIRCULAR {
+        imports.entry((*from).to_owned()).or_default().remove(*to);
+    }
+    let circle = imports.keys().find_map(|from| circle_from(from, &imports));
+    assert_eq!(circle, None, "modules that import each other in a circle");
+}
+
+/// The modules at the top of a crate, and which others of them each one imports.
+fn imports_between_modules(crate_root: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut files = Vec::new();
+    files_under(crate_root, "rs", &mut files);
+    let module_of = |path: &Path| {
+        let below = path.strip_prefix(crate_root).unwrap().with_extension("");
+        below.iter().next().unwrap().to_str().unwrap().to_owned()
+    };
+    let modules: BTreeSet<String> = files.iter().map(|path| module_of(path)).collect();
+    assert!(modules.len() > 10, "looked in the wrong place");
+    let whole = without_comments(&fs::read_to_string(crate_root.join("lib.rs")).unwrap());
+    // What the root exports, and where it is from.
+    let mut exported = BTreeMap::new();
+    for item in whole.split("pub use ").skip(1).filter_map(|rest| rest.split_once(';')) {
+        if let Some((module, names)) = item.0.split_once("::").filter(|(module, _)| modules.contains(*module))
+        {
+            exported.extend(words(names).map(|name| (name.to_owned(), module.to_owned())));
+        }
+    }
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in files.iter().filter(|path| !path.ends_with("lib.rs") && !path.ends_with("tests.rs")) {
+        let (module, text) = (module_of(path), without_comments(&fs::read_to_string(path).unwrap()));
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for rest in text.split("crate::").skip(1) {
+            for name in first_names(rest) {
+                let target = modules.get(name).or_else(|| exported.get(name));
+                if let Some(target) = target.filter(|target| **target != module) {
+                    imports.entry(module.clone()).or_default().insert(target.clone());
+                }
+            }
+        }
+    }
+    imports
+}
+
+/// The first name of each path that follows `crate::`: one, or those of a list in braces.
+fn first_names(rest: &str) -> Vec<&str> {
+    let Some(list) = rest.strip_prefix('{') else { return words(rest).take(1).collect() };
+    let (mut names, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, char) in list.char_indices() {
+        match char {
+            '{' => depth += 1,
+            ',' | '}' if depth == 0 => {
+                names.extend(words(&list[start..at]).next());
+                start = at + 1;
+                if char == '}' {
+                    break;
+                }
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    names
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+fn without_comments(text: &str) -> String {
+    let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned() + "\n";
+    text.lines().map(code).collect()
+}
+
+/// A way from `start` back to itself, if there is one.
+fn circle_from(start: &str, imports: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut ways = vec![vec![start.to_owned()]];
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop() {
+        for next in imports.get(way.last()?).into_iter().flatten() {
+            let longer: Vec<_> = way.iter().chain([next]).cloned().collect();
+            if next == start {
+                return Some(longer);
+            }
+            if seen.insert(next.clone()) {
+                ways.push(longer);
+            }
+        }
+    }
+    None
+}
+
+/// What the test above relies on.
+#[test]
+fn circles_are_found() {
+    assert_eq!(first_names("gate::{Terms, Gate};"), ["gate"]);
+    assert_eq!(
+        first_names("{Endpoint, mesh::{self, Role}, gate::Terms}; more"),
+        ["Endpoint", "mesh", "gate"]
+    );
+    let graph = |edges: &[(&str, &str)]| {
+        let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (from, to) in edges {
+            imports.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+        }
+        imports
+    };
+    let tree = graph(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]);
+    assert_eq!(circle_from("a", &tree), None);
+    let circle = graph(&[("a", "b"), ("b", "c"), ("c", "b")]);
+    assert_eq!(circle_from("a", &circle), None, "a is in none");
+    assert_eq!(circle_from("b", &circle).unwrap(), ["b", "c", "b"]);
 }
 
 #[test]

@@ -269,7 +269,7 @@ handshake_frame! {
             status: true,
             flags: ok,
             // A code we do not know may have its own reason to say when to come back.
-            retry_after: fields.status.carries_retry() || fields.status.name().is_none(),
+            retry_after: fields.status.carries_retry() || fields.status.name().is_none(), // D-8
             ephemeral: ok && fields.flags().contains(Flags::EPHEMERAL),
         }
     }

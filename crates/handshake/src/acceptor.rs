@@ -196,7 +196,7 @@ fn check_hello<'a>(
     let fields = hello.fields();
     let anonymous = fields.nonce == [0; 32];
     // H-6. A version 1 Hello without a nonce is one of a node that does not authenticate; it is
-    // told so below, whatever the lowest version is (H-12).
+    // told so below, whatever the lowest version is (H-12, D-2).
     if hello.version() < config.min_version && !anonymous {
         return Err(Status::UNSUPPORTED_VERSION.into());
     }
@@ -209,7 +209,7 @@ fn check_hello<'a>(
     }
     let pair = Pair::new(hello.sender(), config.local.replica);
     let key = match hello.version() {
-        Version::V1 => config.ring.serving(pair).next(), // H-4 names no key: it is the offered one
+        Version::V1 => config.ring.serving(pair).next(), // D-6
         Version::V2 => config.ring.find(fields.key_id, pair),
     };
     let key = key.ok_or(Status::UNKNOWN_KEY)?; // K-2
@@ -263,7 +263,7 @@ struct Handshake {
 
 impl Handshake {
     /// A late reject (H-9). It repeats the challenge's nonce; its MAC covers the status, so it
-    /// can't be taken for the challenge.
+    /// can't be taken for the challenge (D-7).
     fn reject<L>(self, link: L, refusal: &RejectReason) -> Rejected<L> {
         let nonce = self.challenge.fields().nonce;
         let proof = |_, _| Some(RejectProof { key: &self.key, nonce, binding: &self.binding });
@@ -277,6 +277,7 @@ impl Handshake {
         Refused { local: &config.local, key, hello, challenge, binding }
     }
 
+    /// In the order of D-4.
     fn check_finish(&self, frame: &[u8; 256]) -> Result<Finish, RejectReason> {
         let (local, hello) = (&self.config.local, &self.hello);
         let finish = Finish::parse(frame)?; // H-8, H-10

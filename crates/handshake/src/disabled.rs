@@ -49,7 +49,7 @@ pub fn accept<L>(link: L, local: &Local, roster: Roster) -> AwaitHello<L> {
 }
 
 impl<L> AwaitHello<L> {
-    /// Takes the first 256 bytes; nothing is answered to a good Hello.
+    /// Takes the first 256 bytes; nothing is answered to a good Hello (D-9).
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl<L> AwaitHello<L> {
             return Err(Status::CLUSTER_MISMATCH.into());
         }
         check_dialer(hello.sender(), self.local.replica, &self.roster)?;
-        // H-12. A version 2 Hello asks for proof whatever its nonce.
+        // H-12, D-9: a version 2 Hello asks for proof whatever its nonce.
         let proves = hello.fields().nonce != [0; 32] || hello.version() == Version::V2;
         if proves { Err(Status::POLICY_MISMATCH.into()) } else { Ok(hello) }
     }

@@ -78,7 +78,7 @@ impl RejectContext {
             return None;
         }
         // H-7: a version 1 reject is never authenticated; in version 2 a reject without a nonce
-        // was made by an acceptor that does not hold the key.
+        // was made by an acceptor that does not hold the key. D-5: all others are hints.
         let authenticated = challenge.version() == Version::V2
             && fields.nonce != [0; 32]
             && self.key.as_ref().is_some_and(|key| {
@@ -111,7 +111,7 @@ impl LateRejectVerifier {
             if challenge.cluster() != context.hello.cluster() || challenge.sender() != acceptor.replica {
                 return None; // F-3
             }
-            // A refusal of this Finish repeats the nonce of this challenge. Another one answered
+            // D-7: a refusal of this Finish repeats the nonce of this challenge. Another one answered
             // the same Hello, but on a connection that someone else made.
             reject.authenticated &= challenge.fields().nonce == acceptor.nonce;
         }

@@ -21,7 +21,7 @@ impl FlagPolicy {
         self.supported | self.required
     }
 
-    /// What an acceptor with this policy selects of what the dialer offers.
+    /// What an acceptor with this policy selects of what the dialer offers: nothing that it does not know (D-3).
     pub(crate) fn select(self, offered: Flags) -> Flags {
         let common = offered & self.offered();
         // Section 6: with encryption the seal is not selected unless required.

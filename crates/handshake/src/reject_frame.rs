@@ -47,7 +47,7 @@ pub(crate) fn reject<'a>(
     let is_hello = header.command == Command::REPLICA_HELLO;
     let theirs = HandshakeFields::view(header);
     // Malformed or not, a Hello says in which version it is, and the answer is in the same.
-    // Anything else names no version, so neither does the answer.
+    // Anything else names no version, so neither does the answer. (D-1)
     let version_byte = if is_hello { theirs.version } else { Version::V1.wire() };
 
     let mut reject = Challenge::new(local.cluster, local.replica, Version::V1);

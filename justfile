@@ -10,6 +10,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# The transport with one feature, or with none: just feature config
+feature name="":
+    cargo check -p replink-transport --no-default-features --features "{{name}}" --target-dir target/features
+
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 

@@ -91,8 +91,7 @@ impl Config {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
         let path = path.as_ref();
         let text = sources::read_config_file(path)?;
-        let text = sources::as_text(path, &text)?;
-        Self::parse(text, path, &SystemSources)
+        Self::parse(sources::as_text(path, &text)?, path, &SystemSources)
     }
 
     /// Reads `text` as if it stood in `path`. Touches neither the file system nor the
@@ -102,10 +101,7 @@ impl Config {
     ///
     /// Every mistake that was found; see [`ConfigErrors`].
     pub fn parse(text: &str, path: &Path, sources: &dyn Sources) -> Result<Self, ConfigErrors> {
-        let reader = Reader::new(path, text);
-        let config = Document::parse(text, &reader)
-            .and_then(|document| read(&Table::root(&reader, document.root()), path, sources));
-        reader.finish(config)
+        walk(text, path, |root| read(root, path, sources))
     }
 
     /// What the file says about the replica `id`.
@@ -124,6 +120,14 @@ impl Config {
         let node = self.node(id)?;
         Some(self.listen.as_ref().unwrap_or(&node.address))
     }
+}
+
+/// What `read` makes of `text`, unless there was a mistake.
+fn walk<T>(text: &str, path: &Path, read: impl FnOnce(&Table<'_>) -> Option<T>) -> Result<T, ConfigErrors> {
+    let reader = Reader::new(path, text);
+    let document = Document::parse(text, &reader);
+    let read = document.and_then(|document| read(&Table::root(&reader, document.root())));
+    reader.finish(read)
 }
 
 fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources) -> Option<Config> {

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use replink_handshake::App;
 
-use super::document::Document;
 use super::error::ConfigErrors;
 use super::nodes::{GivenNode, NodeConfig};
-use super::reader::{Reader, Table};
-use super::{auth, given, keys, nodes, read_cluster, read_name, sources};
+use super::reader::Table;
+use super::{auth, given, keys, nodes, read_cluster, read_name, sources, walk};
 
 /// A cluster as a `cluster.toml` describes it, without its secrets: their files need not be there
 /// yet. What the file says besides is not checked; [`super::Config::load`] does that.
@@ -32,11 +31,7 @@ impl Outline {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
         let path = path.as_ref();
         let text = sources::read_config_file(path)?;
-        let text = sources::as_text(path, &text)?;
-        let reader = Reader::new(path, text);
-        let outline =
-            Document::parse(text, &reader).and_then(|document| read(&Table::root(&reader, document.root())));
-        reader.finish(outline)
+        walk(sources::as_text(path, &text)?, path, read)
     }
 }
 

@@ -238,7 +238,7 @@ impl<S: Stream> Accepting<S> {
             return Accepted::Done;
         };
         match accepting.finish() {
-            exchange::Accepted::Verified(verified) => Accepted::Verified(verified),
+            exchange::Accepted::Proved(verified) => Accepted::Verified(verified),
             exchange::Accepted::Unproved(authenticated) => Accepted::Unproved(authenticated),
             exchange::Accepted::Failed(failure) => Accepted::Failed(failure),
             exchange::Accepted::Rejected(leaving) => {

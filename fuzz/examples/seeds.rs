@@ -10,6 +10,8 @@ use serde_json::Value;
 
 #[path = "seeds/config.rs"]
 mod config;
+#[path = "seeds/exchange.rs"]
+mod exchange;
 #[path = "seeds/inbound.rs"]
 mod inbound;
 
@@ -21,7 +23,7 @@ fn main() {
 }
 
 /// The seeds of every target.
-pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 7] {
+pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 8] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vectors: Vec<Value> = ["handshake_v1.json", "handshake_v2.json"]
         .iter()
@@ -36,6 +38,7 @@ pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 7] {
         ("acceptor", acceptor(&vectors)),
         ("dialer", dialer(&vectors)),
         ("remac", remac()),
+        ("exchange", exchange::seeds()),
         ("inbound", inbound::seeds()),
         ("sealed", sealed()),
         ("config", config::seeds()),

@@ -12,6 +12,7 @@
 pub mod acceptor;
 pub mod config;
 pub mod dialer;
+pub mod exchange;
 pub mod frame_parse;
 pub mod inbound;
 pub mod link;

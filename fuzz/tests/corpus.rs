@@ -45,6 +45,7 @@ reaches! {
     acceptor: challenges rejects late_rejects unauthenticated_links;
     dialer: failures rejects links controls late_rejects unauthenticated_links;
     remac: dialed verified refused both shared controls violations proved_rejects;
+    exchange: up unproved moved_on key_retries refused rejected refused_late lingered_to_the_bound left timed_out;
     inbound: frames large controls violations late_rejects cut long v1 over_sockets queued refused backpressure;
     sealed: frames controls batches shared_tags hashed honest broken short;
     config: valid inline files environment disabled mistakes secrets_in_mistakes;

@@ -1,7 +1,7 @@
 //! Authenticated replica links over plain, dup-able TCP sockets.
 //!
-//! A [`Link`] goes through the handshake ([`blocking::dial`], [`blocking::accept`], or the states
-//! of `replink-handshake` over a stream of your own) and comes out as an
+//! A [`Link`] goes through the handshake ([`blocking::dial`], [`blocking::accept`], or an
+//! [`exchange`] over a stream of your own) and comes out as an
 //! [`Authenticated<Link>`](handshake::Authenticated). That is the only way to an [`Inbound`],
 //! which turns bytes into frames, and an [`Outbound`], which turns frames into bytes. A
 //! [`SharedOutbound`] lets every thread send on one link.
@@ -12,7 +12,7 @@
 //! A [`gate::Gate`] decides which connections may try, and bounds what the others cost. Which links
 //! there should be, a [`mesh::Mesh`] decides.
 //!
-//! `Inbound`, `Outbound`, `Gate`, `Mesh` and [`Backoff`] are pure: they can be driven by any runtime.
+//! `exchange`, `Inbound`, `Outbound`, `Gate`, `Mesh` and [`Backoff`] are pure: they can be driven by any runtime.
 //! [`blocking`] drives them with threads.
 #![cfg_attr(not(feature = "sockets"), forbid(unsafe_code))]
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]

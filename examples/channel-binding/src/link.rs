@@ -87,7 +87,7 @@ pub fn accept<S: Stream>(
         drive(&mut accepting);
     }
     match accepting.finish() {
-        Accepted::Verified(verified) => Link::open(verified.admit()),
+        Accepted::Proved(verified) => Link::open(verified.admit()),
         // Not on an endpoint that has a key: there everybody proves himself.
         Accepted::Unproved(authenticated) => Link::open(authenticated),
         Accepted::Rejected(mut leaving) => {

@@ -26,7 +26,7 @@ pub fn accept(
         timeouts.drive(&mut accepting);
     }
     let authenticated = match accepting.finish() {
-        Accepted::Verified(verified) => verified.admit(),
+        Accepted::Proved(verified) => verified.admit(),
         Accepted::Unproved(authenticated) => authenticated,
         Accepted::Rejected(mut leaving) => {
             timeouts.drive(&mut leaving);

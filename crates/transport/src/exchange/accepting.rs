@@ -59,7 +59,7 @@ enum Hello<L> {
 #[expect(clippy::large_enum_variant, reason = "boxing a reject would allocate for an unauthenticated peer")]
 pub enum Accepted<L> {
     /// The peer has proved itself. [`Verified::admit`] takes it; who refuses it goes on with [`Leaving`].
-    Verified(Verified<L>),
+    Proved(Verified<L>),
     /// The peer says who it is, and nobody asks for a proof (H-12).
     Unproved(Authenticated<L>),
     /// The peer is turned away, and is owed the reject.
@@ -134,7 +134,7 @@ impl<L> Accepting<L> {
     /// The Finish is whole.
     fn judge(&mut self, waiting: AwaitFinish<L>, finish: &Incoming, now: Instant) -> State<L> {
         match waiting.receive(finish.bytes()) {
-            Ok(verified) => State::Over(Accepted::Verified(verified)),
+            Ok(verified) => State::Over(Accepted::Proved(verified)),
             Err(AcceptFailed::Rejected(rejected)) => self.turn_away(rejected, now), // H-9
             Err(AcceptFailed::RejectedByPeer { link, reject }) => {
                 self.given_up = Some(link); // D-12: it is owed nothing
@@ -278,7 +278,7 @@ impl<L> fmt::Debug for Accepting<L> {
 impl<L> fmt::Debug for Accepted<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Verified(verified) => verified.fmt(f),
+            Self::Proved(verified) => verified.fmt(f),
             Self::Unproved(unproved) => unproved.fmt(f),
             Self::Rejected(leaving) => leaving.fmt(f),
             Self::Failed(failure) => failure.fmt(f),

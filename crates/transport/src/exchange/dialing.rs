@@ -196,6 +196,9 @@ impl<L> Dialing<L> {
 
     /// The connection is of no use any more, or there is none.
     fn lose(&mut self, cause: Cause, now: Instant) {
+        if matches!(self.state, State::Up(_) | State::Over) {
+            return; // a link that is up is its owner's
+        }
         let state = mem::replace(&mut self.state, State::Over);
         let Some(lost) = state.lose(cause, self.route.address()) else { return };
         if !self.settle(lost) {

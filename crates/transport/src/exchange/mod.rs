@@ -67,7 +67,7 @@
 //! drive(&mut accepting, now); // the challenge
 //! drive(&mut dialing, now); // the Finish: the dialer is done
 //! drive(&mut accepting, now);
-//! let Accepted::Verified(verified) = accepting.finish() else { panic!("no proof") };
+//! let Accepted::Proved(verified) = accepting.finish() else { panic!("no proof") };
 //! let accepted = verified.admit(); // or `refuse`, and then `Leaving`
 //! assert_eq!(dialing.finish()?.peer().replica, ReplicaId(2));
 //! assert_eq!(accepted.peer().replica, ReplicaId(0));

@@ -97,7 +97,7 @@ fn a_proved_peer_is_admitted_or_refused() {
     let finish = written(&mut dialing, now);
     feed(&mut accepting, &finish, 256, now);
     assert!(matches!(accepting.want(), Want::Done));
-    let Accepted::Verified(verified) = accepting.finish() else { panic!("no proof") };
+    let Accepted::Proved(verified) = accepting.finish() else { panic!("no proof") };
     assert_eq!(verified.peer().replica, ReplicaId(DIALER));
     let refused = verified.refuse(Status::DUPLICATE_REPLICA, 0);
     let mut leaving = super::super::Leaving::new(refused, now + TIME, now);

@@ -32,7 +32,7 @@ const UNBOUND: [ChannelBinding; 2] = [ChannelBinding::None; 2];
 fn an_honest_pair_comes_up_whatever_the_pieces() {
     for piece in [1, 2, 3, 100, 128, 255, 256] {
         let (dialing, accepting) = shake_hands(&endpoint(DIALER), &endpoint(ACCEPTOR), UNBOUND, piece);
-        let Accepted::Verified(verified) = accepting.finish() else { panic!("no proof") };
+        let Accepted::Proved(verified) = accepting.finish() else { panic!("no proof") };
         let (dialed, accepted) = (dialing.finish().unwrap(), verified.admit());
         assert_eq!((dialed.link(), accepted.link()), (&1, &2), "each has its own connection back");
         assert_eq!((dialed.peer().replica.0, dialed.peer().side), (ACCEPTOR, Side::Dialer));
@@ -74,7 +74,7 @@ fn nothing_behind_a_frame_is_read() {
     assert_eq!(feed(&mut dialing, &challenge, 1000, now), b"behind the challenge");
     let finish = [written(&mut dialing, now), b"the first frame".to_vec()].concat();
     assert_eq!(feed(&mut accepting, &finish, 1000, now), b"the first frame");
-    assert!(matches!(accepting.finish(), Accepted::Verified(_)));
+    assert!(matches!(accepting.finish(), Accepted::Proved(_)));
 }
 
 #[test]
@@ -98,6 +98,25 @@ fn what_does_not_fit_changes_nothing() {
     accepting.written(9, now);
     accepting.timed_out(now);
     assert!(matches!(accepting.want(), Want::Read { link: 2, at_most: 256 }));
+}
+
+#[test]
+fn a_link_that_is_up_is_not_lost_to_what_comes_late() {
+    let now = Instant::now();
+    let (mut dialing, mut accepting) = shake_hands(&endpoint(DIALER), &endpoint(ACCEPTOR), UNBOUND, 256);
+    for late in [now, now + 2 * TIME] {
+        dialing.failed(reset(), late);
+        dialing.received(&[], late);
+        dialing.written(0, late);
+        dialing.timed_out(late);
+        accepting.failed(reset(), late);
+        accepting.received(&[], late);
+        accepting.written(0, late);
+        accepting.timed_out(late);
+    }
+    assert_eq!((dialing.take_given_up(), accepting.take_given_up()), (None, None));
+    assert!(matches!(accepting.finish(), Accepted::Proved(_)));
+    assert!(dialing.finish().is_ok());
 }
 
 #[test]

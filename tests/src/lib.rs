@@ -12,7 +12,7 @@ pub mod process;
 pub mod random;
 pub mod raw_peer;
 pub mod running;
-//pub mod simulation;
+pub mod simulation;
 pub mod snapshot;
 pub mod soak;
 pub mod streams;

@@ -259,9 +259,10 @@ impl Cluster {
         let id = process.id;
         drop(process);
         self.ledger.forget(id);
-        match self.network.lock().held_by(id) {
-            0 => Ok(()),
-            held => Err(format!("{host:?} is gone, and {held} of its connections are not")),
+        let state = self.network.lock();
+        match (state.held_by(id), state.left_of(id)) {
+            (0, 0) => Ok(()),
+            left => Err(format!("{host:?} is gone, and sockets and connections of it are not: {left:?}")),
         }
     }
 

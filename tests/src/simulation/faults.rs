@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::ledger::Broken;
-use super::network::{AcceptError, HostId, MILLISECOND, SECOND, host_pairs};
+use super::network::{AcceptError, HostId, LITTLE_LATE, MILLISECOND, SECOND, host_pairs};
 use super::plan::REPLICAS;
 
 /// What ends a fault.
@@ -11,6 +11,8 @@ pub(super) enum Cure {
     Delay,
     Unblock(Vec<(HostId, HostId)>),
     Connects,
+    Operations,
+    Registrations,
     Roster(HostId),
 }
 
@@ -19,7 +21,7 @@ impl Cluster {
     pub(super) fn fail(&mut self) -> Result<(), Broken> {
         let host = HostId(u8::try_from(self.random.below(REPLICAS.into())).unwrap());
         let until = self.now() + self.random.between(50, 4_000) as u64 * MILLISECOND;
-        match self.random.below(20) {
+        match self.random.below(22) {
             0 | 1 => self.spike(until),
             2..=4 => self.partition(host, until),
             5 | 6 => self.cut(),
@@ -34,6 +36,8 @@ impl Cluster {
             16 => self.slow_down(host, until),
             17 => self.break_accept(host),
             18 => self.break_connects(until),
+            19 => self.delay_operations(until),
+            20 => self.break_registrations(until),
             _ => {
                 self.move_link(host);
                 self.keep_busy(host);
@@ -165,6 +169,18 @@ impl Cluster {
         self.cures.push((until, Cure::Connects));
     }
 
+    fn delay_operations(&mut self, until: u64) {
+        self.met("operations are late");
+        self.network.lock().weather.lateness = LATE;
+        self.cures.push((until, Cure::Operations));
+    }
+
+    fn break_registrations(&mut self, until: u64) {
+        self.met("registrations fail");
+        self.network.lock().weather.turns_down = 4;
+        self.cures.push((until, Cure::Registrations));
+    }
+
     /// Faults whose time is over end.
     pub(super) fn cure(&mut self, now: u64) {
         let (over, left) = std::mem::take(&mut self.cures).into_iter().partition(|&(until, _)| until <= now);
@@ -179,6 +195,8 @@ impl Cluster {
                     state.weather.blocked.remove(pair);
                 }),
                 Cure::Connects => (state.weather.refuses, state.weather.swallows) = (0, 0),
+                Cure::Operations => state.weather.lateness = LITTLE_LATE,
+                Cure::Registrations => state.weather.turns_down = 0,
                 Cure::Roster(host) => {
                     drop(state);
                     self.replica(host).settings.without = None;
@@ -202,6 +220,9 @@ impl Cluster {
         }
     }
 }
+
+/// Of so many operations one is late, and for so many nanoseconds at most, while that is a fault.
+const LATE: (usize, usize) = (2, 100_000_000);
 
 /// How long a rotation waits between its two steps: no handshake under way goes on that long.
 pub(super) const ROTATION_GAP: u64 = 4 * SECOND;

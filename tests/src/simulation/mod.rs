@@ -6,12 +6,9 @@
 
 mod attacker;
 mod cluster;
-#[cfg_attr(not(test), allow(dead_code, reason = "the node is not on this seam yet"))]
 mod driver;
-mod driver_by_readiness;
 mod faults;
 mod ledger;
-#[cfg_attr(not(test), allow(dead_code, reason = "the node is not on this seam yet"))]
 mod network;
 mod plan;
 mod process;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use replink_frame::{GenericHeader, HEADER_SIZE, ReplicaId};
 use replink_handshake::Side;
-use replink_transport::driver::seam::Token;
+use replink_transport::driver::Token;
 use replink_transport::mesh::{DownReason, Loss, Warning as MeshWarning};
 use replink_transport::node::{Event, Handle, LinkUp, NodeOptions, Shard, Warning, with_drivers};
 
-use super::driver_by_readiness::{ReadinessDriver, ReadinessListener, ReadinessStream};
+use super::driver::{SimDriver, SimListener, SimSocket};
 use super::ledger::{Broken, Ledger, Stamp};
 use super::network::{DriverId, EndId, HostId, Network, ProcessId};
 use super::plan::{Plan, SILENCE_MAX, Settings};
@@ -19,7 +19,7 @@ use super::plan::{Plan, SILENCE_MAX, Settings};
 pub(super) struct Process {
     pub(super) id: ProcessId,
     pub(super) host: HostId,
-    pub(super) handle: Handle<ReadinessStream>,
+    pub(super) handle: Handle<SimSocket>,
     pub(super) shards: Vec<Slot>,
     /// Since when it is being shut down.
     pub(super) stopping: Option<u64>,
@@ -35,8 +35,8 @@ pub(super) struct Process {
 /// One shard, and when its embedder gets to it.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) shard: Shard<ReadinessDriver>,
-    pub(super) poller: DriverId,
+    pub(super) shard: Shard<SimDriver>,
+    pub(super) driver: DriverId,
     /// When it is to be polled, whether anything happens or not.
     pub(super) due: Option<u64>,
     /// Until when the embedder is busy with something else.
@@ -64,23 +64,22 @@ impl Process {
         host: HostId,
     ) -> Self {
         let shards = plan.shards[usize::from(host.0)];
-        let drivers: Vec<ReadinessDriver> =
-            (0..shards).map(|_| ReadinessDriver::new(network, host, id)).collect();
-        let pollers: Vec<DriverId> = drivers.iter().map(ReadinessDriver::poller).collect();
+        let drivers: Vec<SimDriver> = (0..shards).map(|_| SimDriver::new(network, host, id)).collect();
+        let ids: Vec<DriverId> = drivers.iter().map(SimDriver::id).collect();
         let options = NodeOptions::new(ReplicaId(host.0)).placement(plan.placement(host));
-        let listener = ReadinessListener::new(network, host, id);
+        let listener = SimListener::new(network, host, id);
         let shards =
             with_drivers(plan.config(settings), options, incarnation(id), listener, drivers).unwrap();
         let handle = shards[0].handle();
-        let slot = |(shard, poller)| Slot {
+        let slot = |(shard, driver)| Slot {
             shard,
-            poller,
+            driver,
             due: Some(0),
             busy_until: 0,
             slow_until: 0,
             emptied: true,
         };
-        let shards = shards.into_iter().zip(pollers).map(slot).collect();
+        let shards = shards.into_iter().zip(ids).map(slot).collect();
         let (max_pending, queue_frames) = (settings.max_pending, settings.queue_frames);
         let (stopping, lanes, kept) = (None, plan.lanes, Vec::new());
         let network = network.clone();
@@ -93,7 +92,7 @@ impl Process {
         if slot.shard.is_stopped() && slot.emptied {
             return None;
         }
-        let due = if network.lock().is_due(slot.poller) { Some(now) } else { slot.due };
+        let due = if network.lock().is_due(slot.driver) { Some(now) } else { slot.due };
         due.map(|due| due.max(slot.busy_until).max(now))
     }
 
@@ -102,7 +101,7 @@ impl Process {
         let state = network.lock();
         self.shards
             .iter()
-            .all(|slot| slot.emptied && !state.is_due(slot.poller) && slot.due.is_none_or(|due| due > now))
+            .all(|slot| slot.emptied && !state.is_due(slot.driver) && slot.due.is_none_or(|due| due > now))
     }
 
     /// Whether it is at its end.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use replink_frame::{Command, GenericHeader, ReplicaId};
 use replink_handshake::cluster_id;
 use replink_transport::SendCause;
-use replink_transport::driver::seam::Token;
+use replink_transport::driver::Token;
 
 use super::ledger::{Broken, Ledger};
 use super::network::Network;

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use replink_handshake::{EphemeralSecret, Fresh, Nonce};
 use replink_transport::EntropyError;
-use replink_transport::driver::seam::{Completion, Departures, Driver, Registration, Released, Token, Waker};
+use replink_transport::driver::{Completion, Departures, Driver, Registration, Released, Token, Waker};
 use replink_transport::memory::{Block, ReceiveMemory, SendBatch};
 
 pub(super) use self::socket::{SimListener, SimSocket};
 
-use super::network::{DriverId, HostId, Network, ProcessId, State};
+use super::network::{DriverId, Found, HostId, Network, ProcessId, State};
 use crate::random::Random;
 
 /// Moves the bytes of one shard over the virtual network. Never waits: the scheduler polls a shard
@@ -53,8 +53,20 @@ impl SimDriver {
         work(&mut state, self.id)
     }
 
-    fn socket(&self, (end, peer): (super::network::EndId, SocketAddr)) -> SimSocket {
-        SimSocket::new(&self.network, self.process, end, peer)
+    /// Makes sockets. The lock is free again: one that is dropped takes it.
+    fn with_socket(&self, completion: Completion<Found>) -> Completion<SimSocket> {
+        let socket = |(end, peer)| SimSocket::new(&self.network, self.process, end, peer);
+        match completion {
+            Completion::Accepted { token, result } => Completion::Accepted {
+                token,
+                result: result.map(|(found, address)| (socket(found), address)),
+            },
+            Completion::Connected { token, result } => {
+                Completion::Connected { token, result: result.map(socket) }
+            }
+            Completion::Received { token, memory, result } => Completion::Received { token, memory, result },
+            Completion::Sent { token, batch, result } => Completion::Sent { token, batch, result },
+        }
     }
 }
 
@@ -121,18 +133,13 @@ impl Driver for SimDriver {
     }
 
     fn next(&mut self) -> Option<Completion<SimSocket>> {
-        // The lock is free again before a socket is made, which may be dropped and takes it then.
-        Some(match self.with(State::next_completion)? {
-            Completion::Accepted { token, result } => Completion::Accepted {
-                token,
-                result: result.map(|(found, address)| (self.socket(found), address)),
-            },
-            Completion::Connected { token, result } => {
-                Completion::Connected { token, result: result.map(|found| self.socket(found)) }
-            }
-            Completion::Received { token, memory, result } => Completion::Received { token, memory, result },
-            Completion::Sent { token, batch, result } => Completion::Sent { token, batch, result },
-        })
+        let found = self.with(State::next_completion)?;
+        Some(self.with_socket(found))
+    }
+
+    fn next_received(&mut self) -> Option<Completion<SimSocket>> {
+        let found = self.with(State::next_received)?;
+        Some(self.with_socket(found))
     }
 
     fn release(&mut self, registration: Registration) -> Released {

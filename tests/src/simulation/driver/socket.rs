@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use replink_transport::GatherWrite;
-use replink_transport::driver::seam::Socket;
+use replink_transport::driver::Socket;
 
 use crate::simulation::network::{EndId, HostId, Network, ProcessId};
 

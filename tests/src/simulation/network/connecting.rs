@@ -4,12 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
-use replink_transport::driver::seam::Token;
-
 use super::connection::{Connection, End, Progress};
 use super::happening::News;
 use super::pipe::Pipe;
-use super::{DriverId, EndId, HostId, Listener, ProcessId, RESEND, State, address_of, host_at};
+use super::{EndId, HostId, Listener, ProcessId, RESEND, State, address_of, host_at};
 
 /// Connections that wait at one listener.
 const BACKLOG_MAX: usize = 16;
@@ -92,8 +90,8 @@ impl State {
         let was_empty = listener.backlog.is_empty();
         listener.backlog.push_back(id);
         let watched = listener.watched;
-        if let Some((poller, token)) = watched.filter(|_| was_empty || self.random.once_in(2)) {
-            self.report_to(poller, token, true, false);
+        if let Some((driver, token)) = watched.filter(|_| was_empty || self.random.once_in(2)) {
+            self.becomes_ready(driver, token, true, false);
         }
         self.schedule(at, News::Answered { connection: id, refused: false });
     }
@@ -133,23 +131,6 @@ impl State {
             self.drop_backlog(before);
         }
         number
-    }
-
-    pub(in crate::simulation) fn watch_listener(&mut self, host: HostId, poller: DriverId, token: Token) {
-        if let Some(listener) = self.listeners.get_mut(&host) {
-            listener.watched = Some((poller, token));
-            if !listener.backlog.is_empty() {
-                self.pollers[poller.0].report(token, true, false);
-            }
-        }
-    }
-
-    pub(in crate::simulation) fn unwatch_listener(&mut self, host: HostId) {
-        if let Some((poller, token)) =
-            self.listeners.get_mut(&host).and_then(|listener| listener.watched.take())
-        {
-            self.pollers[poller.0].forget(token);
-        }
     }
 
     /// Takes the next connection that waits at `host`.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use replink_transport::driver::seam::Token;
+use replink_transport::driver::Token;
 
 use super::pipe::Pipe;
 use super::user_timeout::UserTimeout;
@@ -67,14 +67,5 @@ impl Connection {
     pub(super) fn is_readable(&self, side: usize) -> bool {
         let (end, pipe) = (&self.ends[side], &self.pipes[1 - side]);
         end.failed.is_some() || end.shut || pipe.end_arrived || !pipe.arrived.is_empty()
-    }
-
-    pub(super) fn is_writable(&self, side: usize) -> bool {
-        let end = &self.ends[side];
-        match self.progress {
-            Progress::Connecting if side == 0 => false,
-            Progress::Failed(_) => true,
-            _ => end.failed.is_some() || end.shut || self.pipes[side].room() > 0,
-        }
     }
 }

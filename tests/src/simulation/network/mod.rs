@@ -6,7 +6,6 @@ mod connection;
 mod happening;
 mod operations;
 mod pipe;
-mod poller;
 mod streams;
 mod user_timeout;
 mod weather;
@@ -17,15 +16,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use replink_transport::driver::Readiness;
-use replink_transport::driver::seam::Token;
+use replink_transport::driver::Token;
 
 pub(super) use self::connecting::AcceptError;
 
 use self::connection::{Connection, Progress};
 use self::happening::Happening;
+pub(super) use self::operations::Found;
 use self::operations::Table;
-use self::poller::Poller;
+pub(super) use self::weather::LITTLE_LATE;
 use self::weather::Weather;
 use super::plan::REPLICAS;
 use super::trace::Trace;
@@ -85,11 +84,11 @@ pub(super) struct State {
     next_listener: u64,
     /// Machines that answer nothing.
     pub(super) dark: Vec<HostId>,
-    pollers: Vec<Poller>,
+    drivers: usize,
     tables: BTreeMap<DriverId, Table>,
     registrations: u64,
-    /// Blocks that the shards of each process have and their drivers gave.
-    blocks: BTreeMap<ProcessId, usize>,
+    /// The block that was given for a connection, by its address.
+    blocks: BTreeMap<EndId, usize>,
     /// What the processes' drivers watch: a link's number is its token.
     tokens: BTreeMap<(ProcessId, Token), EndId>,
     capacity: usize,
@@ -129,7 +128,7 @@ impl Network {
             listeners: BTreeMap::new(),
             next_listener: 0,
             dark: Vec::new(),
-            pollers: Vec::new(),
+            drivers: 0,
             tables: BTreeMap::new(),
             registrations: 0,
             blocks: BTreeMap::new(),
@@ -206,69 +205,28 @@ impl State {
         self.now + self.weather.draw_delay(&mut self.random)
     }
 
-    /// A new driver.
-    pub(super) fn add_poller(&mut self) -> DriverId {
-        self.pollers.push(Poller::default());
-        DriverId(self.pollers.len() - 1)
-    }
-
     pub(super) fn wake(&mut self, driver: DriverId) {
-        match self.tables.get_mut(&driver) {
-            Some(table) => table.wake(),
-            None => self.pollers[driver.0].woken = true,
+        if let Some(table) = self.tables.get_mut(&driver) {
+            table.wake();
         }
     }
 
-    /// Whether the shard of `poller` has something to look at.
-    pub(super) fn is_due(&self, poller: DriverId) -> bool {
-        self.tables.get(&poller).map_or_else(|| self.pollers[poller.0].is_due(), Table::is_due)
-    }
-
-    /// What has become ready, in any order, and perhaps what has not.
-    pub(super) fn take_ready(&mut self, poller: DriverId) -> Vec<Readiness> {
-        let mut ready = self.pollers[poller.0].take();
-        for last in (1..ready.len()).rev() {
-            let other = self.random.below(last + 1);
-            ready.swap(last, other);
-        }
-        for readiness in &mut ready {
-            if self.random.once_in(16) {
-                (readiness.readable, readiness.writable) = (true, true);
-            }
-        }
-        self.trace.mix(ready.len() as u64);
-        ready
+    /// Whether the shard of `driver` has something to look at.
+    pub(super) fn is_due(&self, driver: DriverId) -> bool {
+        self.tables.get(&driver).is_some_and(Table::is_due)
     }
 
     fn report(&mut self, end: EndId, readable: bool, writable: bool) {
         let Some(connection) = self.connections.get(&end.connection) else { return };
         if let Some((driver, token)) = connection.ends[end.side].watched {
-            self.report_to(driver, token, readable, writable);
-        }
-    }
-
-    fn report_to(&mut self, driver: DriverId, token: Token, readable: bool, writable: bool) {
-        if self.tables.contains_key(&driver) {
             self.becomes_ready(driver, token, readable, writable);
-        } else {
-            self.pollers[driver.0].report(token, readable, writable);
         }
     }
 
-    pub(super) fn watch(&mut self, poller: DriverId, process: ProcessId, token: Token, end: EndId) {
-        self.tokens.insert((process, token), end);
-        let Some(connection) = self.connections.get_mut(&end.connection) else { return };
-        connection.ends[end.side].watched = Some((poller, token));
-        let (readable, writable) = (connection.is_readable(end.side), connection.is_writable(end.side));
-        if readable || writable {
-            self.pollers[poller.0].report(token, readable, writable);
-        }
-    }
-
-    pub(super) fn unwatch(&mut self, end: EndId) {
-        let Some(connection) = self.connections.get_mut(&end.connection) else { return };
-        if let Some((poller, token)) = connection.ends[end.side].watched.take() {
-            self.pollers[poller.0].forget(token);
+    /// An end is in no driver's hands any more.
+    fn unwatch(&mut self, end: EndId) {
+        if let Some(connection) = self.connections.get_mut(&end.connection) {
+            connection.ends[end.side].watched = None;
         }
     }
 
@@ -305,6 +263,12 @@ impl State {
     /// Streams in the hands of `process`.
     pub(super) fn held_by(&self, process: ProcessId) -> usize {
         self.held.get(&process).copied().unwrap_or(0)
+    }
+
+    /// Connections of `process` whose end is still open at its side.
+    pub(super) fn left_of(&self, process: ProcessId) -> usize {
+        let ends = self.connections.values().flat_map(|connection| &connection.ends);
+        ends.filter(|end| end.process == Some(process) && !end.gone).count()
     }
 
     /// Bytes that one direction of a connection holds.

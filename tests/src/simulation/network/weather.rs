@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use super::{HostId, MILLISECOND};
 use crate::random::Random;
 
+/// Of how many operations one is late, and for how many nanoseconds at most, where nothing is wrong.
+pub(in crate::simulation) const LITTLE_LATE: (usize, usize) = (8, 3_000_000);
+
 /// How the network behaves just now.
 #[derive(Debug)]
 pub(in crate::simulation) struct Weather {
@@ -32,7 +35,7 @@ impl Weather {
             blocked: BTreeSet::new(),
             refuses: 0,
             swallows: 0,
-            lateness: (8, 3_000_000),
+            lateness: LITTLE_LATE,
             turns_down: 0,
         }
     }

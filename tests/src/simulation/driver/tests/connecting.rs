@@ -1,4 +1,4 @@
-use replink_transport::driver::seam::Socket;
+use replink_transport::driver::Socket;
 
 use super::*;
 

@@ -11,7 +11,7 @@ mod transferring;
 use std::io;
 use std::net::SocketAddr;
 
-use replink_transport::driver::seam::{Completion, Driver, Registration, Token};
+use replink_transport::driver::{Completion, Driver, Registration, Token};
 use replink_transport::memory::ReceiveMemory;
 
 use super::{SimDriver, SimListener, SimSocket};
@@ -109,6 +109,10 @@ impl World {
             any = true;
             self.drivers[index].wait(None, &mut Vec::new()).unwrap();
             while let Some(ended) = self.drivers[index].next() {
+                then(self, index, ended);
+            }
+            while let Some(ended) = self.drivers[index].next_received() {
+                assert!(matches!(ended, Completion::Received { .. }));
                 then(self, index, ended);
             }
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use replink_transport::GatherWrite;
-use replink_transport::memory::{Block, SendBatch};
+use replink_transport::memory::SendBatch;
 
 use super::*;
 
@@ -99,28 +99,6 @@ fn nobody_writes_between_the_bytes_of_a_batch() {
     let [near, _far] = world.connect();
     world.drivers[NEAR].send(CONNECTION, batch());
     let _ = near.socket.write_gathered(&[io::IoSlice::new(b"others")]);
-}
-
-#[test]
-#[should_panic(expected = "blocks are not given back")]
-fn blocks_are_given_back() {
-    let mut world = World::new(1);
-    let [near, _far] = world.connect();
-    let mut kept = Vec::new();
-    for _ in 0..100 {
-        world.drivers[FAR].receive(CONNECTION, None, 1);
-        while near.socket.write_gathered(&[io::IoSlice::new(b"some")]).is_err() {}
-        world.run_with(SECOND, |_, _, ended| match ended {
-            Completion::Received { memory, .. } => kept.push(memory),
-            other => panic!("{other:?}"),
-        });
-    }
-}
-
-#[test]
-#[should_panic(expected = "a block was given back that no driver had given")]
-fn no_block_is_given_back_twice() {
-    World::new(1).drivers[NEAR].recycle(Block::new());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use replink_transport::GatherWrite;
-use replink_transport::driver::seam::Socket;
+use replink_transport::driver::Socket;
 use replink_transport::memory::SendBatch;
 use std::io::IoSlice;
 
@@ -94,6 +94,7 @@ fn all_bytes_arrive_in_order_and_the_end_behind_them() {
         "block provided",
         "completion comes late",
         "operation carried out late",
+        "received when asked",
         "received less than there was room for",
         "short read",
         "short write",

@@ -2,8 +2,8 @@
 
 use std::io::{self, IoSlice};
 
-use replink_transport::driver::seam::Token;
-use replink_transport::memory::{BLOCK_SIZE, Block, ReceiveMemory, SendBatch};
+use replink_transport::driver::Token;
+use replink_transport::memory::{BLOCK_SIZE, ReceiveMemory, SendBatch};
 
 use super::account::hash;
 use super::{Kind, OperationId, Receive, Send, What, happens};
@@ -16,8 +16,10 @@ impl State {
         let What::Listener(listening) = &mut self.table(driver).find(token).what else {
             panic!("accept on {token:?}, which is no listener");
         };
+        let goes_on = listening.accepted < listening.wanted;
         (listening.wanted, listening.accepted) = (at_most, 0);
-        if at_most > 0 {
+        // One that is under way only learns of its new bound.
+        if at_most > 0 && !goes_on {
             self.begin(driver, token, Kind::Accept);
         }
     }
@@ -58,21 +60,12 @@ impl State {
         self.begin(driver, token, Kind::Send);
     }
 
-    /// A block comes back.
-    pub(in crate::simulation) fn recycle(&mut self, driver: DriverId, mut block: Block) {
-        // Whoever still reads from it is found out.
-        block.fill(0xa5);
-        let table = self.table(driver);
-        table.blocks.push(block);
-        let process = table.process;
-        let outstanding = self.blocks.entry(process).or_default();
-        *outstanding = outstanding.checked_sub(1).expect("a block was given back that no driver had given");
-    }
-
     fn begin(&mut self, driver: DriverId, token: Token, kind: Kind) {
         let times = self.table(driver).habits.tries_at_once;
         let Some(operation) = self.waiting(driver, token, kind) else { return };
-        if happens(&mut self.random, times) {
+        if self.is_left_until_asked(operation) {
+            // Perhaps nothing is there; that shows when somebody asks.
+        } else if happens(&mut self.random, times) {
             self.carry_out(operation);
         } else {
             self.table(driver).to_try.insert(operation);
@@ -102,8 +95,10 @@ impl State {
     ) {
         let table = self.table(driver);
         let on = table.registered.get(&token).map(|registered| &registered.what);
-        if readable && table.habits.sees_unread && matches!(on, Some(What::Connection { .. })) {
-            table.arrived.insert(token);
+        if let Some(What::Connection { receive, .. }) = on {
+            if readable && (receive.is_some() || table.habits.sees_unread) {
+                table.arrived.insert(token);
+            }
         }
         let kinds = [
             (Kind::Accept, readable),
@@ -120,6 +115,9 @@ impl State {
 
     fn becomes_possible(&mut self, operation: OperationId) {
         let times = self.table(operation.driver).habits.carried_out_alone;
+        if self.is_left_until_asked(operation) {
+            return;
+        }
         if !happens(&mut self.random, times) {
             self.table(operation.driver).to_try.insert(operation);
         } else if happens(&mut self.random, self.weather.lateness.0) {
@@ -131,6 +129,17 @@ impl State {
         }
     }
 
+    /// Whether a receive waits until somebody asks for what has come.
+    fn is_left_until_asked(&mut self, operation: OperationId) -> bool {
+        let table = self.table(operation.driver);
+        let times = if table.is_long(operation) { table.habits.receives_when_asked } else { 0 };
+        let is_left = happens(&mut self.random, times);
+        if is_left {
+            self.table(operation.driver).to_receive.insert(operation);
+        }
+        is_left
+    }
+
     pub(super) fn after_lateness(&mut self) -> u64 {
         self.now + 1 + self.random.below(self.weather.lateness.1) as u64
     }
@@ -140,7 +149,9 @@ impl State {
         if self.waiting(operation.driver, operation.token, operation.kind) != Some(operation) {
             return;
         }
-        self.table(operation.driver).to_try.remove(&operation);
+        let table = self.table(operation.driver);
+        table.to_try.remove(&operation);
+        table.to_receive.remove(&operation);
         match operation.kind {
             Kind::Accept => self.carry_out_accept(operation),
             Kind::Connect => self.carry_out_connect(operation),

@@ -3,19 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 
-use replink_transport::driver::seam::{Completion, Token};
+use replink_transport::driver::{Completion, Token};
 use replink_transport::memory::ReceiveMemory;
 
 use super::account::hash;
 use super::{Kind, OperationId, What, happens};
 use crate::simulation::network::happening::Happening;
 use crate::simulation::network::{DriverId, EndId, ProcessId, State};
-
-/// Blocks that the shards of one process may have for each connection that it holds.
-const BLOCKS_PER_CONNECTION: usize = 2;
-
-/// Blocks that they may have besides.
-const BLOCKS_SPARE: usize = 4;
 
 /// A socket before it is made: which end it is, and where its peer is.
 pub(in crate::simulation) type Found = (EndId, SocketAddr);
@@ -65,18 +59,42 @@ impl State {
         self.trace.mix(ended);
     }
 
-    /// The next that has ended, in any order.
+    /// The next that has ended, in any order, but for what has come by a long receive.
     pub(in crate::simulation) fn next_completion(&mut self, driver: DriverId) -> Option<Completion<Found>> {
+        self.next_ended(driver, false)
+    }
+
+    /// The next that has come by a long receive.
+    pub(in crate::simulation) fn next_received(&mut self, driver: DriverId) -> Option<Completion<Found>> {
+        loop {
+            if let Some(completion) = self.next_ended(driver, true) {
+                return Some(completion);
+            }
+            let waiting: Vec<_> = self.table(driver).to_receive.iter().copied().collect();
+            if waiting.is_empty() {
+                return None;
+            }
+            self.trace.count("received when asked");
+            let which = self.random.below(waiting.len());
+            self.carry_out(waiting[which]);
+        }
+    }
+
+    fn next_ended(&mut self, driver: DriverId, long: bool) -> Option<Completion<Found>> {
         let table = self.table(driver);
-        let (ended, pauses) = (table.ended.len(), table.habits.pauses);
-        if ended == 0 || happens(&mut self.random, pauses) {
+        let (ended, pauses) = (table.ended.clone(), table.habits.pauses);
+        let ended: Vec<_> = ended.into_iter().filter(|&operation| table.is_long(operation) == long).collect();
+        if ended.is_empty() || happens(&mut self.random, pauses) {
             return None;
         }
-        let which = self.random.below(ended);
+        let which = self.random.below(ended.len());
         if which > 0 {
             self.trace.count("completion out of order");
         }
-        let operation = self.table(driver).ended.remove(which);
+        let operation = ended[which];
+        let table = self.table(driver);
+        let place = table.ended.iter().position(|&other| other == operation);
+        place.map(|place| table.ended.remove(place));
         self.trace.mix(operation.token.0 << 8 | operation.kind as u64);
         Some(self.take(operation))
     }
@@ -100,7 +118,8 @@ impl State {
                 *told = true;
                 Completion::Connected { token, result: self.make_connection(operation, end, result) }
             }
-            (Kind::Receive, What::Connection { receive, .. }) => {
+            (Kind::Receive, What::Connection { end, receive, .. }) => {
+                let end = *end;
                 let receive = receive.take().expect("a receive that was not taken");
                 table.account.taken += 1;
                 table.arrived.remove(&token);
@@ -110,7 +129,7 @@ impl State {
                     None => self.memory_for_nothing(driver),
                 };
                 if receive.provided {
-                    self.give_block(process, &memory);
+                    self.give_block(end, &memory);
                 }
                 Completion::Received { token, memory, result }
             }
@@ -147,19 +166,6 @@ impl State {
             return ReceiveMemory::with_len(0);
         }
         self.table(driver).blocks.pop().unwrap_or_default().into()
-    }
-
-    /// A shard of `process` gets memory that is the driver's.
-    pub(super) fn give_block(&mut self, process: ProcessId, memory: &ReceiveMemory) {
-        if memory.room() == 0 {
-            return;
-        }
-        let held = self.held_by(process);
-        let outstanding = self.blocks.entry(process).or_default();
-        *outstanding += 1;
-        let most = BLOCKS_PER_CONNECTION * held + BLOCKS_SPARE;
-        assert!(*outstanding <= most, "{outstanding} blocks are not given back, for {held} connections");
-        self.trace.count("block provided");
     }
 }
 

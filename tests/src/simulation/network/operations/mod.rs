@@ -4,6 +4,7 @@
 //! What a shard may not do is found here: every rule that it breaks ends the run.
 
 mod account;
+mod blocks;
 mod carrying_out;
 mod ending;
 mod registering;
@@ -13,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 
-use replink_transport::driver::seam::Token;
+use replink_transport::driver::{SHORT_RECEIVE_MAX, Token};
 use replink_transport::memory::{Block, ReceiveMemory, SendBatch};
+
+pub(in crate::simulation) use self::ending::Found;
 
 use self::account::Account;
 use super::{DriverId, EndId, HostId, ProcessId};
@@ -28,6 +31,8 @@ pub(in crate::simulation) struct Table {
     registered: BTreeMap<Token, Registered>,
     /// What the next wait begins with.
     to_try: BTreeSet<OperationId>,
+    /// Long receives that have become possible, and are carried out when somebody asks for what they bring.
+    to_receive: BTreeSet<OperationId>,
     /// What has ended and was not taken.
     ended: Vec<OperationId>,
     /// Where something has come since the last wait.
@@ -66,6 +71,8 @@ pub(in crate::simulation) struct Habits {
     /// Operations that have become possible are carried out by the system, whatever the shard does. Else the next
     /// wait does.
     pub(in crate::simulation) carried_out_alone: usize,
+    /// Receives only when somebody asks for it, where that is not for a handshake.
+    pub(in crate::simulation) receives_when_asked: usize,
     /// Says that there is nothing more although there is.
     pub(in crate::simulation) pauses: usize,
     /// Sees what comes where nothing is being received.
@@ -77,6 +84,7 @@ impl Habits {
         Self {
             tries_at_once: random.pick(&[0, 1, 2]),
             carried_out_alone: random.pick(&[0, 1, 2]),
+            receives_when_asked: random.pick(&[0, 1, 2]),
             pauses: random.pick(&[0, 4, 20]),
             sees_unread: random.once_in(2),
         }
@@ -142,6 +150,7 @@ impl Table {
             habits,
             registered: BTreeMap::new(),
             to_try: BTreeSet::new(),
+            to_receive: BTreeSet::new(),
             ended: Vec::new(),
             arrived: BTreeSet::new(),
             woken: false,
@@ -157,7 +166,10 @@ impl Table {
 
     /// Whether there is something that a wait would not wait for.
     pub(super) fn is_busy(&self) -> bool {
-        !self.to_try.is_empty() || !self.ended.is_empty() || !self.departed.is_empty()
+        !(self.to_try.is_empty()
+            && self.to_receive.is_empty()
+            && self.ended.is_empty()
+            && self.departed.is_empty())
     }
 
     /// Whether a wait would end at once.
@@ -175,6 +187,16 @@ impl Table {
     fn on(&mut self, operation: OperationId) -> Option<&mut What> {
         let registered = self.registered.get_mut(&operation.token)?;
         (registered.number == operation.registration).then_some(&mut registered.what)
+    }
+
+    /// Whether it is a receive of so many bytes that it has a turn of its own.
+    fn is_long(&mut self, operation: OperationId) -> bool {
+        match self.on(operation) {
+            Some(What::Connection { receive: Some(receive), .. }) if operation.kind == Kind::Receive => {
+                receive.at_most > SHORT_RECEIVE_MAX
+            }
+            _ => false,
+        }
     }
 
     /// Receives and sends that are under way, or have ended and were not taken.

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
-use replink_transport::driver::seam::Token;
-use replink_transport::memory::ReceiveMemory;
+use replink_transport::driver::Token;
 
 use super::{Habits, Listening, Registered, Table, What};
 use crate::simulation::network::{DriverId, EndId, HostId, ProcessId, State};
@@ -15,7 +14,8 @@ impl State {
     pub(in crate::simulation) fn add_driver(&mut self, process: ProcessId) -> DriverId {
         let habits = Habits::draw(&mut self.random);
         self.note(format_args!("a driver of process {}: {habits:?}", process.0));
-        let driver = self.add_poller();
+        self.drivers += 1;
+        let driver = DriverId(self.drivers);
         self.tables.insert(driver, Table::new(process, habits));
         driver
     }
@@ -123,9 +123,7 @@ impl State {
                 }
                 let table = self.table(driver);
                 table.account.dropped += u64::from(receive.is_some()) + u64::from(send.is_some());
-                if let Some(receive) = receive.filter(|receive| receive.provided) {
-                    table.blocks.extend(receive.memory.and_then(ReceiveMemory::into_block));
-                }
+                self.keep_block(driver, receive.and_then(|receive| receive.memory));
                 self.close_if_dropped(end);
             }
         }
@@ -136,6 +134,7 @@ impl State {
         let table = self.table(driver);
         let registered = table.registered.remove(&token)?;
         table.to_try.retain(|operation| operation.token != token);
+        table.to_receive.retain(|operation| operation.token != token);
         table.ended.retain(|operation| operation.token != token);
         table.arrived.remove(&token);
         match &registered.what {

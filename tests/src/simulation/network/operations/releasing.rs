@@ -1,6 +1,6 @@
 //! What is registered goes elsewhere, with what was under way for it.
 
-use replink_transport::driver::seam::{Released, Token};
+use replink_transport::driver::{Released, Token};
 
 use super::account::hash;
 use super::{Receive, Send, What};
@@ -29,8 +29,7 @@ impl State {
         let received = received.and_then(|receive| {
             let len = receive.result.and_then(Result::ok).unwrap_or(0);
             if receive.provided {
-                let process = self.table(driver).process;
-                receive.memory.iter().for_each(|memory| self.give_block(process, memory));
+                receive.memory.iter().for_each(|memory| self.give_block(end, memory));
             }
             if len > 0 {
                 self.trace.count("released with bytes that had come");

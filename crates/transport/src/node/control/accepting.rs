@@ -120,7 +120,7 @@ impl<D: Driver> Control<D> {
     ) -> Option<Stage<D::Socket>> {
         let (address, now) = (caller.address, turn.driver.now());
         match accepted {
-            Accepted::Verified(verified) => {
+            Accepted::Proved(verified) => {
                 self.hear_all();
                 let verdict = match self.mesh.judge(verified.peer(), address, now) {
                     Verdict::Probe if self.visitors.len() >= VISITORS_MAX => {

@@ -43,6 +43,8 @@ fn a_node_without_file_descriptors_waits_and_recovers() {
                 assert!(warning.to_string().contains("raise the limit of open files"), "{warning}");
             }
             assert_eq!(node[0].links(), 1, "what is up stays up");
+            // What ends the operations that accept goes to the system with the next wait.
+            poll_while(&mut node, || ());
             assert_eq!(
                 node[0].shards[0].timeout().map(|due| due.is_zero()),
                 Some(false),

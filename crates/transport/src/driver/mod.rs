@@ -10,6 +10,7 @@
 //! production.
 
 mod accept_errors;
+mod active;
 mod busy_poll;
 #[cfg(all(feature = "io-uring", target_os = "linux"))]
 pub mod io_uring;

@@ -3,7 +3,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use super::failures::{Failures, is_passing};
-use crate::driver::{Released, Token};
+use crate::driver::{Released, Token, system_calls};
 use crate::memory::{BLOCK_SIZE, ReceiveMemory, SendBatch};
 use crate::sys::ring::{OperationId, Ring, Work};
 
@@ -30,10 +30,26 @@ pub(super) struct Connection {
 }
 
 struct Receiving {
-    id: OperationId,
+    by: By,
     at_most: usize,
     /// Whether its memory was given to us.
     is_lent: bool,
+}
+
+/// How something is received.
+enum By {
+    Operation(OperationId),
+    /// Nothing is under way yet: the driver looks for itself as long as it does not sleep.
+    Looking(Option<ReceiveMemory>),
+}
+
+impl Receiving {
+    fn id(&self) -> Option<OperationId> {
+        match self.by {
+            By::Operation(id) => Some(id),
+            By::Looking(_) => None,
+        }
+    }
 }
 
 impl Connection {
@@ -57,6 +73,45 @@ impl Connection {
         self.start_receive(ring, memory, at_most, is_lent);
     }
 
+    /// As [`Connection::receive`], by [`Connection::look`] until [`Connection::stop_looking`].
+    pub(super) fn receive_by_looking(&mut self, memory: Option<ReceiveMemory>, at_most: usize) {
+        debug_assert!(self.receiving.is_none(), "one receive at a time");
+        let is_lent = memory.is_some();
+        self.receiving = Some(Receiving { by: By::Looking(memory), at_most, is_lent });
+    }
+
+    /// What has come, if it is looked for.
+    pub(super) fn look(&mut self, ring: &mut Ring) -> Option<(ReceiveMemory, io::Result<usize>)> {
+        let Receiving { by: By::Looking(memory), at_most, is_lent } = self.receiving.as_mut()? else {
+            return None;
+        };
+        let mut looking = memory.take().unwrap_or_else(|| ring.blocks().take());
+        match system_calls::receive(&self.socket, &mut looking, *at_most) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if *is_lent {
+                    *memory = Some(looking);
+                } else {
+                    ring.blocks().put_memory(looking);
+                }
+                self.more_to_receive = false;
+                None
+            }
+            result => {
+                self.receiving = None;
+                Some((looking, result))
+            }
+        }
+    }
+
+    /// What is looked for is received by an operation from here on.
+    pub(super) fn stop_looking(&mut self, ring: &mut Ring) {
+        if let Some(Receiving { by: By::Looking(_), .. }) = self.receiving {
+            if let Some(Receiving { by: By::Looking(memory), at_most, is_lent }) = self.receiving.take() {
+                self.start_receive(ring, memory, at_most, is_lent);
+            }
+        }
+    }
+
     fn start_receive(
         &mut self,
         ring: &mut Ring,
@@ -72,7 +127,7 @@ impl Connection {
             None => Work::AwaitReadable { socket },
         };
         let id = ring.start(self.token.0, work);
-        self.receiving = Some(Receiving { id, at_most, is_lent });
+        self.receiving = Some(Receiving { by: By::Operation(id), at_most, is_lent });
     }
 
     /// A receive has ended. What has come of it, unless it is made again or is not this one's.
@@ -84,7 +139,8 @@ impl Connection {
         result: io::Result<u32>,
         more_to_receive: bool,
     ) -> Option<(ReceiveMemory, io::Result<usize>)> {
-        let Some(Receiving { at_most, is_lent, .. }) = self.receiving.take_if(|receiving| receiving.id == id)
+        let Some(Receiving { at_most, is_lent, .. }) =
+            self.receiving.take_if(|receiving| receiving.id() == Some(id))
         else {
             ring.blocks().put_memory(work.into_memory()?);
             return None;
@@ -118,6 +174,22 @@ impl Connection {
             }
         };
         Some((memory.unwrap_or_else(|| ring.blocks().take()), result))
+    }
+
+    /// Sends at once, with a system call; what finds no room becomes an operation.
+    pub(super) fn send_at_once(
+        &mut self,
+        ring: &mut Ring,
+        batch: SendBatch,
+    ) -> Option<(SendBatch, io::Result<usize>)> {
+        if !is_large(&batch) {
+            match system_calls::send(&self.socket, &batch) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Some((batch, result)),
+            }
+        }
+        self.send(ring, batch);
+        None
     }
 
     /// Begins to send.
@@ -156,24 +228,24 @@ impl Connection {
 
     /// What is under way is to end, and nobody wants to know how.
     pub(super) fn abandon(self, ring: &mut Ring) {
-        let receiving = self.receiving.map(|receiving| receiving.id);
+        let receiving = self.receiving.as_ref().and_then(Receiving::id);
         receiving.into_iter().chain(self.sending).for_each(|id| ring.cancel(id));
+        if let Some(Receiving { by: By::Looking(Some(memory)), .. }) = self.receiving {
+            ring.blocks().put_memory(memory);
+        }
     }
 
     /// Ends what is under way, and waits for that.
     pub(super) fn release(self, ring: &mut Ring) -> Released {
         let mut released = Released::default();
-        if let Some(Receiving { id, is_lent, .. }) = self.receiving {
-            if let Some((work, result)) = stop(ring, id) {
-                let received = result.map_or(0, |received| received as usize);
-                match work.into_memory() {
-                    Some(memory) if is_lent || received > 0 => {
-                        released.received = Some((memory, received));
-                    }
-                    Some(own) => ring.blocks().put_memory(own),
-                    None => {}
-                }
+        match self.receiving {
+            Some(Receiving { by: By::Operation(id), is_lent, .. }) => {
+                released.received = stop_receive(ring, id, is_lent);
             }
+            Some(Receiving { by: By::Looking(memory), .. }) => {
+                released.received = memory.map(|memory| (memory, 0));
+            }
+            None => {}
         }
         if let Some(id) = self.sending {
             if let Some((work, result)) = stop(ring, id) {
@@ -188,6 +260,18 @@ impl Connection {
         }
         released
     }
+}
+
+/// Ends a receive. What has come of it is to be given back, and so is memory that is not ours.
+fn stop_receive(ring: &mut Ring, id: OperationId, is_lent: bool) -> Option<(ReceiveMemory, usize)> {
+    let (work, result) = stop(ring, id)?;
+    let received = result.map_or(0, |received| received as usize);
+    let memory = work.into_memory()?;
+    if is_lent || received > 0 {
+        return Some((memory, received));
+    }
+    ring.blocks().put_memory(memory);
+    None
 }
 
 /// Waits for the end of what is under way.

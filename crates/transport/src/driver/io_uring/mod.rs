@@ -10,6 +10,7 @@
 mod connection;
 mod failures;
 mod listening;
+mod looking;
 mod outer_loop;
 mod waker;
 
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use replink_handshake::Fresh;
 
+use super::active::Active;
 use super::busy_poll::BusyPoll;
 use super::tokens::Table;
 use super::{Completion, Departures, Driver, Registration, Released, SHORT_RECEIVE_MAX, Token, system_calls};
@@ -53,6 +55,9 @@ pub struct IoUringDriver {
     waker: Waker,
     outer_loop: OuterLoop,
     busy_poll: BusyPoll,
+    active: Active,
+    /// What is received from by looking, and not by an operation.
+    looked_at: Vec<Token>,
     jitter: Jitter,
 }
 
@@ -124,6 +129,8 @@ impl IoUringDriver {
             waker,
             outer_loop: OuterLoop::new()?,
             busy_poll: BusyPoll::new(busy_poll),
+            active: Active::default(),
+            looked_at: Vec::new(),
             jitter: Jitter::new(),
         })
     }
@@ -188,6 +195,7 @@ impl IoUringDriver {
                     let is_long = match &completion {
                         Some(Completion::Received { memory, .. }) => {
                             arrived.push(token);
+                            self.active.note(token);
                             memory.room() > SHORT_RECEIVE_MAX
                         }
                         _ => false,
@@ -352,13 +360,23 @@ impl Driver for IoUringDriver {
     }
 
     fn receive(&mut self, token: Token, memory: Option<ReceiveMemory>, at_most: usize) {
-        if let Some((connection, ring)) = self.connection(token) {
+        let is_active = self.is_active(token);
+        let Some((connection, ring)) = self.connection(token) else { return };
+        if is_active {
+            connection.receive_by_looking(memory, at_most);
+            self.looked_at.push(token);
+        } else {
             connection.receive(ring, memory, at_most);
         }
     }
 
     fn send(&mut self, token: Token, batch: SendBatch) {
-        if let Some((connection, ring)) = self.connection(token) {
+        let is_active = self.is_active(token);
+        let Some((connection, ring)) = self.connection(token) else { return };
+        if is_active {
+            let sent = connection.send_at_once(ring, batch);
+            self.completed.extend(sent.map(|(batch, result)| Completion::Sent { token, batch, result }));
+        } else {
             connection.send(ring, batch);
         }
     }
@@ -371,6 +389,11 @@ impl Driver for IoUringDriver {
         self.unregister_departed();
         self.outer_loop.begin(&mut self.ring)?;
         if timeout == Some(Duration::ZERO) || self.has_completed() {
+            if self.outer_loop.is_wanted() {
+                self.stop_looking();
+            } else {
+                self.try_active(arrived);
+            }
             if self.ring.has_something() {
                 self.ring.enter(Wait::No)?;
                 self.take_note(arrived);
@@ -383,15 +406,7 @@ impl Driver for IoUringDriver {
             self.take_note(arrived);
             return Ok(());
         }
-        let began = self.now();
-        // What was started is under way while we look.
-        self.ring.enter(Wait::No)?;
-        let found = self.busy_poll.look(began, timeout, || self.ring.has_something());
-        self.ring.enter(if found { Wait::No } else { wait })?;
-        self.take_note(arrived);
-        let after = (found || self.has_completed()).then(|| began.elapsed());
-        self.busy_poll.learn(after);
-        Ok(())
+        self.look_before_sleeping(timeout, arrived)
     }
 
     fn next(&mut self) -> Option<Completion<Link>> {
@@ -436,6 +451,7 @@ impl Driver for IoUringDriver {
         self.ring.has_unsubmitted()
             || self.outer_loop.is_due()
             || self.has_completed()
+            || !self.looked_at.is_empty()
             || self.departures.any()
     }
 }

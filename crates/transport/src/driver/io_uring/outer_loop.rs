@@ -30,9 +30,14 @@ impl OuterLoop {
         self.event.as_fd()
     }
 
+    /// Whether somebody may wait for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     /// Whether it is wanted and not set up yet.
     pub(super) fn is_due(&self) -> bool {
-        !self.registered && self.wanted.load(Ordering::Relaxed)
+        !self.registered && self.is_wanted()
     }
 
     /// To be called before the ring is looked at: what comes from here on raises the event again.

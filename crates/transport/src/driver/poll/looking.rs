@@ -1,32 +1,18 @@
 use std::io;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
+
+use mio::Interest;
+use mio::unix::SourceFd;
 
 use super::{PollDriver, Registered};
 use crate::driver::{Completion, SHORT_RECEIVE_MAX, Token};
 
-/// Connections that are looked at by themselves. With more the system's poller, which knows all of them, is
-/// asked sooner.
-const ACTIVE_MAX: usize = 2;
-
 /// Rounds of looking between two glances at the poller: at what is not looked at by itself.
 const GLANCE_EVERY: u32 = 8;
 
-/// The connections that something came from last, the very last one first. What comes next is most likely
-/// theirs: while a peer's answer is waited for, they are asked directly, which takes one system call until it
-/// is here instead of two.
-#[derive(Default)]
-pub(super) struct Active([Option<Token>; ACTIVE_MAX]);
-
-impl Active {
-    /// Something came from it.
-    pub(super) fn note(&mut self, token: Token) {
-        if self.0[0] != Some(token) {
-            let before = self.0.iter().position(|&active| active == Some(token));
-            self.0[..=before.unwrap_or(ACTIVE_MAX - 1)].rotate_right(1);
-            self.0[0] = Some(token);
-        }
-    }
-}
+/// How often in a row a connection has something while it is looked at, until the poller need not know it.
+const UNWATCH_AFTER: u32 = 32;
 
 impl PollDriver {
     /// Waits at most for `timeout`, and looks for a while before that.
@@ -37,33 +23,51 @@ impl PollDriver {
     ) -> io::Result<()> {
         let began = Instant::now();
         let (busy_poll, before) = (self.busy_poll, arrived.len());
+        self.watch_what_is_not_looked_at();
         let mut round = 0;
         let mut looked = Ok(());
         let mut found = busy_poll.look(began, timeout, || {
             if self.waker.was_woken() || self.try_active(arrived) {
                 return true;
             }
+            round += 1;
             if round % GLANCE_EVERY == 0 {
                 looked = self.ask(Some(Duration::ZERO), arrived);
             }
-            round += 1;
             looked.is_err() || self.has_work() || arrived.len() > before
         });
         looked?;
         if !found {
-            let timeout = self.waker.fall_asleep(timeout);
-            self.ask(timeout, arrived)?;
+            self.ask_all(timeout, arrived)?;
             found = self.has_work() || arrived.len() > before || self.waker.was_woken();
         }
         self.busy_poll.learn(found.then(|| began.elapsed()));
         Ok(())
     }
 
+    /// As [`PollDriver::ask`], also about what the poller does not know; with a `timeout` it knows all of them
+    /// from here on.
+    pub(super) fn ask_all(&mut self, timeout: Option<Duration>, arrived: &mut Vec<Token>) -> io::Result<()> {
+        if timeout != Some(Duration::ZERO) || self.waker.may_be_waited_for_elsewhere() {
+            while let Some(&token) = self.unwatched.last() {
+                self.watch_again(token);
+            }
+        } else if !self.unwatched.is_empty() {
+            self.try_active(arrived);
+        }
+        let timeout = self.waker.fall_asleep(timeout);
+        self.ask(timeout, arrived)
+    }
+
     /// Receives from the first active connection that something has come on.
     fn try_active(&mut self, arrived: &mut Vec<Token>) -> bool {
-        for token in self.active.0.into_iter().flatten() {
+        for token in self.active.iter() {
             let Some(Registered::Connected(connection)) = self.registered.get_mut(&token) else { continue };
             if let Some((memory, result)) = connection.receive(&mut self.blocks) {
+                connection.found += 1;
+                if connection.found >= UNWATCH_AFTER {
+                    self.unwatch(token);
+                }
                 arrived.push(token);
                 let is_short = memory.room() <= SHORT_RECEIVE_MAX;
                 let queue = if is_short { &mut self.completed } else { &mut self.received };
@@ -73,23 +77,59 @@ impl PollDriver {
         }
         false
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Takes a connection that is looked at all the time out of the poller: otherwise each arrival of something
+    /// has the system note in the poller what nobody asks it for, while the peer waits.
+    fn unwatch(&mut self, token: Token) {
+        let Some(Registered::Connected(connection)) = self.registered.get_mut(&token) else { return };
+        let is_needed = connection.sending.is_some() || self.waker.may_be_waited_for_elsewhere();
+        if !connection.is_unwatched && !is_needed {
+            let descriptor = connection.socket.as_raw_fd();
+            if self.poll.registry().deregister(&mut SourceFd(&descriptor)).is_ok() {
+                connection.is_unwatched = true;
+                self.unwatched.push(token);
+            }
+        }
+    }
 
-    #[test]
-    fn the_last_ones_are_active_each_once() {
-        let mut active = Active::default();
-        let mut tokens = |token| {
-            active.note(Token(token));
-            active.0.map(|active| active.map(|active| active.0))
-        };
-        assert_eq!(tokens(1), [Some(1), None]);
-        assert_eq!(tokens(1), [Some(1), None]);
-        assert_eq!(tokens(2), [Some(2), Some(1)]);
-        assert_eq!(tokens(1), [Some(1), Some(2)]);
-        assert_eq!(tokens(3), [Some(3), Some(1)]);
+    /// Has the poller know a connection again: it reports what there is already.
+    pub(super) fn watch_again(&mut self, token: Token) {
+        self.unwatched.retain(|&unwatched| unwatched != token);
+        let Some(Registered::Connected(connection)) = self.registered.get_mut(&token) else { return };
+        if !std::mem::take(&mut connection.is_unwatched) {
+            return;
+        }
+        connection.found = 0;
+        let descriptor = connection.socket.as_raw_fd();
+        if let Err(error) = self.watch(token, descriptor, Interest::READABLE | Interest::WRITABLE) {
+            // It was known before, so only for want of memory. Its next receive and send find that out.
+            tracing::error!("a connection can't be waited for any more: {error}");
+            self.fail(token);
+        }
+    }
+
+    /// What nobody looks at is the poller's to look at.
+    fn watch_what_is_not_looked_at(&mut self) {
+        for index in (0..self.unwatched.len()).rev() {
+            let token = self.unwatched[index];
+            let is_looked_at = self.active.contains(token)
+                && match self.registered.get(&token) {
+                    Some(Registered::Connected(connection)) => connection.receiving.is_some(),
+                    _ => false,
+                };
+            if !is_looked_at {
+                self.watch_again(token);
+            }
+        }
+    }
+
+    /// Ends a connection, so that its operations come to an end.
+    fn fail(&mut self, token: Token) {
+        if let Some(Registered::Connected(connection)) = self.registered.get_mut(&token) {
+            let _ = connection.socket.shutdown(std::net::Shutdown::Both);
+            connection.ended = true;
+            connection.readable = true;
+            connection.queue(token, &mut self.ready);
+        }
     }
 }

@@ -23,13 +23,13 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use replink_handshake::Fresh;
 
+use super::active::Active;
 use super::busy_poll::BusyPoll;
 use super::tokens::Table;
 use super::{Completion, Departures, Driver, Registration, Released, Token, system_calls};
 use crate::entropy::Jitter;
 use crate::memory::{Block, ReceiveMemory, SendBatch, SpareBlocks};
 use crate::{EntropyError, Link, fresh};
-use looking::Active;
 use registered::{Connection, Listening, Ready, Receive, Registered};
 use waker::{WOKEN, Waker};
 
@@ -49,6 +49,10 @@ pub struct PollDriver {
     received: VecDeque<Completion<Link>>,
     blocks: SpareBlocks,
     active: Active,
+    /// Connections that the poller does not know at the moment.
+    unwatched: Vec<Token>,
+    /// Whether the last wait asked the system what is ready.
+    asked: bool,
     busy_poll: BusyPoll,
     jitter: Jitter,
 }
@@ -73,6 +77,8 @@ impl PollDriver {
             received: VecDeque::new(),
             blocks: SpareBlocks::default(),
             active: Active::default(),
+            unwatched: Vec::new(),
+            asked: false,
             busy_poll: BusyPoll::new(busy_poll),
             jitter: Jitter::new(),
         })
@@ -85,12 +91,16 @@ impl PollDriver {
         interest: Interest,
     ) -> io::Result<Registration> {
         self.unregister_departed();
-        let number = usize::try_from(token.0).ok().map(mio::Token).filter(|&number| number != WOKEN);
-        let number = number.ok_or(io::ErrorKind::InvalidInput)?;
-        self.poll.registry().register(&mut SourceFd(&registered.descriptor()), number, interest)?;
+        self.watch(token, registered.descriptor(), interest)?;
         let before = self.registered.insert(token, registered);
         debug_assert!(before.is_none(), "a token names two things at once");
         Ok(Registration::new(token, &self.departures))
+    }
+
+    fn watch(&self, token: Token, descriptor: RawFd, interest: Interest) -> io::Result<()> {
+        let number = usize::try_from(token.0).ok().map(mio::Token).filter(|&number| number != WOKEN);
+        let number = number.ok_or(io::ErrorKind::InvalidInput)?;
+        self.poll.registry().register(&mut SourceFd(&descriptor), number, interest)
     }
 
     fn remove(&mut self, token: Token) -> Option<Registered> {
@@ -285,6 +295,9 @@ impl Driver for PollDriver {
         debug_assert!(connection.sending.is_none(), "one send at a time");
         if let Some((batch, result)) = connection.send(batch) {
             self.completed.push_back(Completion::Sent { token, batch, result });
+        } else {
+            // Room to write is reported by the poller alone.
+            self.watch_again(token);
         }
     }
 
@@ -294,10 +307,16 @@ impl Driver for PollDriver {
 
     fn wait(&mut self, timeout: Option<Duration>, arrived: &mut Vec<Token>) -> io::Result<()> {
         self.unregister_departed();
+        // A shard that has sent waits next, and takes what has come of that before it really waits. To ask the
+        // system both times would be once in vain; never to ask it would leave it with what has come.
+        if !self.completed.is_empty() && std::mem::take(&mut self.asked) {
+            self.waker.wake_up();
+            return Ok(());
+        }
+        self.asked = true;
         let timeout = if self.has_work() { Some(Duration::ZERO) } else { timeout };
         let waited = if self.busy_poll.is_off() || timeout == Some(Duration::ZERO) {
-            let timeout = self.waker.fall_asleep(timeout);
-            self.ask(timeout, arrived)
+            self.ask_all(timeout, arrived)
         } else {
             self.look_before_sleeping(timeout, arrived)
         };
@@ -344,7 +363,8 @@ impl Driver for PollDriver {
     }
 
     fn is_busy(&self) -> bool {
-        self.has_work() || self.waker.was_woken() || self.departures.any()
+        let is_looking = !self.unwatched.is_empty() && self.waker.may_be_waited_for_elsewhere();
+        self.has_work() || self.waker.was_woken() || self.departures.any() || is_looking
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) struct Listening {
 }
 
 /// A connection, and what is under way on it.
+#[expect(clippy::struct_excessive_bools, reason = "each is known and changes by itself")]
 pub(super) struct Connection {
     pub(super) socket: Arc<TcpStream>,
     pub(super) receiving: Option<Receive>,
@@ -49,6 +50,10 @@ pub(super) struct Connection {
     /// The peer has ended its direction, or the connection has failed. Behind the last byte that comes the
     /// end, which is not reported once more.
     pub(super) ended: bool,
+    /// How often in a row something came while it was looked at.
+    pub(super) found: u32,
+    /// Whether the system's poller does not know it at the moment.
+    pub(super) is_unwatched: bool,
     /// Whether it has its turn to be received from.
     pub(super) queued: bool,
 }
@@ -113,6 +118,8 @@ impl Connection {
             sending: None,
             readable: false,
             ended: false,
+            found: 0,
+            is_unwatched: false,
             queued: false,
         }
     }

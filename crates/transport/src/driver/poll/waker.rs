@@ -47,6 +47,10 @@ impl Waker {
         self.0.outer_loop.store(true, Ordering::SeqCst);
     }
 
+    pub(super) fn may_be_waited_for_elsewhere(&self) -> bool {
+        self.0.outer_loop.load(Ordering::SeqCst)
+    }
+
     pub(super) fn was_woken(&self) -> bool {
         self.0.woken.load(Ordering::SeqCst)
     }

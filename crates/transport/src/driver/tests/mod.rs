@@ -161,7 +161,9 @@ fn any(driver: &mut SystemDriver) -> Option<Completion<Link>> {
 
 /// `len` bytes that tell where they belong.
 fn numbered(len: usize) -> Bytes {
-    (0..len).map(|index| u8::try_from(index % 251).unwrap()).collect::<Vec<_>>().into()
+    let mut bytes = (0..251).collect::<Vec<u8>>().repeat(len / 251 + 1);
+    bytes.truncate(len);
+    bytes.into()
 }
 
 /// What was received into a memory.

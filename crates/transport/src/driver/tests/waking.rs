@@ -190,3 +190,85 @@ fn the_mode_of_a_socket_makes_no_difference() {
         }
     });
 }
+
+/// A connection that answers at once is looked at, by some drivers in ways of its own. It is none the worse for
+/// it when it has nothing to say for a while, or others have.
+#[test]
+fn what_was_looked_at_is_waited_for_again() {
+    on_every_driver(|mut rig| {
+        let (mut busy, mut busy_peer) = rig.connection();
+        let (calm, mut calm_peer) = rig.connection();
+        rig.driver.receive(calm.token, None, 100);
+        for round in 0..12 {
+            for number in 0..100 {
+                rig.driver.receive(busy.token, None, 100);
+                busy_peer.write_all(&[number]).unwrap();
+                let (token, memory, received) = rig.received();
+                assert_eq!((token, bytes_of(&memory, received)), (busy.token, vec![number]));
+                rig.recycle(memory);
+            }
+            rig.driver.receive(busy.token, None, 100);
+            match round % 4 {
+                0 => rig.nothing_comes(),
+                1 => {
+                    calm_peer.write_all(&[1]).unwrap();
+                    assert_eq!(rig.received().0, calm.token);
+                    rig.driver.receive(calm.token, None, 100);
+                }
+                2 => {
+                    let released = rig.driver.release(busy.registration);
+                    assert!(released.received.is_none());
+                    busy.registration = rig.driver.register(busy.token, &busy.link).unwrap();
+                    rig.driver.receive(busy.token, None, 100);
+                }
+                _ => {
+                    // An outer event loop need not wait for long, either.
+                    rig.driver.wait(Some(Duration::ZERO), &mut rig.arrived).unwrap();
+                    assert!(rig.driver.next().is_none());
+                }
+            }
+            let late = thread::spawn(move || {
+                busy_peer.write_all(&[200]).unwrap();
+                busy_peer
+            });
+            let (token, _, received) = rig.received();
+            assert_eq!((token, received), (busy.token, 1));
+            busy_peer = late.join().unwrap();
+        }
+        drop(busy_peer);
+        rig.driver.receive(busy.token, None, 100);
+        let (token, _, received) = rig.received();
+        assert_eq!((token, received), (busy.token, 0));
+    });
+}
+
+/// A connection that is looked at, and finds no room to write.
+#[test]
+fn what_is_looked_at_finds_room_to_write() {
+    on_every_driver(|mut rig| {
+        let (end, mut peer) = rig.connection();
+        for _ in 0..100 {
+            peer.write_all(&[1]).unwrap();
+            assert_eq!(rig.receive_all(&end, 1), [1]);
+        }
+        rig.driver.receive(end.token, None, 100);
+        let len = 16 << 20;
+        let reader = thread::spawn(move || {
+            let mut all = vec![0; len];
+            peer.read_exact(&mut all).unwrap();
+            (all, peer)
+        });
+        rig.driver.send(end.token, numbered(len).into());
+        rig.wait_for(|driver, completion| {
+            let Completion::Sent { mut batch, result, .. } = completion else { panic!("{completion:?}") };
+            batch.advance(result.unwrap());
+            if batch.is_empty() {
+                return Some(());
+            }
+            driver.send(end.token, batch);
+            None
+        });
+        let (all, _peer) = reader.join().unwrap();
+        assert!(all == numbered(len));
+    });
+}

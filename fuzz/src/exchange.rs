@@ -151,6 +151,7 @@ enum Place {
 }
 
 /// The acceptor's end of a connection.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum FarEnd {
     Wild,
     ShakingHands(Accepting<u32>),
@@ -510,7 +511,7 @@ impl World {
     }
 
     fn judge(mut self, disturbed: bool) -> Reached {
-        let keys = if self.ends.v1() || self.ends.ring() % 3 == 0 { 1 } else { 2 };
+        let keys = if self.ends.v1() || matches!(self.ends.ring(), 0 | 3) { 1 } else { 2 };
         assert!(self.connections <= keys * self.places.len() as u32, "bounded");
         let place = self.connection.as_ref().map(|connection| connection.place);
         let number = self.connection.as_ref().map(|connection| connection.number);

@@ -207,7 +207,9 @@ mod tests {
     use std::thread;
 
     use replink_transport::frame::Version;
-    use replink_transport::handshake::{App, Availability, ControlMessage, Key, KeyRing, Local, Secret, cluster_id};
+    use replink_transport::handshake::{
+        App, Availability, ControlMessage, Key, KeyRing, Local, Secret, cluster_id,
+    };
     use replink_transport::{EndpointSettings, Link};
 
     use super::*;

@@ -1,11 +1,13 @@
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
+#[cfg(feature = "node")]
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::GatherWrite;
 
@@ -37,41 +39,6 @@ impl Link {
     pub(crate) fn connected(stream: TcpStream, peer_address: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream: Arc::new(stream), peer_address, dont_wait: false })
-    }
-
-    /// Takes a connection over that was accepted from `peer_address`, and is set up already. It
-    /// does not block.
-    pub(crate) fn accepted(stream: TcpStream, peer_address: SocketAddr) -> Self {
-        Self { stream: Arc::new(stream), peer_address, dont_wait: true }
-    }
-
-    /// Begins to connect, without blocking then or later.
-    pub(crate) fn begin_connect(address: SocketAddr) -> io::Result<Self> {
-        let socket = new_socket(address)?;
-        socket.set_nonblocking(true)?;
-        match socket.connect(&address.into()) {
-            Ok(()) => {}
-            Err(error) if is_under_way(&error) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(Self::accepted(socket.into(), address))
-    }
-
-    /// A socket that has yet to connect to `address`, which is somebody else's to do.
-    #[cfg(all(feature = "io-uring", target_os = "linux"))]
-    pub(crate) fn unconnected(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self::accepted(new_socket(address)?.into(), address))
-    }
-
-    /// What an operation under way holds, so that the descriptor stays this socket's.
-    pub(crate) fn socket(&self) -> &Arc<TcpStream> {
-        &self.stream
-    }
-
-    /// The same, whose reads and writes return at once.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn without_waiting(self) -> Self {
-        Self { dont_wait: true, ..self }
     }
 
     /// A second handle to the same socket (`dup`, close-on-exec).
@@ -117,11 +84,6 @@ impl Link {
         SockRef::from(&*self.stream).send_vectored_with_flags(slices, NO_SIGNAL | self.wait_flag())
     }
 
-    #[cfg(feature = "blocking")]
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self.stream).read(buffer)
-    }
-
     /// One read into the places that [`Inbound::room`](crate::Inbound::room) gives, the first one first. Returns
     /// the bytes received, to be told to [`Inbound::received`](crate::Inbound::received); 0 is the end of the
     /// stream.
@@ -148,20 +110,68 @@ impl Link {
         }
     }
 
+    pub(crate) fn wait_flag(&self) -> libc::c_int {
+        if self.dont_wait { libc::MSG_DONTWAIT } else { 0 }
+    }
+}
+
+/// What a thread of its own does.
+#[cfg(feature = "blocking")]
+impl Link {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self.stream).read(buffer)
+    }
+
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self.stream).write(bytes)
+        io::Write::write(&mut &*self.stream, bytes)
     }
 
     /// Writes what there is room for, and does not wait for more.
     pub(crate) fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         SockRef::from(&*self.stream).send_with_flags(bytes, NO_SIGNAL | libc::MSG_DONTWAIT)
     }
+}
 
-    pub(crate) fn wait_flag(&self) -> libc::c_int {
-        if self.dont_wait { libc::MSG_DONTWAIT } else { 0 }
+/// What a driver does.
+#[cfg(feature = "node")]
+impl Link {
+    /// Takes a connection over that was accepted from `peer_address`, and is set up already. It
+    /// does not block.
+    pub(crate) fn accepted(stream: TcpStream, peer_address: SocketAddr) -> Self {
+        Self { stream: Arc::new(stream), peer_address, dont_wait: true }
+    }
+
+    /// Begins to connect, without blocking then or later.
+    pub(crate) fn begin_connect(address: SocketAddr) -> io::Result<Self> {
+        let socket = new_socket(address)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&address.into()) {
+            Ok(()) => {}
+            Err(error) if is_under_way(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self::accepted(socket.into(), address))
+    }
+
+    /// A socket that has yet to connect to `address`, which is somebody else's to do.
+    #[cfg(all(feature = "io-uring", target_os = "linux"))]
+    pub(crate) fn unconnected(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self::accepted(new_socket(address)?.into(), address))
+    }
+
+    /// What an operation under way holds, so that the descriptor stays this socket's.
+    pub(crate) fn socket(&self) -> &Arc<TcpStream> {
+        &self.stream
+    }
+
+    /// The same, whose reads and writes return at once.
+    #[cfg(all(feature = "hand-off", target_os = "linux"))]
+    pub(crate) fn without_waiting(self) -> Self {
+        Self { dont_wait: true, ..self }
     }
 }
 
+#[cfg(feature = "node")]
 fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
@@ -169,6 +179,7 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 /// A connection that is being made is no failure.
+#[cfg(feature = "node")]
 fn is_under_way(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINPROGRESS) || error.kind() == io::ErrorKind::WouldBlock
 }

@@ -77,7 +77,11 @@ impl Embedder {
                         assert_eq!(owned.header, **header);
                         self.kept.push((owned.body, body.clone()));
                     }
-                    2 => mem::forget(admitted), // safe code, and without effect
+                    #[expect(
+                        clippy::forget_non_drop,
+                        reason = "safe code may do this, and nothing must come of it"
+                    )]
+                    2 => mem::forget(admitted),
                     _ => {}
                 }
             }

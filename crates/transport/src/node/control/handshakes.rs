@@ -19,10 +19,6 @@ pub(super) struct Handshake<S> {
 }
 
 /// What it is about.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a handshake lives in one place; boxing its states would allocate for an unauthenticated peer"
-)]
 pub(super) enum Stage<S> {
     /// A peer has connected.
     Accepting { exchange: Accepting<S>, caller: Caller },

@@ -10,7 +10,7 @@ use crate::node::link::OwnedLink;
 /// looked up once for each wake-up.
 pub(super) struct Links<S> {
     places: HashMap<LinkId, Place, BuildHasherDefault<CountedHasher>>,
-    links: Vec<Option<OwnedLink<S>>>,
+    owned: Vec<Option<OwnedLink<S>>>,
     free: Vec<Place>,
 }
 
@@ -19,22 +19,22 @@ pub(super) type Place = usize;
 
 impl<S> Links<S> {
     pub(super) fn new() -> Self {
-        Self { places: HashMap::default(), links: Vec::new(), free: Vec::new() }
+        Self { places: HashMap::default(), owned: Vec::new(), free: Vec::new() }
     }
 
     pub(super) fn insert(&mut self, id: LinkId, link: OwnedLink<S>) -> Place {
         let place = self.free.pop().unwrap_or_else(|| {
-            self.links.push(None);
-            self.links.len() - 1
+            self.owned.push(None);
+            self.owned.len() - 1
         });
-        self.links[place] = Some(link);
+        self.owned[place] = Some(link);
         self.places.insert(id, place);
         place
     }
 
     pub(super) fn remove(&mut self, id: LinkId) -> Option<(Place, OwnedLink<S>)> {
         let place = self.places.remove(&id)?;
-        let link = self.links[place].take()?;
+        let link = self.owned[place].take()?;
         self.free.push(place);
         Some((place, link))
     }
@@ -49,7 +49,7 @@ impl<S> Links<S> {
 
     #[inline]
     pub(super) fn at_mut(&mut self, place: Place) -> Option<&mut OwnedLink<S>> {
-        self.links.get_mut(place)?.as_mut()
+        self.owned.get_mut(place)?.as_mut()
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = LinkId> {
@@ -59,7 +59,7 @@ impl<S> Links<S> {
     pub(super) fn drain(&mut self) -> impl Iterator<Item = OwnedLink<S>> {
         self.places.clear();
         self.free.clear();
-        self.links.drain(..).flatten()
+        self.owned.drain(..).flatten()
     }
 }
 

@@ -37,7 +37,7 @@ impl<D: Driver> Shard<D> {
     fn complete(&mut self, completion: Completion<D::Socket>) {
         match completion {
             Completion::Received { token, memory, result } => match self.links.place(LinkId(token.0)) {
-                Some(place) => self.received(place, memory, result),
+                Some(place) => self.received(place, memory, &result),
                 None => self.with_control(|control, turn| control.received(token, memory, result, turn)),
             },
             Completion::Sent { token, batch, result } => match self.links.get_mut(LinkId(token.0)) {
@@ -57,9 +57,9 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Something has come on a link, or its end.
-    fn received(&mut self, place: Place, memory: ReceiveMemory, result: io::Result<usize>) {
+    fn received(&mut self, place: Place, memory: ReceiveMemory, result: &io::Result<usize>) {
         let Some(link) = self.links.at_mut(place) else { return };
-        match result {
+        match *result {
             Ok(len) if len > 0 => {
                 link.inbound.take_back(memory, len);
                 link.shared.received.count_read(len);

@@ -95,10 +95,11 @@ impl State {
     ) {
         let table = self.table(driver);
         let on = table.registered.get(&token).map(|registered| &registered.what);
-        if let Some(What::Connection { receive, .. }) = on {
-            if readable && (receive.is_some() || table.habits.sees_unread) {
-                table.arrived.insert(token);
-            }
+        if let Some(What::Connection { receive, .. }) = on
+            && readable
+            && (receive.is_some() || table.habits.sees_unread)
+        {
+            table.arrived.insert(token);
         }
         let kinds = [
             (Kind::Accept, readable),

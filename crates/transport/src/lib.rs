@@ -22,9 +22,7 @@ pub mod blocking;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "node")]
-#[allow(clippy::exhaustive_structs, clippy::exhaustive_enums, reason = "being rewritten")]
 pub mod driver;
-#[allow(clippy::exhaustive_structs, clippy::exhaustive_enums, reason = "being rewritten")]
 pub mod exchange;
 pub mod gate;
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
@@ -32,7 +30,6 @@ pub mod hand_off;
 pub mod memory;
 pub mod mesh;
 #[cfg(feature = "node")]
-#[allow(clippy::exhaustive_structs, clippy::exhaustive_enums, reason = "being rewritten")]
 pub mod node;
 #[cfg(feature = "config")]
 pub mod security;
@@ -42,11 +39,9 @@ mod duration;
 mod endpoint;
 #[cfg(feature = "sockets")]
 mod entropy;
-#[allow(clippy::exhaustive_structs, clippy::exhaustive_enums, reason = "being rewritten")]
 mod inbound;
 #[cfg(feature = "sockets")]
 mod link;
-#[allow(clippy::exhaustive_structs, clippy::exhaustive_enums, reason = "being rewritten")]
 mod outbound;
 mod sync;
 #[cfg(all(feature = "io-uring", target_os = "linux"))]

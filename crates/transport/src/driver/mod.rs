@@ -39,6 +39,7 @@ use crate::{EntropyError, GatherWrite};
 
 /// Names what is registered, in what a driver reports. Chosen by the shard; never the same twice at once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a number, and nothing else")]
 pub struct Token(pub u64);
 
 /// Wakes a shard up from any thread. Cheap enough to be called for every message.
@@ -137,6 +138,7 @@ pub trait Driver: Send + 'static {
 
 /// What has come to an end.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Completion<S> {
     /// A connection came in, or could not be accepted.
     Accepted {
@@ -186,6 +188,7 @@ impl<S> Completion<S> {
 
 /// What was under way when something was released.
 #[derive(Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "drivers make it")]
 pub struct Released {
     /// The memory of a receive, and how many bytes had come.
     pub received: Option<(ReceiveMemory, usize)>,

@@ -57,6 +57,7 @@ enum Hello<L> {
 /// What has come of a connection that came in.
 #[must_use = "a peer that is turned away is still owed the reject"]
 #[expect(clippy::large_enum_variant, reason = "boxing a reject would allocate for an unauthenticated peer")]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Accepted<L> {
     /// The peer has proved itself. [`Verified::admit`] takes it; who refuses it goes on with [`Leaving`].
     Proved(Verified<L>),

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 /// The frame that a handshake was about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Step {
     /// `ReplicaHello`.
     Hello,
@@ -115,6 +116,7 @@ pub enum AcceptFailure {
 
 /// What we declined of a peer that left then. Nothing of it is proved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Declined {
     /// Whom the peer claims to be.
     pub claimed: ReplicaId,

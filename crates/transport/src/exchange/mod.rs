@@ -103,6 +103,7 @@ use std::time::Instant;
 /// What an exchange wants done. One thing at a time; what it is does not change until the exchange is told
 /// something.
 #[must_use = "the exchange waits until this is done"]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Want<'a, L> {
     /// A connection to this address. Tell [`Dialing::connected`]; or [`Exchange::failed`], also where it turns
     /// out that it leads to ourselves.

@@ -90,6 +90,7 @@ impl DirectBody {
 
 /// What has come from the peer.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Received<'a> {
     /// One of the embedder's frames.
     Frame(Admitted<'a>),
@@ -100,6 +101,7 @@ pub enum Received<'a> {
 
 /// What [`Inbound::take`] is about to give.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Found {
     /// One of the embedder's frames, with this command.
     Frame(Command),

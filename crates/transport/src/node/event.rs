@@ -73,6 +73,7 @@ pub enum Event<'a> {
 
 /// A link that is up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct LinkUp {
     /// Which.
     pub link: LinkId,
@@ -84,6 +85,7 @@ pub struct LinkUp {
 
 /// A link that is no longer up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct LinkDown {
     /// Which.
     pub link: LinkId,
@@ -97,6 +99,7 @@ pub struct LinkDown {
 
 /// Which end turned the other one away.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum RejectedBy {
     /// This one.
     Us,
@@ -116,6 +119,7 @@ impl RejectedBy {
 
 /// Who was turned away, from where and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Refusal {
     /// Where the other end is.
     pub address: SocketAddr,

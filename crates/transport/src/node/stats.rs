@@ -118,6 +118,7 @@ impl LinkStats {
 
 /// What a link has received.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
 pub struct InboundStats {
     /// Bytes received.
     pub bytes: u64,

@@ -33,6 +33,7 @@ const CONTROL_FRAMES_MAX: usize = 64;
 
 /// How much may wait to be written on one link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "whoever sets limits sets each of them")]
 pub struct OutboundLimits {
     /// The largest frame, header included, in bytes (F-1).
     pub frame_size: u32,

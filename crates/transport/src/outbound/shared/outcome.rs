@@ -2,6 +2,7 @@
 
 /// What became of a frame that was queued.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Sent {
     /// The link has taken all of it, and all that was queued before it.
     Written,
@@ -12,6 +13,7 @@ pub enum Sent {
 
 /// What [`flush`](super::SharedOutbound::flush) left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Flushed {
     /// Nothing waits.
     Empty,
@@ -25,6 +27,7 @@ pub enum Flushed {
 
 /// What a link's owner is asked to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "has to be dealt with whole")]
 pub enum Attention {
     /// Call [`flush`](super::SharedOutbound::flush) soon.
     Flush,
@@ -37,6 +40,7 @@ pub enum Attention {
 
 /// What a [`SharedOutbound`](super::SharedOutbound) holds and has done.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
 pub struct OutboundStats {
     /// Frames that are not wholly written.
     pub queued_frames: usize,

@@ -48,6 +48,8 @@ pub struct PollDriver {
     completed: VecDeque<Completion<Link>>,
     blocks: SpareBlocks,
     active: Active,
+    /// Rounds of looking, of all waits.
+    looks: u32,
     /// Connections that the poller does not know at the moment.
     unwatched: Vec<Token>,
     /// Whether the last wait asked the system what is ready.
@@ -75,6 +77,7 @@ impl PollDriver {
             completed: VecDeque::new(),
             blocks: SpareBlocks::default(),
             active: Active::default(),
+            looks: 0,
             unwatched: Vec::new(),
             asked: false,
             busy_poll: BusyPoll::new(busy_poll),

@@ -10,24 +10,36 @@ const ACTIVE_MAX: usize = 2;
 /// theirs: while a peer's answer is waited for, they are asked directly, which takes one system call until it
 /// is here instead of two.
 #[derive(Default)]
-pub(super) struct Active([Option<Token>; ACTIVE_MAX]);
+pub(super) struct Active {
+    tokens: [Option<Token>; ACTIVE_MAX],
+    /// Whose turn it is to be asked first.
+    turn: usize,
+}
 
 impl Active {
     /// Something came from it.
     pub(super) fn note(&mut self, token: Token) {
-        if self.0[0] != Some(token) {
-            let before = self.0.iter().position(|&active| active == Some(token));
-            self.0[..=before.unwrap_or(ACTIVE_MAX - 1)].rotate_right(1);
-            self.0[0] = Some(token);
+        if self.tokens[0] != Some(token) {
+            let before = self.tokens.iter().position(|&active| active == Some(token));
+            self.tokens[..=before.unwrap_or(ACTIVE_MAX - 1)].rotate_right(1);
+            self.tokens[0] = Some(token);
         }
     }
 
     pub(super) fn contains(&self, token: Token) -> bool {
-        self.0.contains(&Some(token))
+        self.tokens.contains(&Some(token))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Token> + use<> {
-        self.0.into_iter().flatten()
+    /// All of them, in turn: behind the one that had something comes the next.
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = Token> + use<> {
+        let (tokens, turn) = (self.tokens, self.turn);
+        (0..ACTIVE_MAX).filter_map(move |index| tokens[(turn + index) % ACTIVE_MAX])
+    }
+
+    /// It has had its turn.
+    pub(super) fn had_its_turn(&mut self, token: Token) {
+        let index = self.tokens.iter().position(|&active| active == Some(token));
+        self.turn = index.map_or(0, |index| (index + 1) % ACTIVE_MAX);
     }
 }
 
@@ -40,12 +52,18 @@ mod tests {
         let mut active = Active::default();
         let mut tokens = |token| {
             active.note(Token(token));
-            active.0.map(|active| active.map(|active| active.0))
+            active.tokens.map(|active| active.map(|active| active.0))
         };
         assert_eq!(tokens(1), [Some(1), None]);
         assert_eq!(tokens(1), [Some(1), None]);
         assert_eq!(tokens(2), [Some(2), Some(1)]);
         assert_eq!(tokens(1), [Some(1), Some(2)]);
         assert_eq!(tokens(3), [Some(3), Some(1)]);
+
+        assert_eq!(active.in_turn().collect::<Vec<_>>(), [Token(3), Token(1)]);
+        active.had_its_turn(Token(3));
+        assert_eq!(active.in_turn().collect::<Vec<_>>(), [Token(1), Token(3)]);
+        active.had_its_turn(Token(1));
+        assert_eq!(active.in_turn().next(), Some(Token(3)));
     }
 }

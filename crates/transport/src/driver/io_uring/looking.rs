@@ -46,7 +46,8 @@ impl IoUringDriver {
             let token = self.looked_at[index];
             let Some(Registered::Connected(connection)) = self.registered.get_mut(&token) else { continue };
             if let Some((memory, result)) = connection.look(&mut self.ring) {
-                self.looked_at.swap_remove(index);
+                // In order: when it receives again, it comes behind the others.
+                self.looked_at.remove(index);
                 arrived.push(token);
                 self.active.note(token);
                 let is_short = memory.room() <= SHORT_RECEIVE_MAX;

@@ -156,6 +156,7 @@ impl IoUringDriver {
         }
         let is_there = |token: &Token| !departed.contains(token);
         self.listeners.retain(is_there);
+        self.looked_at.retain(is_there);
         self.completed.retain(|completion| is_there(&completion.token()));
         self.received.retain(|completion| is_there(&completion.token()));
     }
@@ -429,6 +430,7 @@ impl Driver for IoUringDriver {
     fn release(&mut self, registration: Registration) -> Released {
         self.unregister_departed();
         let token = registration.into_token();
+        self.looked_at.retain(|&looked_at| looked_at != token);
         let mut released = match self.registered.remove(&token) {
             Some(Registered::Connected(connection)) => connection.release(&mut self.ring),
             Some(Registered::Listening(listening)) => {

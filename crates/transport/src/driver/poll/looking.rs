@@ -24,17 +24,18 @@ impl PollDriver {
         let began = Instant::now();
         let (busy_poll, before) = (self.busy_poll, arrived.len());
         self.watch_what_is_not_looked_at();
-        let mut round = 0;
         let mut looked = Ok(());
         let mut found = busy_poll.look(began, timeout, || {
-            if self.waker.was_woken() || self.try_active(arrived) {
-                return true;
-            }
-            round += 1;
-            if round % GLANCE_EVERY == 0 {
+            // Counted from one wait to the next: an active connection may have something each time.
+            self.looks = self.looks.wrapping_add(1);
+            if self.looks % GLANCE_EVERY == 0 {
                 looked = self.ask(Some(Duration::ZERO), arrived);
             }
-            looked.is_err() || self.has_work() || arrived.len() > before
+            self.waker.was_woken()
+                || self.try_active(arrived)
+                || looked.is_err()
+                || self.has_work()
+                || arrived.len() > before
         });
         looked?;
         if !found {
@@ -61,9 +62,10 @@ impl PollDriver {
 
     /// Receives from the first active connection that something has come on.
     fn try_active(&mut self, arrived: &mut Vec<Token>) -> bool {
-        for token in self.active.iter() {
+        for token in self.active.in_turn() {
             let Some(Registered::Connected(connection)) = self.registered.get_mut(&token) else { continue };
             if let Some((memory, result)) = connection.receive(&mut self.blocks) {
+                self.active.had_its_turn(token);
                 connection.found += 1;
                 if connection.found >= UNWATCH_AFTER {
                     self.unwatch(token);

@@ -49,6 +49,8 @@ pub struct PollDriver {
     received: VecDeque<Completion<Link>>,
     blocks: SpareBlocks,
     active: Active,
+    /// Rounds of looking, of all waits.
+    looks: u32,
     /// Connections that the poller does not know at the moment.
     unwatched: Vec<Token>,
     /// Whether the last wait asked the system what is ready.
@@ -77,6 +79,7 @@ impl PollDriver {
             received: VecDeque::new(),
             blocks: SpareBlocks::default(),
             active: Active::default(),
+            looks: 0,
             unwatched: Vec::new(),
             asked: false,
             busy_poll: BusyPoll::new(busy_poll),

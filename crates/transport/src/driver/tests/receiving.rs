@@ -53,7 +53,10 @@ fn a_receive_waits_for_what_comes_later() {
             peer.write_all(&[round]).unwrap();
             let (_, memory, received) = rig.received();
             assert_eq!(bytes_of(&memory, received), [round]);
-            assert_eq!(rig.arrived, [end.token]);
+            // Who looks may find it before it is reported.
+            if !rig.name.contains("looking") {
+                assert_eq!(rig.arrived, [end.token]);
+            }
             assert!(memory.received(received).count() <= 2);
             rig.recycle(memory);
         }
@@ -146,6 +149,49 @@ fn connections_take_turns() {
             }
             other => panic!("{other:?}"),
         });
+    });
+}
+
+/// Two connections have something at any time, and are looked at by the drivers that do that; a third has
+/// something once in a while. Whoever it is, has its turn.
+#[test]
+fn who_always_has_something_keeps_nobody_from_his_turn() {
+    on_every_driver(|mut rig| {
+        let (first, mut first_peer) = rig.connection();
+        let (second, mut second_peer) = rig.connection();
+        for _ in 0..100 {
+            for (end, peer) in [(&first, &mut first_peer), (&second, &mut second_peer)] {
+                peer.write_all(&[1]).unwrap();
+                assert_eq!(rig.receive_all(end, 1), [1]);
+            }
+        }
+        let (calm, mut calm_peer) = rig.connection();
+        for end in [&first, &second, &calm] {
+            rig.driver.receive(end.token, None, 1);
+        }
+        rig.driver.wait(Some(Duration::ZERO), &mut rig.arrived).unwrap();
+        for peer in [&mut first_peer, &mut second_peer] {
+            peer.write_all(&numbered(20_000)).unwrap();
+        }
+        for _ in 0..5 {
+            calm_peer.write_all(&[2]).unwrap();
+            let mut waiting = vec![first.token, second.token, calm.token];
+            for turn in 0..500 {
+                // As a shard does, which waits again after so many.
+                if turn % 16 == 0 {
+                    rig.driver.wait(Some(DEADLINE), &mut rig.arrived).unwrap();
+                }
+                let (token, memory, received) = rig.received();
+                assert_eq!(received, 1);
+                rig.recycle(memory);
+                rig.driver.receive(token, None, 1);
+                waiting.retain(|&waiting| waiting != token);
+                if waiting.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(waiting, [], "these had no turn");
+        }
     });
 }
 

@@ -175,7 +175,7 @@ impl GatherWrite for Sink {
 
 /// Of one direction: what seals, and what opens.
 fn seals() -> (Seal, Seal) {
-    let (mut sending, mut receiving) = Ends::new(LinkKind::Sealed).direction(true);
+    let (sending, receiving) = Ends::new(LinkKind::Sealed).direction(true);
     (sending.into_parts().1.unwrap(), receiving.into_parts().1.unwrap())
 }
 

@@ -128,7 +128,7 @@ impl Inbound {
     /// Lets all memory go that nothing lies in: for links that are quiet.
     pub fn relax(&mut self) {
         self.settle();
-        if !self.lent {
+        if self.lent.is_none() {
             self.ahead.relax();
         }
         self.spare.clear();

@@ -51,16 +51,26 @@ fn sealed() -> Vec<Vec<u8>> {
     let send = |len: u8, shift: u8, near: u8, times: u8| vec![0, len, shift, near, times];
     let write = |most: u8, shift: u8, slots: u8| vec![6, most, shift, slots];
     let all = write(255, 11, 64);
+    // Lent, until it is written and until the next write; and after memory was let go.
+    let lend = |way: u8, most: u8, shift: u8| write(most, shift, 65 * way + 20);
     let scripts = [
         [send(0, 0, 1, 0), all.clone(), send(9, 0, 1, 4), all.clone()].concat(),
         [send(7, 1, 1, 6), vec![3], send(127, 0, 0, 4), vec![4, 9], all.clone(), send(128, 0, 0, 4)].concat(),
         [send(0, 0, 1, 7), write(100, 0, 3), send(200, 10, 1, 3), write(200, 9, 5), vec![5, 0]].concat(),
         [send(255, 8, 1, 5), write(33, 3, 1), vec![3, 3, 4, 0], send(1, 0, 1, 1)].concat(),
+        [send(7, 1, 1, 6), lend(1, 50, 3), lend(2, 0, 0), send(200, 10, 1, 3), lend(2, 77, 7), lend(3, 99, 9)]
+            .concat(),
     ];
     let mut seeds = Vec::new();
     for (index, script) in scripts.iter().enumerate() {
         let head = [index as u8, 255, 11, 100, 3, 17, 0];
         seeds.push([&head[..], script, &[7, 0]].concat());
+        // Every way of giving, with everything that is done besides.
+        for choice in 0..21 {
+            let chunks = [0, 7, 14].map(|more| 12 * ((choice + more) % 21));
+            let head = [index as u8, 255, 11 + chunks[0], 100, 3 + chunks[1], 17, chunks[2]];
+            seeds.push([&head[..], script, &[7, 0]].concat());
+        }
         for kind in (0..5).flat_map(|edit| [0, 16, 32].map(|place| edit + place)) {
             let edit = [1, kind, 3, 0, 70, 0, 9, 0, 5, 0];
             seeds.push([&head[..], script, &[7], &edit].concat());

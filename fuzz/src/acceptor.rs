@@ -151,10 +151,10 @@ fn without_authentication(knobs: &Knobs, frame: &Frame, pool: &mut Vec<Frame>, r
             let ((), session) = link.into_parts();
             assert!(session.export("anything").is_err());
             let (mut receiving, mut sending) = session.split();
-            assert!(sending.ping().is_none());
+            assert!(sending.control_mut().ping().is_none());
             for frame in pool {
-                assert!(receiving.open_control(GenericHeader::view(frame)).is_err());
-                assert_eq!(receiving.late_reject(frame), None);
+                assert!(receiving.control_mut().open_control(GenericHeader::view(frame)).is_err());
+                assert_eq!(receiving.control().late_reject(frame), None);
             }
             reached.unauthenticated_links += 1;
         }

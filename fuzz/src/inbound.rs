@@ -33,6 +33,16 @@ pub struct Reached {
     pub queued: usize,
     pub refused: usize,
     pub backpressure: usize,
+    /// Chunks for which memory was lent, and that came in somebody else's; those that had more room, and
+    /// that had nothing.
+    pub lent: usize,
+    pub foreign: usize,
+    pub partly: usize,
+    pub nothing: usize,
+    /// Frames that were looked for, and not taken at once.
+    pub found: usize,
+    /// Frames that were queued while others were lent.
+    pub behind: usize,
 }
 
 pub fn run(data: &[u8]) -> Reached {
@@ -56,7 +66,7 @@ pub fn run_measured(data: &[u8], allocated: impl Fn() -> usize) -> Reached {
     expected.count(&stream, &mut reached);
     for style in [first, second] {
         reached.over_sockets += usize::from(style.over_sockets());
-        Delivery::new(&pair, &stream, limit, &expected, style, &allocated).run();
+        Delivery::new(&pair, &stream, limit, &expected, style, &mut reached, &allocated).run();
     }
     reached
 }

@@ -3,7 +3,8 @@
 //! [`wire`] and [`mac`] say once more what `docs/protocol.md` says, by offsets and formulas and
 //! without a line of the crates under test, so that a target can compare whole frames and exact
 //! outcomes instead of only waiting for a panic. [`node`] makes the nodes under test from the
-//! input, [`patch`] makes frames from it.
+//! input, [`patch`] makes frames from it. [`giving`] and [`writing`] move the codecs' bytes, in all ways that
+//! there are.
 //!
 //! A target is a function `run(data)` here and a shim in `fuzz_targets/`; so `cargo test` can
 //! run the corpus without the fuzzer. See `README.md`.
@@ -14,6 +15,7 @@ pub mod config;
 pub mod dialer;
 pub mod exchange;
 pub mod frame_parse;
+pub mod giving;
 pub mod inbound;
 pub mod link;
 pub mod mac;
@@ -22,3 +24,4 @@ pub mod patch;
 pub mod remac;
 pub mod sealed;
 pub mod wire;
+pub mod writing;

@@ -144,16 +144,16 @@ impl End {
         let number: u64 = input.arbitrary().unwrap_or(0);
         let (frame, command, echo, reason) = match byte(input) % 3 {
             0 => {
-                let ping = self.sending.ping();
+                let ping = self.sending.control_mut().ping();
                 if let Some((counter, _)) = ping {
                     assert_eq!(counter, self.sent + 1);
                 }
                 (ping.map(|(_, frame)| frame), wire::PING, 0, 0)
             }
-            1 => (self.sending.pong(number), wire::PONG, number, 0),
+            1 => (self.sending.control_mut().pong(number), wire::PONG, number, 0),
             _ => {
                 let [reason, ..] = number.to_le_bytes();
-                (self.sending.goodbye(GoodbyeReason(reason)), wire::GOODBYE, 0, reason)
+                (self.sending.control_mut().goodbye(GoodbyeReason(reason)), wire::GOODBYE, 0, reason)
             }
         };
         assert_eq!(frame.is_some(), self.keys.is_some(), "H-13");
@@ -183,7 +183,7 @@ impl End {
         assert_eq!(checked.err().map(|error| link_fault(error, 4096)), fault);
 
         let expected = self.judge(frame);
-        match self.receiving.open_control(header) {
+        match self.receiving.control_mut().open_control(header) {
             Ok(control) => {
                 assert_eq!(expected, Ok(control));
                 let counter = wire::u64_at(frame, wire::COUNTER);
@@ -239,7 +239,7 @@ impl End {
     /// Hands a frame to this end as the first on the link (H-9).
     pub fn late_reject(&self, frame: &Frame) -> Option<PeerReject> {
         let expected = self.dialed.as_ref().and_then(|dialed| dialed.read_late_reject(frame));
-        let read = self.receiving.late_reject(frame);
+        let read = self.receiving.control().late_reject(frame);
         assert_eq!(read, expected);
         if let Some(reject) = read {
             assert!(!reject.to_string().is_empty());

@@ -7,10 +7,12 @@ mod script;
 use arbitrary::Unstructured;
 use replink_frame::ReplicaId;
 use replink_handshake::{ControlMessage, Receiving, Sending};
+use replink_transport::memory::BLOCK_SIZE;
 use replink_transport::{Inbound, Received};
 
 use self::reading::{Item, Reading};
 use self::script::Script;
+use crate::giving::Giving;
 use crate::link;
 use crate::mac;
 use crate::node::Knobs;
@@ -19,6 +21,12 @@ use crate::wire;
 
 /// The largest frame of the link, in bytes.
 const FRAME_LIMIT: u32 = 256 * 1024;
+
+/// What a link may hold, in bytes: a block, one frame, a body that nobody took, and 2 MiB for a batch.
+const HELD_MAX: usize = BLOCK_SIZE + FRAME_LIMIT as usize + (1 << 20) + (2 << 20) + SMALL_CHANGE;
+
+/// What a link holds on which nothing comes: the codec's seal, and what owns the rest.
+const SMALL_CHANGE: usize = 16 * 1024;
 
 const DIALER: Knobs = Knobs {
     replica: 1,
@@ -46,13 +54,24 @@ pub struct Reached {
     /// Streams in which the receiver found a fault, and those that only lack their end.
     pub broken: usize,
     pub short: usize,
+    /// Chunks for which memory was lent, and that came in somebody else's.
+    pub lent: usize,
+    pub foreign: usize,
 }
 
 pub fn run(data: &[u8]) -> Reached {
+    run_measured(data, || 0)
+}
+
+/// `allocated` says how many bytes this process has allocated; where nobody counts, always 0.
+pub fn run_measured(data: &[u8], allocated: impl Fn() -> usize) -> Reached {
     let input = &mut Unstructured::new(data);
     let mut reached = Reached::default();
     let from_dialer = byte(input) & 1 == 0;
-    let chunks = [0; 3].map(|_| 1 + (usize::from(byte(input)) << (byte(input) % 12)));
+    let chunks = [0; 3].map(|_| {
+        let (len, choice) = (usize::from(byte(input)), byte(input));
+        (1 + (len << (choice % 12)), Giving::new(choice / 12))
+    });
     let (frames, dialed, answered) = link::shake_hands(&DIALER, &ACCEPTOR);
     let key = DIALER.keys().next().expect("a key");
     let session = key.session([&frames[0], &frames[1], &frames[2]], DIALER.binding(), &[0; 32]);
@@ -83,13 +102,24 @@ pub fn run(data: &[u8]) -> Reached {
     reached.broken += usize::from(expected.faulty);
     reached.short += usize::from(!expected.faulty && expected.end < arrived.len());
 
-    deliver(Inbound::new(receiving, FRAME_LIMIT), &arrived, chunks, &expected);
+    deliver(receiving, &arrived, chunks, &expected, &mut reached, &allocated);
     reached
 }
 
 /// Has it arrive in chunks, and compares what is handed up.
-fn deliver(mut inbound: Inbound, stream: &[u8], chunks: [usize; 3], expected: &Reading) {
+fn deliver(
+    receiving: Receiving,
+    stream: &[u8],
+    chunks: [(usize, Giving); 3],
+    expected: &Reading,
+    reached: &mut Reached,
+    allocated: &dyn Fn() -> usize,
+) {
+    let before = allocated();
+    let held = || allocated().saturating_sub(before);
+    let mut inbound = Inbound::new(receiving, FRAME_LIMIT);
     let mut items = expected.items.iter();
+    let mut emptied = true;
     let mut taken = 0;
     let mut failed = false;
     for index in 0.. {
@@ -97,13 +127,26 @@ fn deliver(mut inbound: Inbound, stream: &[u8], chunks: [usize; 3], expected: &R
             break;
         }
         let rest = &stream[taken..];
-        taken += inbound.push(&rest[..rest.len().min(chunks[index % chunks.len()])]);
+        let (len, giving) = chunks[index % chunks.len()];
+        let given = giving.give(&mut inbound, &rest[..rest.len().min(len)], index);
+        assert!(given.room > 0 || !emptied, "there is room once all was taken");
+        taken += given.taken;
+        reached.lent += usize::from(given.lent);
+        reached.foreign += usize::from(given.foreign);
+        // Now and then what was found stays for the next time.
+        emptied = index % 5 != 4;
         loop {
+            if !emptied {
+                let found = inbound.find();
+                assert!(!matches!(found, Ok(Some(_))) || items.len() > 0);
+                break;
+            }
             match inbound.next() {
                 Ok(Some(received)) => {
                     let item = items.next().expect("nothing is handed up that is not proved");
                     assert!(item.batch_end <= taken, "nothing is handed up before its tag has come");
                     compare(received, item, index % 2 == 0);
+                    assert!(held() <= HELD_MAX, "{} bytes are held", held());
                 }
                 Ok(None) => break,
                 Err(_) => {
@@ -112,12 +155,23 @@ fn deliver(mut inbound: Inbound, stream: &[u8], chunks: [usize; 3], expected: &R
                 }
             }
         }
+        assert!(held() <= HELD_MAX, "{} bytes are held", held());
         assert!(!failed || inbound.next().is_err(), "a link that failed stays so");
+    }
+    while !failed {
+        match inbound.next() {
+            Ok(Some(received)) => compare(received, items.next().expect("what is proved"), false),
+            Ok(None) => break,
+            Err(_) => failed = true,
+        }
     }
     assert_eq!(items.len(), 0, "what is proved is handed up");
     assert_eq!(failed, expected.faulty);
     if !failed {
         assert_eq!(inbound.is_at_frame_boundary(), expected.end == stream.len());
+        inbound.relax();
+        assert!(!inbound.is_at_frame_boundary() || inbound.holds_nothing());
+        assert!(!inbound.holds_nothing() || held() <= SMALL_CHANGE, "{} bytes are kept", held());
     }
 }
 

@@ -1,21 +1,9 @@
 //! Runs the committed corpora and all seeds without the fuzzer, and sees to it that they still lead
 //! where the targets are interesting: an input format that changed leaves them behind silently.
 
-use std::fs;
-use std::path::Path;
+mod inputs;
 
-#[path = "../examples/seeds.rs"]
-#[allow(dead_code, reason = "as an example it also writes them")]
-mod seeds;
-
-/// The committed corpus, then the seeds.
-fn inputs(target: &str) -> [Vec<Vec<u8>>; 2] {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-    let files = fs::read_dir(folder).expect("a corpus");
-    let corpus = files.map(|file| fs::read(file.expect("a file").path()).expect("an input")).collect();
-    let (_, seeds) = seeds::seeds().into_iter().find(|(name, _)| *name == target).expect("seeds");
-    [corpus, seeds]
-}
+use inputs::inputs;
 
 #[test]
 fn frame_parse() {
@@ -46,7 +34,8 @@ reaches! {
     dialer: failures rejects links controls late_rejects unauthenticated_links;
     remac: dialed verified refused both shared controls violations proved_rejects;
     exchange: up unproved moved_on key_retries refused rejected refused_late lingered_to_the_bound left timed_out;
-    inbound: frames large controls violations late_rejects cut long v1 over_sockets queued refused backpressure;
-    sealed: frames controls batches shared_tags hashed honest broken short;
+    inbound: frames large controls violations late_rejects cut long v1 over_sockets queued refused backpressure
+        lent foreign partly nothing found behind;
+    sealed: frames controls batches shared_tags hashed honest broken short lent foreign;
     config: valid inline files environment disabled mistakes secrets_in_mistakes;
 }

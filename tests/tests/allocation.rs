@@ -9,7 +9,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use replink_frame::ReplicaId;
-use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, plain, wire};
+use replink_tests::frames::{EVERY_KIND, Ends, LINK_KINDS, LinkKind, ROOMY, plain, wire};
 use replink_tests::links::AUTH;
 use replink_tests::nodes::{Ground, QUICK, poll_until, prepare, start_all};
 use replink_transport::node::Event;
@@ -169,13 +169,14 @@ fn a_body_that_is_kept_holds_no_more_than_twice_its_size() {
 /// A link that is quiet holds nothing, whatever came on it.
 #[test]
 fn a_quiet_link_holds_no_memory() {
-    for kind in LINK_KINDS {
+    for kind in EVERY_KIND {
         let (sending, receiving) = Ends::new(kind).direction(true);
         let (mut inbound, mut outbound) = (Inbound::new(receiving, 2 << 20), Outbound::new(sending, ROOMY));
         let before = HELD.get();
-        for len in [100, 60_000, 1 << 20, 700] {
+        let lens = [100, 60_000, 1 << 20, 700];
+        for (len, times) in lens.into_iter().map(|len| (len, 1)).chain([(0, 5000), (20_000, 60)]) {
             let (header, body) = plain(len, 1);
-            outbound.push(&header, body).unwrap();
+            (0..times).for_each(|_| outbound.push(&header, body.clone()).unwrap());
             while let Some(batch) = outbound.lend() {
                 for chunk in batch.iter().flat_map(|piece| piece.chunks(9000)) {
                     assert_eq!(inbound.push(chunk), chunk.len());

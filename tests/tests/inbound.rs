@@ -8,10 +8,10 @@ use bytes::Bytes;
 use replink_frame::{Command, FrameError, GenericHeader, ReplicaId, Status, Version};
 use replink_handshake::{ControlError, ControlMessage, SendingControl};
 use replink_tests::fixtures::local;
-use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, body_len, frame, late_reject, plain, wire};
+use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, body_len, frame, late_reject, plain, wire};
 use replink_tests::random::{Random, for_each_seed};
 use replink_transport::memory::{BLOCK_SIZE, Block, ReceiveMemory};
-use replink_transport::{Inbound, InboundError, Received};
+use replink_transport::{Inbound, InboundError, Outbound, Received};
 
 const LIMIT: u32 = 4 << 20;
 
@@ -103,36 +103,38 @@ impl Embedder {
     }
 }
 
+/// Puts what comes first of `bytes` into places, and says how much.
+fn fill(places: [&mut [u8]; 2], bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    for place in places {
+        let len = place.len().min(rest.len());
+        place[..len].copy_from_slice(&rest[..len]);
+        rest = &rest[len..];
+    }
+    bytes.len() - rest.len()
+}
+
 /// Gives the codec what comes first of `bytes`, in any of its ways, and says how much it took.
 fn give(inbound: &mut Inbound, bytes: &[u8], random: &mut Random) -> usize {
-    let fill = |places: [&mut [u8]; 2], most: usize| {
-        let mut rest = &bytes[..most.min(bytes.len())];
-        for place in places {
-            let len = place.len().min(rest.len());
-            place[..len].copy_from_slice(&rest[..len]);
-            rest = &rest[len..];
-        }
-        most.min(bytes.len()) - rest.len()
-    };
     let most = if random.once_in(3) { random.between(0, bytes.len()) } else { bytes.len() };
     match random.below(4) {
         0 => inbound.push(bytes),
         1 => {
-            let len = fill(inbound.room(), most);
+            let len = fill(inbound.room(), &bytes[..most]);
             inbound.received(len);
             len
         }
         // Memory of somebody else's.
         2 if inbound.holds_nothing() => {
             let mut memory = ReceiveMemory::from(Block::new());
-            let len = fill(memory.slices(), most.min(inbound.receive_max()));
+            let len = fill(memory.slices(), &bytes[..most.min(inbound.receive_max())]);
             inbound.take_back(memory, len);
             len
         }
         _ => {
             let mut memory = inbound.lend();
             assert_eq!(inbound.find().unwrap(), None, "nothing can be looked at meanwhile");
-            let len = fill(memory.slices(), most);
+            let len = fill(memory.slices(), &bytes[..most]);
             inbound.take_back(memory, len);
             len
         }
@@ -527,6 +529,104 @@ fn good_frames_before_a_bad_one_come_out() {
         );
     }
     assert!(inbound.next().is_err());
+}
+
+/// Somebody looks for a frame, and gives the memory away before it is taken.
+#[test]
+fn what_was_found_is_there_again_once_the_memory_is_back() {
+    let mut links: Vec<_> = LINK_KINDS.map(|kind| (kind, Vec::new())).into();
+    links.push((LinkKind::Sealed, Vec::new()));
+    for (kind, bytes) in &mut links {
+        let (sending, receiving) = Ends::new(*kind).direction(true);
+        let mut outbound = Outbound::new(sending, ROOMY);
+        let mut inbound = Inbound::new(receiving, LIMIT);
+        let control = usize::from(outbound.ping().is_some());
+        for len in [10, 20_000, 0] {
+            let (header, body) = plain(len, 3);
+            outbound.push(&header, body).unwrap();
+        }
+        let batch = outbound.lend().unwrap();
+        batch.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        let cut = bytes.len() - 256 - 5000;
+        let mut rest = &bytes[inbound.push(&bytes[..cut])..];
+        for _ in 0..3 + control {
+            let found = inbound.find().unwrap();
+            let mut memory = inbound.lend();
+            assert_eq!(inbound.find().unwrap(), None, "{kind:?}: nothing is to be found meanwhile");
+            assert!(inbound.take().is_none() && !inbound.is_at_frame_boundary() || found.is_none());
+            assert_eq!((inbound.push(rest), inbound.receive_max()), (0, 0));
+            assert!(inbound.room().iter().all(|place| place.is_empty()));
+            assert!(!inbound.holds_nothing() && inbound.give_up_block().is_none());
+            inbound.relax();
+            let len = fill(memory.slices(), &rest[..rest.len().min(2000)]);
+            inbound.take_back(memory, len);
+            rest = &rest[len..];
+            if let Some(found) = found {
+                assert_eq!(inbound.find().unwrap(), Some(found), "{kind:?}");
+                assert!(inbound.take().is_some());
+            }
+        }
+        loop {
+            while inbound.next().unwrap().is_some() {}
+            if rest.is_empty() {
+                break;
+            }
+            rest = &rest[inbound.push(rest)..];
+        }
+        assert!(inbound.is_at_frame_boundary(), "{kind:?}");
+    }
+}
+
+/// What is no block has no room for the rest of a frame, or takes more than a link may hold.
+#[test]
+fn memory_of_any_size_will_do_where_nothing_is_held() {
+    let bytes = wire(&plain(5000, 1)).repeat(50);
+    for len in [1, 100, 255, 256, 5000, BLOCK_SIZE - 1, BLOCK_SIZE, 4 * BLOCK_SIZE] {
+        let (_, receiving) = Ends::new(LinkKind::V2).direction(true);
+        let mut inbound = Inbound::new(receiving, LIMIT);
+        let (mut rest, mut frames) = (&bytes[..], 0);
+        while !rest.is_empty() {
+            let taken = if inbound.holds_nothing() {
+                let mut memory = ReceiveMemory::with_len(len);
+                let most = rest.len().min(inbound.receive_max());
+                let filled = fill(memory.slices(), &rest[..most]);
+                inbound.take_back(memory, filled);
+                filled
+            } else {
+                let taken = fill(inbound.room(), rest);
+                inbound.received(taken);
+                taken
+            };
+            assert!(taken > 0, "there is room where no frame is whole, with {len} bytes");
+            rest = &rest[taken..];
+            while inbound.next().unwrap().is_some() {
+                frames += 1;
+            }
+            let held = inbound.lend();
+            assert!(held.room() <= BLOCK_SIZE, "{} of {len}", held.room());
+            inbound.take_back(held, 0);
+            inbound.give_up_block();
+        }
+        assert_eq!(frames, 50);
+    }
+}
+
+#[test]
+#[should_panic(expected = "another memory was lent")]
+fn memory_of_another_link_is_the_callers_bug() {
+    let [mut one, mut other] =
+        [(); 2].map(|()| Inbound::new(Ends::new(LinkKind::V2).direction(true).1, LIMIT));
+    one.push(&[0; 10]);
+    let (_mine, theirs) = (one.lend(), other.lend());
+    one.take_back(theirs, 0);
+}
+
+#[test]
+#[should_panic(expected = "lent already")]
+fn lending_twice_is_the_callers_bug() {
+    let mut inbound = Inbound::new(Ends::new(LinkKind::V2).direction(true).1, LIMIT);
+    let _memory = inbound.lend();
+    let _again = inbound.lend();
 }
 
 #[test]

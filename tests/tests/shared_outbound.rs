@@ -16,6 +16,7 @@ use replink_handshake::{ControlMessage, Receiving};
 use replink_tests::fixtures::local;
 use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, plain};
 use replink_tests::random::{Random, for_each_seed};
+use replink_transport::memory::SendBatch;
 use replink_transport::{
     Attention, Body, Flushed, GatherWrite, Inbound, Link, Outbound, OutboundLimits, Received, SendCause,
     SendError, Sent, SharedOutbound,
@@ -469,4 +470,69 @@ fn many_threads_to_a_slow_reader_over_tcp() {
     assert!(asked.try_iter().any(|attention| attention == Attention::Writable));
     let stats = outbound.stats();
     assert_eq!(stats.written_frames, 6001);
+}
+
+/// Takes everything, and has a frame come while the last write of a turn is under way.
+struct Visited {
+    shared: std::sync::OnceLock<std::sync::Weak<SharedOutbound<Visited>>>,
+    writes: Mutex<usize>,
+    bytes: Mutex<Vec<u8>>,
+}
+
+impl GatherWrite for Visited {
+    fn write_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        *self.writes.lock().unwrap() += 1;
+        let mut bytes = self.bytes.lock().unwrap();
+        let before = bytes.len();
+        slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+        let written = bytes.len() - before;
+        drop(bytes);
+        if *self.writes.lock().unwrap() < 20 {
+            let shared = self.shared.get().unwrap().upgrade().unwrap();
+            let (header, body) = plain(2000, 7);
+            shared.queue(&header, body).unwrap();
+        }
+        Ok(written)
+    }
+}
+
+/// A turn of writing may end just when it has taken out what it does not write any more: on a sealed link
+/// that is not sealed yet.
+#[test]
+fn what_a_turn_has_taken_out_and_left_goes_along_to_the_next_owner() {
+    for kind in [LinkKind::V2, LinkKind::Sealed] {
+        let (sending, receiving) = Ends::new(kind).direction(true);
+        let (mut inbound, writer) = (
+            Inbound::new(receiving, ROOMY.frame_size),
+            Visited {
+                shared: std::sync::OnceLock::new(),
+                writes: Mutex::default(),
+                bytes: Mutex::default(),
+            },
+        );
+        let shared = Arc::new(SharedOutbound::new(Outbound::new(sending, ROOMY), writer, |_| {}));
+        shared.writer().shared.set(Arc::downgrade(&shared)).unwrap();
+        let (header, body) = plain(10, 1);
+        assert_eq!(shared.send(&header, body).unwrap(), Sent::Written);
+        let writes = *shared.writer().writes.lock().unwrap();
+        let mut taken = shared.take_for_hand_off().unwrap();
+        let batch = taken.lend().unwrap();
+        let mut bytes = shared.writer().bytes.lock().unwrap().clone();
+        batch.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        assert_eq!(inbound.push(&bytes), bytes.len());
+        let mut frames = 0;
+        while inbound.next().unwrap().is_some() {
+            frames += 1;
+        }
+        assert_eq!(frames, writes + 1, "{kind:?}");
+        assert!(inbound.is_at_frame_boundary());
+    }
+}
+
+#[test]
+#[should_panic(expected = "nothing was lent")]
+fn a_loan_that_was_not_given_out_is_the_callers_bug() {
+    let writer = Fickle { state: Mutex::new((Random::new(1), Vec::new())), writable: mpsc::channel().0 };
+    let (shared, _, _) = share(LinkKind::V2, ROOMY, writer);
+    shared.take_back(SendBatch::default(), Ok(0));
 }

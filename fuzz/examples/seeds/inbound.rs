@@ -10,6 +10,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let by_hand: Vec<u8> = (0..3).flat_map(|command| [4, command, 1, 0, 0]).collect();
     let again = |times: u8| [7, times];
     let write = |len: u16| [&[8, 7][..], &len.to_le_bytes()].concat();
+    // Lent for as long as the write takes, and until the next one; after memory was let go.
+    let lend = |way: u8, len: u16| [&[8, 70 * way + 8][..], &len.to_le_bytes()].concat();
     let scripts = [
         frames.clone(),
         [&frames[..], &controls, &frames].concat(),
@@ -39,6 +41,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [&frame(5, 1)[..], &[6, 4, 1, 2, 3, 4], &frame(5, 1)].concat(),
         [&frame(5, 3)[..], &[9, 77]].concat(),
         [&frame(5, 1)[..], &[9, 77]].concat(),
+        // What is queued while other frames are lent.
+        [&frame(5, 1)[..], &lend(1, 77), &lend(2, 0), &frames, &controls, &lend(0, 900), &frame(0, 3)].concat(),
+        [&frame(5, 1)[..], &again(9), &lend(2, 0), &frame(3, 4), &lend(3, 60_000), &lend(3, 60_000), &frame(1, 8)]
+            .concat(),
         // More than may wait.
         [&frame(5, 1)[..], &[73, 0], &again(20), &[73, 1, 0, 0, 0, 0, 0, 0, 0, 0], &write(500), &[73, 2, 3]]
             .concat(),
@@ -57,7 +63,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for (index, script) in scripts.iter().enumerate() {
         for (turn, (limit, queue)) in limits.into_iter().enumerate() {
-            let style = |at: usize| [&chunks[at % 6][..], &[choices[(at + index) % 6]]].concat();
+            // Every way of giving, with everything that is done besides.
+            let ways = |at: usize| {
+                let mut chunks = chunks[at % 6];
+                for (place, kind) in chunks.iter_mut().step_by(2).enumerate() {
+                    *kind += 6 * (((at + 3 * index + place * turn) % 7 + 7 * (index % 6)) % 42) as u8;
+                }
+                chunks
+            };
+            let style = |at: usize| [&ways(at)[..], &[choices[(at + index) % 6]]].concat();
             let ends = ((index + turn) % 4) as u8;
             let pair = [&[ends][..], &style(turn), &style(turn + index + 1), &[limit, queue]].concat();
             seeds.push([&pair[..], script].concat());

@@ -1,22 +1,26 @@
 //! How bytes arrive at the receiving codec under test, and what comes out of it.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::mem;
 use std::ops::Range;
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
+use replink_frame::Command;
 use replink_transport::memory::BLOCK_SIZE;
-use replink_transport::{Inbound, InboundError, Received};
+use replink_transport::{Found, Inbound, InboundError, Link, Received};
 
 use super::pair::{Expected, Fault, Item, Pair};
-use super::sockets;
+use super::{Reached, sockets};
+use crate::giving::{Given, Giving};
 use crate::patch::byte;
+use crate::wire;
 
 /// Chunks that are as small as the input wants them; later ones are larger, for the time it takes.
 const SMALL_CHUNKS_MAX: usize = 2048;
 
-/// Beside the read-ahead and one frame, in bytes: what owns them.
+/// Beside a block and one frame, in bytes: what owns them.
 const SMALL_CHANGE: usize = 1024;
 
 /// In which chunks bytes come, and what the embedder does with its frames.
@@ -51,6 +55,11 @@ impl Style {
         if index < SMALL_CHUNKS_MAX { len } else { len.max(4096) }
     }
 
+    /// How it is given.
+    fn giving(self, index: usize) -> Giving {
+        Giving::new(self.chunks[index % self.chunks.len()].0 / 6)
+    }
+
     fn appetite(self) -> Appetite {
         match self.choice & 3 {
             0 | 1 => Appetite::Eager,
@@ -59,9 +68,14 @@ impl Style {
         }
     }
 
-    /// Whether [`Inbound::is_ready`] is asked before [`Inbound::next`].
-    fn asks(self) -> bool {
-        self.choice & 4 != 0
+    /// How often a frame is looked for before it is taken.
+    fn finds(self, index: usize) -> usize {
+        if self.choice & 4 == 0 { 0 } else { 1 + index % 2 }
+    }
+
+    /// Whether one is looked for, and not taken before more has come.
+    fn finds_early(self, index: usize) -> bool {
+        self.choice & 4 != 0 && index % 3 == 0
     }
 
     /// How many bodies the embedder keeps.
@@ -92,6 +106,7 @@ pub struct Delivery<'a> {
     limit: u32,
     expected: &'a Expected,
     style: Style,
+    reached: &'a mut Reached,
     allocated: &'a dyn Fn() -> usize,
     /// What was allocated before the codec was made.
     allocated_before: usize,
@@ -108,6 +123,7 @@ impl<'a> Delivery<'a> {
         limit: u32,
         expected: &'a Expected,
         style: Style,
+        reached: &'a mut Reached,
         allocated: &'a dyn Fn() -> usize,
     ) -> Self {
         let receiving = pair.receiving();
@@ -120,6 +136,7 @@ impl<'a> Delivery<'a> {
             limit,
             expected,
             style,
+            reached,
             allocated,
             allocated_before,
             taken: 0,
@@ -138,6 +155,9 @@ impl<'a> Delivery<'a> {
             None => {
                 assert_eq!(self.taken, self.stream.len());
                 assert_eq!(self.inbound.is_at_frame_boundary(), self.expected.end == self.stream.len());
+                self.inbound.relax();
+                assert!(self.inbound.holds_nothing() || self.expected.end < self.stream.len());
+                self.check_relaxed();
             }
         }
         self.check_memory();
@@ -152,13 +172,17 @@ impl<'a> Delivery<'a> {
         while self.taken < self.stream.len() {
             let rest = &self.stream[self.taken..];
             let chunk = &rest[..rest.len().min(self.style.chunk_len(index))];
+            if self.style.finds_early(index) {
+                self.find();
+            }
+            let given = self.style.giving(index).give(&mut self.inbound, chunk, index);
             index += 1;
-            let taken = self.inbound.push(chunk);
-            assert!(taken <= chunk.len());
-            assert!(taken > 0 || !emptied, "there is room once all was taken");
-            self.taken += taken;
+            assert!(given.taken <= chunk.len());
+            assert!(given.room > 0 || !emptied, "there is room once all was taken");
+            self.count(given, chunk.len());
+            self.taken += given.taken;
             self.check_memory();
-            emptied = self.consume(taken < chunk.len())?;
+            emptied = self.consume(given.taken < chunk.len())?;
         }
         Ok(())
     }
@@ -172,7 +196,10 @@ impl<'a> Delivery<'a> {
                 let mut left = sockets.send(&rest[..rest.len().min(self.style.chunk_len(index).max(512))]);
                 index += 1;
                 while left > 0 {
-                    let full = match sockets::retry(|| self.inbound.read_from(&sockets.near)) {
+                    if self.style.finds_early(index) {
+                        self.find();
+                    }
+                    let full = match self.receive(&sockets.near, index) {
                         Ok(received) => {
                             assert!((1..=left).contains(&received), "{received} of {left} bytes");
                             left -= received;
@@ -199,6 +226,26 @@ impl<'a> Delivery<'a> {
         })
     }
 
+    /// One read into the codec's memory, where it is or lent.
+    fn receive(&mut self, link: &Link, index: usize) -> io::Result<usize> {
+        if index % 2 == 0 {
+            let received = sockets::retry(|| link.receive(self.inbound.room()))?;
+            self.inbound.received(received);
+            return Ok(received);
+        }
+        let mut memory = self.inbound.lend();
+        let result = sockets::retry(|| link.receive(memory.slices()));
+        self.inbound.take_back(memory, result.as_ref().map_or(0, |&received| received));
+        result
+    }
+
+    fn count(&mut self, given: Given, len: usize) {
+        self.reached.lent += usize::from(given.lent);
+        self.reached.foreign += usize::from(given.foreign);
+        self.reached.partly += usize::from(given.taken < len.min(given.room));
+        self.reached.nothing += usize::from(given.taken == 0);
+    }
+
     /// Takes items, as is the embedder's way; whether all that have come were taken.
     fn consume(&mut self, full: bool) -> Result<bool, InboundError> {
         match self.style.appetite() {
@@ -213,17 +260,30 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
+    /// The next item, if it has come; or whether what has come ends the link.
+    fn next(&self) -> (Option<&'a Item>, bool) {
+        let next = self.expected.items.get(self.given);
+        let fails = next.is_none() && self.expected.fault.is_some() && self.expected.end + 256 <= self.taken;
+        (next.filter(|item| item.end() <= self.taken), fails)
+    }
+
+    /// Looks for an item, which stays where it is.
+    fn find(&mut self) {
+        let (next, fails) = self.next();
+        let expected = next.map(|item| match item {
+            Item::Control(..) => Found::Control,
+            Item::Frame(range) => Found::Frame(Command(self.stream[range.start + wire::COMMAND])),
+        });
+        assert_eq!(self.inbound.find().map_err(|_| ()), if fails { Err(()) } else { Ok(expected) });
+        self.reached.found += usize::from(expected.is_some());
+    }
+
     /// Takes one item, if there is one.
     fn take(&mut self) -> Result<bool, InboundError> {
         let index = self.given;
-        let next = self.expected.items.get(index);
-        let has_come = next.is_some_and(|item| item.end() <= self.taken);
-        let fails = next.is_none() && self.expected.fault.is_some() && self.expected.end + 256 <= self.taken;
-        if self.style.asks() {
-            let ready = self.inbound.is_ready();
-            assert_eq!(ready.is_err(), fails);
-            assert_eq!(ready.unwrap_or(false), has_come);
-        }
+        let (next, fails) = self.next();
+        let has_come = next.is_some();
+        (0..self.style.finds(index)).for_each(|_| self.find());
         let taken = self.style.takes(index).then_some(index);
         let kept = match self.inbound.next().inspect_err(|_| assert!(fails))? {
             None => {
@@ -233,7 +293,7 @@ impl<'a> Delivery<'a> {
             }
             Some(received) => {
                 assert!(has_come, "nothing is given that has not come");
-                compare(received, next.expect("it has come"), self.stream, taken)
+                compare(received, next.expect("it has come"), self.stream, index, taken.is_some())
             }
         };
         if let Some((body, range)) = kept {
@@ -257,15 +317,26 @@ impl<'a> Delivery<'a> {
 
     /// A link that failed stays so, whatever else comes.
     fn check_failed(&mut self, error: InboundError) {
-        for _ in 0..8 {
-            assert_eq!(self.inbound.is_ready(), Err(error));
+        for index in 0..8 {
+            assert_eq!(self.inbound.find(), Err(error));
+            assert!(self.inbound.take().is_none());
             assert_eq!(self.inbound.next().map(|received| received.is_some()), Err(error));
-            self.taken += self.inbound.push(&self.stream[..self.stream.len().min(BLOCK_SIZE / 2)]);
+            let chunk = &self.stream[..self.stream.len().min(BLOCK_SIZE / 2)];
+            self.taken += self.style.giving(index).give(&mut self.inbound, chunk, index).taken;
             self.check_memory();
         }
     }
 
-    /// What is held is the read-ahead and one frame, at most.
+    /// What a codec that nothing lies in keeps.
+    fn check_relaxed(&self) {
+        if self.style.kept_max() == 0 && self.inbound.holds_nothing() {
+            let allocated = (self.allocated)().saturating_sub(self.allocated_before);
+            assert!(allocated <= SMALL_CHANGE, "{allocated} bytes are kept");
+        }
+    }
+
+    /// What lies here is a block and one frame at most. What is held is no more: a body that nobody took is
+    /// memory for the next, and no other body is under way meanwhile.
     fn check_memory(&self) {
         let most = BLOCK_SIZE + self.limit as usize;
         let given = self.given.checked_sub(1).map_or(0, |last| self.expected.items[last].end());
@@ -277,12 +348,13 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// Compares what came with what was to come; its body, if it is the `taken`-th that is taken out.
+/// Compares what came, the `index`-th, with what was to come; its body, if it `is_taken` out.
 fn compare(
     received: Received<'_>,
     item: &Item,
     stream: &[u8],
-    taken: Option<usize>,
+    index: usize,
+    is_taken: bool,
 ) -> Option<(Bytes, Range<usize>)> {
     match (received, item) {
         (Received::Control(control), Item::Control(expected, _)) => {
@@ -293,7 +365,13 @@ fn compare(
             let (header, body) = stream[range.clone()].split_at(256);
             assert_eq!(frame.header().bytes(), header);
             assert!(frame.body() == body);
-            let taken = if taken? % 4 == 0 {
+            if !is_taken {
+                if index % 2 == 0 {
+                    mem::forget(frame); // the codec goes on behind it, whatever becomes of it
+                }
+                return None;
+            }
+            let taken = if index % 4 == 0 {
                 let owned = frame.into_owned();
                 assert_eq!(owned.header.bytes(), header);
                 owned.body

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use arbitrary::Unstructured;
 use replink_frame::GoodbyeReason;
-use replink_handshake::{ControlMessage, ControlError, PeerReject, Receiving, Sending};
-use replink_transport::memory::BLOCK_SIZE;
+use replink_handshake::{ControlError, ControlMessage, PeerReject, Receiving, Sending};
 use replink_transport::InboundError;
+use replink_transport::memory::BLOCK_SIZE;
 
 use super::Reached;
 use crate::frame_parse::link_fault;

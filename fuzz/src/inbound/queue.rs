@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use replink_frame::{GenericHeader, GoodbyeReason};
-use replink_transport::{Outbound, OutboundLimits, SendCause};
+use replink_transport::{GatherWrite, Outbound, OutboundLimits, SendCause};
 
 use super::Reached;
 use super::pair::Pair;
@@ -15,12 +15,14 @@ use crate::link;
 use crate::mac;
 use crate::node::{CLUSTER, Knobs};
 use crate::wire::{self, Frame};
+use crate::writing::Writing;
 
 /// Control frames that may wait beyond the limits.
 const CONTROL_FRAMES_MAX: usize = 64;
 
 pub struct Queue {
     outbound: Outbound,
+    writing: Writing,
     limits: OutboundLimits,
     far: Knobs,
     signing: Option<[u8; 32]>,
@@ -46,6 +48,7 @@ impl Queue {
         let outbound = Outbound::new(pair.sending(), limits);
         Self {
             outbound,
+            writing: Writing::default(),
             limits,
             far: pair.far(),
             signing: pair.signing,
@@ -78,6 +81,7 @@ impl Queue {
                 self.bytes.extend_from_slice(body);
                 self.ends.push_back(self.bytes.len());
                 reached.queued += 1;
+                reached.behind += usize::from(self.writing.has_some());
             }
             Err(error) => {
                 assert!(!error.to_string().is_empty());
@@ -152,29 +156,19 @@ impl Queue {
     }
 
     /// Writes up to `len` bytes of what `slots` slices show.
-    pub fn write(&mut self, slots: usize, len: usize) {
-        let mut slices = vec![IoSlice::new(&[]); slots];
-        let count = self.outbound.slices(&mut slices);
-        let waiting = &self.bytes[self.written..];
-        let mut shown = 0;
-        for slice in &slices[..count] {
-            assert!(!slice.is_empty());
-            assert!(waiting[shown..].starts_with(slice), "what is written is what was queued");
-            shown += slice.len();
-        }
-        assert!(count == slots || shown == waiting.len(), "nothing is forgotten");
-        let len = len.min(shown);
-        self.outbound.advance(len);
-        self.wrote(len);
+    pub fn write(&mut self, way: u8, slots: usize, len: usize) {
+        let bytes = self.writing.write(&mut self.outbound, way, slots, len);
+        assert!(self.bytes[self.written..].starts_with(&bytes), "what is written is what was queued");
+        self.wrote(bytes.len());
     }
 
     /// Writes all that waits, to a socket as well as to memory.
     pub fn drain(&mut self, over_sockets: bool) {
         while self.written < self.bytes.len() {
-            if over_sockets {
+            if over_sockets && !self.writing.has_some() {
                 self.write_to_socket();
             } else {
-                self.write(16, usize::MAX);
+                self.write(0, 16, usize::MAX);
             }
         }
         assert!(self.outbound.is_empty());
@@ -182,9 +176,13 @@ impl Queue {
 
     fn write_to_socket(&mut self) {
         let len = sockets::with(|sockets| {
-            let len = sockets::retry(|| self.outbound.write_to(&sockets.far)).expect("a socket that works");
+            let mut slices = [IoSlice::new(&[]); 64];
+            let count = self.outbound.slices(&mut slices);
+            let write = || sockets.far.write_gathered(&slices[..count]);
+            let len = sockets::retry(write).expect("a socket that works");
             let received = sockets.receive(len);
             assert!(len > 0 && self.bytes[self.written..].starts_with(&received), "what was queued");
+            self.outbound.advance(len);
             len
         });
         self.wrote(len);

@@ -2,8 +2,8 @@
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
+use replink_transport::OutboundLimits;
 use replink_transport::memory::BLOCK_SIZE;
-use replink_transport::{OutboundLimits};
 
 use super::Reached;
 use super::pair::Pair;
@@ -135,9 +135,9 @@ impl<'a, 'b> Script<'a, 'b> {
                 }
             }
             8 => {
-                let slots = usize::from(byte(self.input) % 70);
+                let slots = byte(self.input);
                 let len: u16 = self.input.arbitrary().unwrap_or(u16::MAX);
-                self.queue.write(slots, usize::from(len) << (choice / 10 % 8));
+                self.queue.write(slots / 70, usize::from(slots % 70), usize::from(len) << (choice / 10 % 8));
             }
             _ => {
                 let len = self.stream.len().saturating_sub(byte(self.input).into());

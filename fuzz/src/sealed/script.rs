@@ -1,7 +1,5 @@
 //! What the honest end sends, and what someone on the way makes of it.
 
-use std::io::IoSlice;
-
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use replink_frame::{GenericHeader, GoodbyeReason, ReplicaId};
@@ -13,6 +11,7 @@ use super::reading::Reading;
 use crate::node::CLUSTER;
 use crate::patch::byte;
 use crate::wire::{self, Frame};
+use crate::writing::Writing;
 
 const STEPS_MAX: usize = 48;
 const STREAM_MAX: usize = 768 * 1024;
@@ -20,6 +19,7 @@ const EDITS_MAX: u8 = 3;
 
 pub struct Script {
     outbound: Outbound,
+    writing: Writing,
     stream: Vec<u8>,
     embedder: Vec<(Frame, Bytes)>,
     queued: usize,
@@ -38,7 +38,7 @@ impl Script {
             OutboundLimits { frame_size: FRAME_LIMIT, queue_frames: u32::MAX, queue_bytes: u64::MAX };
         let outbound = Outbound::new(sending, limits);
         assert_eq!(outbound.peer().replica, peer);
-        Self { outbound, stream: Vec::new(), embedder: Vec::new(), queued: 0 }
+        Self { outbound, writing: Writing::default(), stream: Vec::new(), embedder: Vec::new(), queued: 0 }
     }
 
     pub fn play(&mut self, input: &mut Unstructured<'_>) {
@@ -53,7 +53,8 @@ impl Script {
                 5 => self.outbound.goodbye(GoodbyeReason(byte(input) % 4)),
                 6 => {
                     let most = usize::from(byte(input)) << (byte(input) % 12);
-                    self.write(1 + usize::from(byte(input) % 65), most);
+                    let slots = byte(input);
+                    self.write(slots / 65, 1 + usize::from(slots % 65), most);
                 }
                 _ => break,
             }
@@ -62,7 +63,7 @@ impl Script {
 
     pub fn finish(mut self) -> Sent {
         while !self.outbound.is_empty() {
-            self.write(32, usize::MAX);
+            self.write(0, 32, usize::MAX);
         }
         Sent { bytes: self.stream, embedder: self.embedder }
     }
@@ -89,16 +90,9 @@ impl Script {
     }
 
     /// One write that takes `most` bytes at most.
-    fn write(&mut self, slots: usize, most: usize) {
-        let mut slices = vec![IoSlice::new(&[]); slots];
-        let count = self.outbound.slices(&mut slices);
-        let before = self.stream.len();
-        for slice in &slices[..count] {
-            let room = most - (self.stream.len() - before);
-            self.stream.extend_from_slice(&slice[..slice.len().min(room)]);
-        }
-        let written = self.stream.len() - before;
-        self.outbound.advance(written);
+    fn write(&mut self, way: u8, slots: usize, most: usize) {
+        let bytes = self.writing.write(&mut self.outbound, way, slots, most);
+        self.stream.extend_from_slice(&bytes);
     }
 }
 

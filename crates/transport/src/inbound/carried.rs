@@ -27,7 +27,12 @@ pub(crate) struct CarriedInbound {
 
 impl Inbound {
     /// Everything that is needed to go on elsewhere.
+    ///
+    /// # Panics
+    ///
+    /// If its memory is lent: what has come may lie there.
     pub(crate) fn carry(mut self) -> Result<CarriedInbound, InboundError> {
+        assert!(self.lent.is_none(), "the memory is lent");
         self.settle();
         if let Some(error) = self.failed {
             return Err(error);

@@ -90,6 +90,12 @@ impl HeldFrames {
         self.frames.is_empty()
     }
 
+    /// Lets the memory go that no frame needs.
+    pub(super) fn relax(&mut self) {
+        self.spare = Vec::new();
+        self.frames.shrink_to_fit();
+    }
+
     /// Where in the read-ahead the next frame begins.
     pub(super) fn scanned(&self) -> usize {
         self.scanned
@@ -135,7 +141,7 @@ impl HeldFrames {
         if !fields.are_possible() {
             return Err(SealError::Fields); // S-3
         }
-        let bytes = self.batch_bytes + size;
+        let bytes = self.batch_bytes.saturating_add(size);
         let single = self.batch_frames == 0 && fields.mark == SealFields::CLOSING;
         let fits = self.batch_frames < SEAL_BATCH_FRAMES_MAX && (single || bytes <= SEAL_BATCH_BYTES_MAX);
         if fits { Ok(()) } else { Err(SealError::Batch) }

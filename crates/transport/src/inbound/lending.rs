@@ -2,8 +2,8 @@
 
 use std::mem;
 
-use super::{DirectBody, Inbound};
-use crate::memory::{Block, Piece, ReceiveMemory};
+use super::{DirectBody, Inbound, Lent};
+use crate::memory::{BLOCK_SIZE, Block, Piece, ReceiveMemory};
 
 /// Most bytes of a large body that one receive takes: received in pieces, a body still is in the cache when
 /// it is looked at, and the sender goes on meanwhile.
@@ -15,10 +15,13 @@ const BETWEEN_LARGE_BODIES: usize = 4 * 1024;
 
 impl Inbound {
     /// Where bytes are to be received now, for whoever has some, or asks a stream that has: two places, to be
-    /// filled in order. Both are empty where frames that have come wait to be taken first.
-    /// [`Inbound::received`] then says how many there are.
+    /// filled in order. Both are empty where frames that have come wait to be taken first, and while the memory
+    /// is [lent](Inbound::lend). [`Inbound::received`] then says how many there are.
     pub fn room(&mut self) -> [&mut [u8]; 2] {
         self.settle();
+        if self.lent.is_some() {
+            return [&mut [], &mut []];
+        }
         let (body_max, ahead_max) = self.wanted();
         let body = match &mut self.direct {
             Some(direct) => &mut direct.body[direct.filled..][..body_max],
@@ -33,8 +36,10 @@ impl Inbound {
     ///
     /// If there are more than there was room for.
     pub fn received(&mut self, len: usize) {
-        let (body_max, _) = self.wanted();
+        assert!(len == 0 || self.lent.is_none(), "the memory is lent");
+        let (body_max, ahead_max) = self.wanted();
         let in_body = len.min(body_max);
+        assert!(len - in_body <= ahead_max, "more was received than there was room for");
         if let Some(direct) = &mut self.direct {
             direct.filled += in_body;
         }
@@ -42,12 +47,17 @@ impl Inbound {
     }
 
     /// The same memory, given away: for operations that end later. Until [`Inbound::take_back`] there is
-    /// nothing to be found here, and nothing else can be received.
+    /// nothing to be found here, not even what was found before, and nothing else can be received. It has no
+    /// room where frames that have come wait to be taken first.
     ///
     /// Where [`Inbound::holds_nothing`], any other memory will do as well.
+    ///
+    /// # Panics
+    ///
+    /// If it is lent already.
     pub fn lend(&mut self) -> ReceiveMemory {
         self.settle();
-        debug_assert!(!self.lent, "the memory is lent already");
+        assert!(self.lent.is_none(), "the memory is lent already");
         let (body_max, ahead_max) = self.wanted();
         let body = match &mut self.direct {
             Some(DirectBody { body, filled }) => {
@@ -55,20 +65,25 @@ impl Inbound {
             }
             None => Piece::default(),
         };
-        self.lent = true;
+        self.lent = Some(Lent { found: self.ready.take() });
         ReceiveMemory { body, ahead: self.ahead.lend(ahead_max) }
     }
 
     /// Takes memory back, with `received` more bytes in it: what was lent, or memory of the caller's if
-    /// nothing was and this [holds nothing](Inbound::holds_nothing).
+    /// nothing was and this [holds nothing](Inbound::holds_nothing). A block of the caller's stays here; other
+    /// memory is copied from.
     ///
     /// # Panics
     ///
-    /// If there are more bytes than there was room for.
+    /// If there are more bytes than there was room for, or it is other memory than what was lent.
     pub fn take_back(&mut self, memory: ReceiveMemory, received: usize) {
         assert!(received <= memory.room(), "more was received than there was room for");
         self.settle();
-        if mem::take(&mut self.lent) {
+        if let Some(lent) = self.lent.take() {
+            let filled = self.direct.as_ref().map_or(0, |direct| direct.filled);
+            let lies_here = (filled, self.ahead.end()) == (memory.body.filled, memory.ahead.filled);
+            assert!(lies_here, "another memory was lent");
+            self.ready = lent.found;
             let in_body = received.min(memory.body.room());
             if let Some(direct) = &mut self.direct {
                 direct.body = memory.body.bytes;
@@ -76,11 +91,12 @@ impl Inbound {
             }
             self.ahead.take_back(memory.ahead.bytes);
             self.ahead.received(received - in_body);
-        } else if self.holds_nothing() && memory.body.bytes.is_empty() && memory.ahead.filled == 0 {
+        } else if self.holds_nothing() && memory.is_block() {
             self.ahead.take_back(memory.ahead.bytes);
             self.ahead.received(received);
         } else {
-            // Where something is held the bytes have to be behind it.
+            // Where something is held the bytes have to be behind it, and what is no block has too little room
+            // for what follows, or takes more than is to be kept.
             for bytes in memory.received(received) {
                 let taken = self.push(bytes);
                 assert_eq!(taken, bytes.len(), "more was received than there was room for");
@@ -91,13 +107,14 @@ impl Inbound {
     /// Whether no byte and no memory is held: whoever receives next may do so into memory of its own, at most
     /// [`Inbound::receive_max`] bytes.
     pub fn holds_nothing(&self) -> bool {
-        !self.lent && self.direct.is_none() && self.ahead.is_absent()
+        self.lent.is_none() && self.direct.is_none() && self.ahead.is_absent()
     }
 
     /// Most bytes that the next receive should take, whatever memory it has: between large bodies few, so
     /// that the next one is received where it stays.
     pub fn receive_max(&self) -> usize {
         let (body, ahead) = self.wanted();
+        let ahead = if self.holds_nothing() { ahead.min(BLOCK_SIZE) } else { ahead };
         body.saturating_add(ahead)
     }
 
@@ -111,10 +128,13 @@ impl Inbound {
     /// Lets all memory go that nothing lies in: for links that are quiet.
     pub fn relax(&mut self) {
         self.settle();
-        if !self.lent {
+        if self.lent.is_none() {
             self.ahead.relax();
         }
         self.spare.clear();
+        if let Some(held) = &mut self.held {
+            held.relax();
+        }
     }
 
     /// Takes bytes in the order in which they came, as many as there is room for, and returns
@@ -122,6 +142,9 @@ impl Inbound {
     /// them; [`Inbound::room`] and [`Inbound::lend`] do not.
     pub fn push(&mut self, chunk: &[u8]) -> usize {
         self.settle();
+        if self.lent.is_some() {
+            return 0;
+        }
         let in_body = match &mut self.direct {
             Some(direct) => {
                 let room = &mut direct.body[direct.filled..];
@@ -145,6 +168,9 @@ impl Inbound {
 
     /// How much to receive next: of the body under way, and behind it.
     fn wanted(&self) -> (usize, usize) {
+        if self.lent.is_some() {
+            return (0, 0);
+        }
         let missing = self.direct.as_ref().map_or(0, DirectBody::missing);
         if missing > DIRECT_RECEIVE_MAX {
             (DIRECT_RECEIVE_MAX, 0) // what comes behind is of the same body

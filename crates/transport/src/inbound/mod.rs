@@ -69,7 +69,13 @@ pub struct Inbound {
     taken: Taken,
     failed: Option<InboundError>,
     /// Whether somebody has the memory ([`Inbound::lend`]).
-    lent: bool,
+    lent: Option<Lent>,
+}
+
+/// Set aside while somebody has the memory.
+struct Lent {
+    /// What was found in it and not taken.
+    found: Option<Ready>,
 }
 
 /// A large body under way: `body[..filled]` has come.
@@ -146,7 +152,7 @@ impl Inbound {
             ready: None,
             taken: Taken::Nothing,
             failed: None,
-            lent: false,
+            lent: None,
         }
     }
 
@@ -210,7 +216,8 @@ impl Inbound {
     pub fn is_at_frame_boundary(&mut self) -> bool {
         self.settle();
         let holds = self.held.as_ref().is_some_and(|held| !held.is_empty());
-        self.direct.is_none() && self.ready.is_none() && self.ahead.is_empty() && !holds
+        let found = self.ready.is_some() || self.lent.as_ref().is_some_and(|lent| lent.found.is_some());
+        self.direct.is_none() && !found && self.ahead.is_empty() && !holds
     }
 
     /// Leaves behind what was taken.
@@ -229,7 +236,7 @@ impl Inbound {
     /// is, and every error, is [`Inbound::step`]'s.
     #[inline]
     fn at_hand(&mut self) -> Option<usize> {
-        if self.lent || self.failed.is_some() {
+        if self.lent.is_some() || self.failed.is_some() {
             return None;
         }
         if let Some(held) = &mut self.held {
@@ -256,7 +263,7 @@ impl Inbound {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.lent {
+        if self.lent.is_some() {
             return Ok(None);
         }
         self.step().inspect_err(|error| self.failed = Some(*error))

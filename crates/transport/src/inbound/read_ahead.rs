@@ -64,8 +64,13 @@ impl ReadAhead {
 
     /// So many bytes were put there.
     pub(super) fn received(&mut self, len: usize) {
+        assert!(len <= self.bytes.len() - self.end, "more was received than there was room for");
         self.end += len;
-        assert!(self.end <= self.bytes.len(), "more was received than there was room for");
+    }
+
+    /// Where the next bytes go.
+    pub(super) fn end(&self) -> usize {
+        self.end
     }
 
     /// Gives its memory away, to be taken back with more bytes behind what it has. What is unread can't be

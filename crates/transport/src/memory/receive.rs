@@ -109,6 +109,10 @@ impl ReceiveMemory {
         [body, ahead].into_iter()
     }
 
+    pub(crate) fn is_block(&self) -> bool {
+        self.body.bytes.is_empty() && self.ahead.filled == 0 && self.ahead.bytes.len() == BLOCK_SIZE
+    }
+
     /// The block that this is made of, where it is one and nothing else.
     pub fn into_block(self) -> Option<Block> {
         if self.body.bytes.is_empty() { Block::from_bytes(self.ahead.bytes) } else { None }

@@ -36,7 +36,12 @@ impl OutboundLimits {
 
 impl Outbound {
     /// Everything that is needed to go on elsewhere.
+    ///
+    /// # Panics
+    ///
+    /// If what waits is lent.
     pub(crate) fn carry(mut self) -> (Sending, CarriedOutbound) {
+        assert!(!self.lent, "what waits is lent");
         // The other process goes on with the next batch.
         self.close_batches();
         let mut begin = self.written;

@@ -212,8 +212,8 @@ impl Outbound {
     /// If it had fewer.
     pub fn take_back(&mut self, mut batch: SendBatch, written: usize) {
         assert!(self.lent, "nothing was lent");
-        self.lent = false;
         batch.advance(written);
+        self.lent = false;
         self.segments.put_first(batch);
         self.count_written(written);
     }
@@ -222,6 +222,7 @@ impl Outbound {
     pub fn relax(&mut self) {
         if self.is_empty() {
             self.segments.relax();
+            self.ends.shrink_to(CONTROL_FRAMES_MAX);
         }
     }
 

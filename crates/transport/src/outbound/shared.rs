@@ -55,6 +55,8 @@ struct Queue {
     /// What goes out ahead of it, while nobody writes: left over from a write that took only part.
     front: Segments,
     role: Role,
+    /// Whether the role is that of who has a [`Loan`].
+    lent: bool,
     end: Option<End>,
     written_frames: u64,
     written_bytes: u64,
@@ -109,6 +111,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
             outbound: Slot::new(outbound),
             front,
             role: Role::Idle,
+            lent: false,
             end: None,
             written_frames: 0,
             written_bytes: 0,

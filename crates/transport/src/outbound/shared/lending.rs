@@ -41,6 +41,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
             return Ok(Loan::Nothing(Flushed::Empty));
         }
         queue.role = Role::Writing { flush_again: false };
+        queue.lent = true;
         if let Some(seal) = &mut seal {
             drop(queue); // sealing takes its time
             let fail = FailOnPanic(self);
@@ -59,7 +60,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     ///
     /// # Panics
     ///
-    /// If it had fewer bytes.
+    /// If it had fewer bytes, which fails the link, or if nothing was lent.
     pub fn take_back(&self, batch: SendBatch, result: io::Result<usize>) {
         let mut batch = batch;
         if let Ok(len) = result {
@@ -68,6 +69,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
             mem::forget(fail);
         }
         let mut queue = self.lock();
+        assert!(mem::take(&mut queue.lent), "nothing was lent");
         match queue.count_write(result) {
             // The caller goes on, or is told when it is time to.
             Counted::Written | Counted::Blocked => {

@@ -46,9 +46,11 @@ impl<W> SharedOutbound<W> {
         queue.end = Some(End::HandedOff);
         queue.role = Role::Idle;
         let another = queue.front.another();
-        let front = mem::replace(&mut queue.front, another);
+        let mut front = mem::replace(&mut queue.front, another);
         drop(queue);
-        let mut front = front;
+        if let Some(seal) = &mut outbound.seal {
+            front.seal(seal); // a turn of writing may have ended just before it
+        }
         outbound.segments.put_first(front.take_batch());
         Ok(outbound)
     }

@@ -118,11 +118,11 @@ impl Inbound {
         body.saturating_add(ahead)
     }
 
-    /// The memory of this codec, for others to be received into, if nothing lies in it. It makes itself a new
-    /// one when it needs one.
+    /// The memory of this codec, for others to be received into, if nothing lies in it and no large body is
+    /// under way, behind which it is needed. It makes itself a new one when it needs one.
     pub fn give_up_block(&mut self) -> Option<Block> {
         self.settle();
-        self.ahead.give_up()
+        if self.direct.is_some() { None } else { self.ahead.give_up() }
     }
 
     /// Lets all memory go that nothing lies in: for links that are quiet.

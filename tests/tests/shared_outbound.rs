@@ -504,11 +504,7 @@ fn what_a_turn_has_taken_out_and_left_goes_along_to_the_next_owner() {
         let (sending, receiving) = Ends::new(kind).direction(true);
         let (mut inbound, writer) = (
             Inbound::new(receiving, ROOMY.frame_size),
-            Visited {
-                shared: std::sync::OnceLock::new(),
-                writes: Mutex::default(),
-                bytes: Mutex::default(),
-            },
+            Visited { shared: std::sync::OnceLock::new(), writes: Mutex::default(), bytes: Mutex::default() },
         );
         let shared = Arc::new(SharedOutbound::new(Outbound::new(sending, ROOMY), writer, |_| {}));
         shared.writer().shared.set(Arc::downgrade(&shared)).unwrap();

@@ -74,7 +74,8 @@ impl ProvidedBlocks {
         if waiting >= self.wanted {
             return;
         }
-        for number in self.unused.split_off(self.unused.len() - (self.wanted - waiting)) {
+        for _ in waiting..self.wanted {
+            let number = self.unused.pop().expect("no more are wanted than there are numbers");
             self.offer(number, spare.take());
         }
         // SAFETY: the tail is in what is unused of the first entry, aligned as a `u16`, and the kernel reads it

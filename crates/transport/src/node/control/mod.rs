@@ -53,8 +53,8 @@ pub(in crate::node) struct Control<D: Driver> {
     handshakes: Handshakes<D::Socket>,
     /// The link that has just proved its peer, until the mesh has said that it is up.
     arrived: Option<Arrived<D::Socket>>,
-    /// Links that another process had, and that are to come up here.
-    taken: Vec<OpenLink<D::Socket>>,
+    /// Links that another process had, and that are to come up here with the first turn; none after it.
+    taken: Option<Vec<OpenLink<D::Socket>>>,
     /// Where the links go that are handed over, once they are.
     handing_over: Option<Arc<Collector<D::Socket>>>,
     /// All links that are not both down and over.
@@ -129,7 +129,7 @@ impl<D: Driver> Control<D> {
             accept_pause: None,
             handshakes: Handshakes::new(),
             arrived: None,
-            taken,
+            taken: Some(taken),
             handing_over: None,
             links: BTreeMap::new(),
             visitors: BTreeMap::new(),
@@ -213,8 +213,9 @@ impl<D: Driver> Control<D> {
         let handshakes = self.handshakes.next_due();
         let visitors = self.next_visitor_timeout();
         let due = [accept, handshakes, visitors, self.mesh.next_timeout()];
-        let taken = (!self.taken.is_empty()).then_some(now);
-        due.into_iter().flatten().chain(self.refusals.due()).chain(taken).min()
+        // Nothing is accepted before the first turn, so nothing would bring it about.
+        let first = self.taken.is_some().then_some(now);
+        due.into_iter().flatten().chain(self.refusals.due()).chain(first).min()
     }
 
     /// What the links' owners have heard.
@@ -274,7 +275,7 @@ impl<D: Driver> Control<D> {
 
     /// Links that another process had go on here.
     fn bring_in_taken(&mut self, turn: &mut Turn<'_, D>) {
-        for open in std::mem::take(&mut self.taken) {
+        for open in self.taken.take().into_iter().flatten() {
             let token = self.new_token();
             let address = open.socket.peer_address();
             self.bring_in(token, open, address, turn);

@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -474,7 +474,7 @@ fn many_threads_to_a_slow_reader_over_tcp() {
 
 /// Takes everything, and has a frame come while the last write of a turn is under way.
 struct Visited {
-    shared: std::sync::OnceLock<std::sync::Weak<SharedOutbound<Visited>>>,
+    shared: OnceLock<Weak<SharedOutbound<Visited>>>,
     writes: Mutex<usize>,
     bytes: Mutex<Vec<u8>>,
 }
@@ -484,7 +484,9 @@ impl GatherWrite for Visited {
         *self.writes.lock().unwrap() += 1;
         let mut bytes = self.bytes.lock().unwrap();
         let before = bytes.len();
-        slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+        for slice in slices {
+            bytes.extend_from_slice(slice);
+        }
         let written = bytes.len() - before;
         drop(bytes);
         if *self.writes.lock().unwrap() < 20 {
@@ -510,7 +512,7 @@ fn what_a_turn_has_taken_out_and_left_goes_along_to_the_next_owner() {
         shared.writer().shared.set(Arc::downgrade(&shared)).unwrap();
         let (header, body) = plain(10, 1);
         assert_eq!(shared.send(&header, body).unwrap(), Sent::Written);
-        let writes = *shared.writer().writes.lock().unwrap();
+        let count = *shared.writer().writes.lock().unwrap();
         let mut taken = shared.take_for_hand_off().unwrap();
         let batch = taken.lend().unwrap();
         let mut bytes = shared.writer().bytes.lock().unwrap().clone();
@@ -520,7 +522,7 @@ fn what_a_turn_has_taken_out_and_left_goes_along_to_the_next_owner() {
         while inbound.next().unwrap().is_some() {
             frames += 1;
         }
-        assert_eq!(frames, writes + 1, "{kind:?}");
+        assert_eq!(frames, count + 1, "{kind:?}");
         assert!(inbound.is_at_frame_boundary());
     }
 }

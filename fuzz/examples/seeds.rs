@@ -58,8 +58,15 @@ fn sealed() -> Vec<Vec<u8>> {
         [send(7, 1, 1, 6), vec![3], send(127, 0, 0, 4), vec![4, 9], all.clone(), send(128, 0, 0, 4)].concat(),
         [send(0, 0, 1, 7), write(100, 0, 3), send(200, 10, 1, 3), write(200, 9, 5), vec![5, 0]].concat(),
         [send(255, 8, 1, 5), write(33, 3, 1), vec![3, 3, 4, 0], send(1, 0, 1, 1)].concat(),
-        [send(7, 1, 1, 6), lend(1, 50, 3), lend(2, 0, 0), send(200, 10, 1, 3), lend(2, 77, 7), lend(3, 99, 9)]
-            .concat(),
+        [
+            send(7, 1, 1, 6),
+            lend(1, 50, 3),
+            lend(2, 0, 0),
+            send(200, 10, 1, 3),
+            lend(2, 77, 7),
+            lend(3, 99, 9),
+        ]
+        .concat(),
     ];
     let mut seeds = Vec::new();
     for (index, script) in scripts.iter().enumerate() {

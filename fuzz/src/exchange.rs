@@ -100,19 +100,16 @@ impl Ends {
     fn policies(&self) -> [FlagPolicy; 2] {
         [self.dialer >> 2, self.acceptor >> 1].map(|choice| match choice & 3 {
             0 => FlagPolicy::default(),
-            1 => FlagPolicy { supported: Flags::SEALED, required: Flags::NONE },
-            2 => FlagPolicy { supported: Flags::SEALED, required: Flags::SEALED },
-            _ => FlagPolicy { supported: Flags::SEALED | Flags::EPHEMERAL, required: Flags::NONE },
+            1 => FlagPolicy::new(Flags::SEALED, Flags::NONE),
+            2 => FlagPolicy::new(Flags::SEALED, Flags::SEALED),
+            _ => FlagPolicy::new(Flags::SEALED | Flags::EPHEMERAL, Flags::NONE),
         })
     }
 
     fn endpoints(&self) -> Option<[Endpoint; 2]> {
-        let local = |replica, incarnation| Local {
-            app: App::default(),
-            cluster: cluster_id("orders"),
-            replica: ReplicaId(replica),
-            release: 1,
-            incarnation,
+        let local = |replica, incarnation| {
+            let local = Local::new(App::default(), cluster_id("orders"), ReplicaId(replica));
+            local.release(1).incarnation(incarnation)
         };
         let roster = (0..5).map(ReplicaId).collect();
         let [dialing, accepting] = self.policies();

@@ -38,10 +38,10 @@ impl Giving {
     /// Gives the first bytes of `chunk`. `index` counts the calls: what is given in part is not given
     /// in vain for ever.
     pub fn give(self, inbound: &mut Inbound, chunk: &[u8], index: usize) -> Given {
-        if let Some(block) = self.tidy(inbound, index) {
-            if inbound.holds_nothing() {
-                return receive_elsewhere(inbound, block.into(), chunk); // its own block, once more
-            }
+        if let Some(block) = self.tidy(inbound, index)
+            && inbound.holds_nothing()
+        {
+            return receive_elsewhere(inbound, block.into(), chunk); // its own block, once more
         }
         let part = &chunk[..chunk.len() * (index % 3) / 2];
         match self.way {
@@ -61,7 +61,8 @@ impl Giving {
             }
             ROOM_PARTLY => receive(inbound, part),
             FOREIGN | LEND_PARTLY => receive_lent(inbound, part),
-            _ => Self { way: (index * 5 % usize::from(WAYS - 1)) as u8, tidying: 0 }.give(inbound, chunk, index),
+            _ => Self { way: (index * 5 % usize::from(WAYS - 1)) as u8, tidying: 0 }
+                .give(inbound, chunk, index),
         }
     }
 
@@ -70,8 +71,8 @@ impl Giving {
         match self.tidying {
             1 => inbound.relax(),
             2 => return inbound.give_up_block(),
-            3 if index % 3 == 0 => inbound.relax(),
-            4 if index % 2 == 0 => drop(inbound.give_up_block()),
+            3 if index.is_multiple_of(3) => inbound.relax(),
+            4 if index.is_multiple_of(2) => drop(inbound.give_up_block()),
             5 => {
                 let memory = inbound.lend();
                 inbound.take_back(memory, 0);

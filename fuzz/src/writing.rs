@@ -55,7 +55,10 @@ fn write_at_once(outbound: &mut Outbound, slots: usize, most: usize) -> Vec<u8> 
     let count = outbound.slices(&mut slices);
     let mut bytes = joined(&slices[..count]);
     assert!(bytes.len() <= SEND_MAX);
-    assert!(count == slots || [waiting, SEND_MAX as u64].contains(&(bytes.len() as u64)), "nothing is forgotten");
+    assert!(
+        count == slots || [waiting, SEND_MAX as u64].contains(&(bytes.len() as u64)),
+        "nothing is forgotten"
+    );
     bytes.truncate(most);
     outbound.advance(bytes.len());
     bytes

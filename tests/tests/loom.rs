@@ -17,8 +17,9 @@ use loom::thread;
 use replink_frame::{Command, GenericHeader, GoodbyeReason};
 use replink_tests::fixtures::local;
 use replink_tests::frames::{Ends, LinkKind, ROOMY};
+use replink_transport::memory::{SLICES_MAX, SendBatch};
 use replink_transport::{
-    Attention, Flushed, GatherWrite, Inbound, Outbound, Received, SendCause, Sent, SharedOutbound,
+    Attention, Flushed, GatherWrite, Inbound, Loan, Outbound, Received, SendCause, Sent, SharedOutbound,
     TakeOutboundError,
 };
 
@@ -114,6 +115,18 @@ impl Model {
         count
     }
 
+    /// Queues frames `0..count` of `sender` for others to write.
+    fn queue(&self, sender: u8, count: u8) -> u8 {
+        for sequence in 0..count {
+            let body = Bytes::copy_from_slice(&[sender, sequence]);
+            let header = GenericHeader::new(local(0).cluster, Command::PREPARE, body.len());
+            if self.outbound.queue(&header, body).is_err() {
+                return sequence;
+            }
+        }
+        count
+    }
+
     fn spawn(self: &Arc<Self>, run: impl FnOnce(&Self) -> u8 + 'static) -> thread::JoinHandle<u8> {
         let model = Arc::clone(self);
         thread::spawn(move || run(&model))
@@ -134,6 +147,49 @@ impl Model {
                 Flushed::Blocked => return self.asked.lock().unwrap().writable = true,
                 Flushed::Empty | Flushed::Elsewhere => return,
             }
+        }
+    }
+
+    /// As [`Model::serve`], for an owner whose writes are operations.
+    fn serve_by_operations(&self) {
+        let asked = {
+            let mut asked = self.asked.lock().unwrap();
+            std::mem::take(&mut asked.flush) | std::mem::take(&mut asked.writable)
+        };
+        if asked {
+            self.operate();
+        }
+    }
+
+    /// One operation after the other, until there is nothing for the owner to write, or no room.
+    fn operate(&self) {
+        while let Ok(Loan::Batch(batch)) = self.outbound.lend() {
+            if self.end_operation(batch) == Err(io::ErrorKind::WouldBlock) {
+                self.asked.lock().unwrap().writable = true; // it waits for room, and tries once more
+                return;
+            }
+        }
+    }
+
+    /// Writes once of what was lent, and gives it back.
+    fn end_operation(&self, batch: SendBatch) -> Result<(), io::ErrorKind> {
+        let result = self.write(&batch);
+        let outcome = result.as_ref().map(|_| ()).map_err(io::Error::kind);
+        self.outbound.take_back(batch, result);
+        outcome
+    }
+
+    fn write(&self, batch: &SendBatch) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = batch.slices(&mut slices, usize::MAX);
+        self.outbound.writer().write_gathered(&slices[..count])
+    }
+
+    /// What is to be written first, which somebody has queued.
+    fn lend(&self) -> SendBatch {
+        match self.outbound.lend().unwrap() {
+            Loan::Batch(batch) => batch,
+            other => panic!("{other:?} where a frame waits and nobody writes"),
         }
     }
 
@@ -349,6 +405,174 @@ fn what_is_taken_for_a_hand_off_is_what_nobody_has_written() {
         assert_eq!(model.outbound.ended(), Some(SendCause::HandedOff));
         assert_eq!(model.asked.lock().unwrap().closes, 0);
         assert_eq!(model.outbound.flush().unwrap_err().kind(), io::ErrorKind::NotConnected);
+        model.assert_empty();
+    });
+}
+
+#[test]
+fn an_owner_with_a_loan_and_senders_do_not_get_in_each_others_way() {
+    check(|| {
+        let model = Model::new(LinkKind::Disabled, usize::MAX, 200);
+        assert_eq!(model.queue(2, 1), 1);
+        let one = model.spawn(|model| model.send(1, 1));
+        let owner = model.spawn(|model| {
+            model.operate();
+            0
+        });
+        assert_eq!(model.send(0, 1), 1);
+        one.join().unwrap();
+        owner.join().unwrap();
+        model.serve_by_operations();
+        assert_eq!(model.received(), ([1, 1, 1], false));
+        model.assert_empty();
+    });
+}
+
+/// The owner is not asked for what is queued while it has a loan: it looks again when that is over.
+#[test]
+fn what_is_queued_during_a_loan_is_seen_by_the_owner() {
+    for kind in [LinkKind::Disabled, LinkKind::Sealed] {
+        check(move || {
+            let model = Model::new(kind, usize::MAX, usize::MAX);
+            let one = model.spawn(|model| model.queue(1, 2));
+            let owner = model.spawn(|model| {
+                model.serve_by_operations();
+                0
+            });
+            assert_eq!(model.queue(0, 1), 1);
+            assert_eq!(one.join().unwrap(), 2);
+            owner.join().unwrap();
+            model.serve_by_operations();
+            assert_eq!(model.received(), ([1, 2], false));
+            model.assert_empty();
+        });
+    }
+}
+
+/// A loan that comes back without a byte having been written goes out first the next time, whoever writes then.
+#[test]
+fn what_a_loan_leaves_goes_out_first() {
+    check(|| {
+        let model = Model::new(LinkKind::Disabled, 100, usize::MAX);
+        assert_eq!(model.queue(0, 1), 1);
+        let batch = model.lend();
+        let one = model.spawn(|model| model.send(1, 1));
+        let room = model.spawn(|model| {
+            *model.outbound.writer().room.lock().unwrap() = usize::MAX;
+            0
+        });
+        let _ = model.end_operation(batch);
+        model.operate();
+        one.join().unwrap();
+        room.join().unwrap();
+        model.serve_by_operations();
+        assert_eq!(model.received(), ([1, 1], false));
+        model.assert_empty();
+    });
+}
+
+#[test]
+fn a_loan_that_comes_back_after_close_changes_nothing() {
+    for kind in [LinkKind::Disabled, LinkKind::Sealed] {
+        check(move || {
+            let model = Model::new(kind, usize::MAX, 150);
+            assert_eq!(model.queue(0, 2), 2);
+            let closing = model.spawn(|model| {
+                model.outbound.close();
+                0
+            });
+            let one = model.spawn(|model| model.send(1, 1));
+            model.operate();
+            closing.join().unwrap();
+            one.join().unwrap();
+            model.received::<2>(); // whole and in order as far as it goes
+            assert_eq!(model.outbound.ended(), Some(SendCause::Closed));
+            assert_eq!(model.outbound.lend().unwrap_err().kind(), io::ErrorKind::NotConnected);
+            assert_eq!((model.send(0, 1), model.queue(0, 1)), (0, 0));
+            assert_eq!(model.asked.lock().unwrap().closes, 0);
+            model.assert_empty();
+        });
+    }
+}
+
+#[test]
+fn nothing_goes_out_behind_a_goodbye_whoever_writes_it() {
+    check(|| {
+        let model = Model::new(LinkKind::V2, usize::MAX, usize::MAX);
+        assert_eq!(model.queue(0, 1), 1);
+        let one = model.spawn(|model| model.send(1, 1));
+        let leaving = model.spawn(|model| {
+            model.outbound.goodbye(GoodbyeReason::SHUTDOWN);
+            0
+        });
+        model.operate();
+        let taken = one.join().unwrap();
+        leaving.join().unwrap();
+        model.serve_by_operations();
+        assert_eq!(model.received(), ([1, taken], true));
+        assert_eq!((model.send(0, 1), model.queue(0, 1)), (0, 0));
+        assert_eq!(model.outbound.ended(), Some(SendCause::Leaving));
+        assert_eq!(model.asked.lock().unwrap().closes, 1);
+        model.assert_empty();
+    });
+}
+
+#[test]
+fn a_queue_is_not_taken_while_its_bytes_are_lent() {
+    for kind in [LinkKind::Disabled, LinkKind::Sealed] {
+        check(move || {
+            let model = Model::new(kind, usize::MAX, 150);
+            assert_eq!(model.queue(0, 1), 1);
+            let taking = model.spawn(|model| model.take().into());
+            let one = model.spawn(|model| model.send(1, 1));
+            if let Ok(Loan::Batch(batch)) = model.outbound.lend() {
+                assert!(!model.take(), "the owner has its bytes");
+                model.end_operation(batch).unwrap();
+            }
+            let sent = [1, one.join().unwrap()];
+            if taking.join().unwrap() == 0 {
+                assert!(model.take(), "nobody writes any more");
+            }
+            assert_eq!(model.received(), (sent, false));
+            assert_eq!(model.outbound.ended(), Some(SendCause::HandedOff));
+            assert_eq!(model.asked.lock().unwrap().closes, 0);
+            model.assert_empty();
+        });
+    }
+}
+
+#[test]
+fn letting_memory_go_loses_nothing() {
+    check(|| {
+        let model = Model::new(LinkKind::Sealed, usize::MAX, 150);
+        assert_eq!(model.queue(0, 1), 1);
+        let one = model.spawn(|model| model.send(1, 1));
+        let relaxing = model.spawn(|model| {
+            model.outbound.relax();
+            0
+        });
+        model.operate();
+        one.join().unwrap();
+        relaxing.join().unwrap();
+        model.outbound.relax();
+        model.serve_by_operations();
+        assert_eq!(model.received(), ([1, 1], false));
+        model.assert_empty();
+    });
+}
+
+#[test]
+fn an_operation_that_fails_is_told_once() {
+    check(|| {
+        let model = Model::failing(LinkKind::Disabled, 300, usize::MAX, io::ErrorKind::BrokenPipe);
+        assert_eq!(model.queue(0, 2), 2);
+        let one = model.spawn(|model| model.send(1, 1));
+        model.operate();
+        one.join().unwrap();
+        model.serve_by_operations();
+        model.received::<2>();
+        assert_eq!(model.outbound.ended(), Some(SendCause::Failed(io::ErrorKind::BrokenPipe)));
+        assert_eq!(model.asked.lock().unwrap().closes, 1);
         model.assert_empty();
     });
 }

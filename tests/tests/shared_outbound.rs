@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -474,7 +474,7 @@ fn many_threads_to_a_slow_reader_over_tcp() {
 
 /// Takes everything, and has a frame come while the last write of a turn is under way.
 struct Visited {
-    shared: std::sync::OnceLock<std::sync::Weak<SharedOutbound<Visited>>>,
+    shared: OnceLock<Weak<SharedOutbound<Visited>>>,
     writes: Mutex<usize>,
     bytes: Mutex<Vec<u8>>,
 }

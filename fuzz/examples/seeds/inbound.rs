@@ -42,9 +42,18 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [&frame(5, 3)[..], &[9, 77]].concat(),
         [&frame(5, 1)[..], &[9, 77]].concat(),
         // What is queued while other frames are lent.
-        [&frame(5, 1)[..], &lend(1, 77), &lend(2, 0), &frames, &controls, &lend(0, 900), &frame(0, 3)].concat(),
-        [&frame(5, 1)[..], &again(9), &lend(2, 0), &frame(3, 4), &lend(3, 60_000), &lend(3, 60_000), &frame(1, 8)]
+        [&frame(5, 1)[..], &lend(1, 77), &lend(2, 0), &frames, &controls, &lend(0, 900), &frame(0, 3)]
             .concat(),
+        [
+            &frame(5, 1)[..],
+            &again(9),
+            &lend(2, 0),
+            &frame(3, 4),
+            &lend(3, 60_000),
+            &lend(3, 60_000),
+            &frame(1, 8),
+        ]
+        .concat(),
         // More than may wait.
         [&frame(5, 1)[..], &[73, 0], &again(20), &[73, 1, 0, 0, 0, 0, 0, 0, 0, 0], &write(500), &[73, 2, 3]]
             .concat(),

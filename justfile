@@ -60,7 +60,7 @@ bench:
 
 # Whether comparisons of MACs tell where the difference is, on a machine that is otherwise idle: the t of each.
 timing filter="":
-    cargo run --release --manifest-path timing/Cargo.toml -- {{ if filter == "" { "" } else { "--filter " + filter } }}
+    cargo run --release --manifest-path benches/timing/Cargo.toml -- {{ if filter == "" { "" } else { "--filter " + filter } }}
 
 # What is left of secrets in a process's memory after everything is dropped.
 memory:

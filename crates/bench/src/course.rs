@@ -4,19 +4,23 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long is measured.
+use crate::Placement;
+
+/// How long is measured, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
     /// What comes before, and is not counted: buffers grow, caches fill.
     pub warm_up: Duration,
     /// What is counted.
     pub length: Duration,
+    /// Where both ends run.
+    pub placement: Placement,
 }
 
 impl Window {
     /// `length`, after a warm-up of a fifth of it.
-    pub fn new(length: Duration) -> Self {
-        Self { warm_up: length / 5, length }
+    pub fn new(length: Duration, placement: Placement) -> Self {
+        Self { warm_up: length / 5, length, placement }
     }
 
     /// How long the whole window takes.

@@ -88,6 +88,10 @@ bench-section +sections:
 bench-section-mimalloc +sections:
     cargo bench -p replink-benches --features mimalloc --bench side_by_side -- {{sections}}
 
+# The bench command as it was at a revision beside what it is now, round after round: just bench-against main
+bench-against rev seconds="4" drivers="blocking,poll,io_uring":
+    cargo run --release -p replink-against -- {{rev}} --seconds {{seconds}} --drivers {{drivers}}
+
 # Instructions per operation beside their budget, counted by valgrind; fails above it.
 instructions:
     cargo run --release --locked -p replink-benches --bin instructions -- check

@@ -68,7 +68,7 @@ impl<'a> Counter<'a> {
     }
 
     fn that(course: &'a Course, counts: bool) -> Self {
-        course.await_another();
+        course.await_another(counts);
         Self {
             course,
             phase: Phase::WarmUp,

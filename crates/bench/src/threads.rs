@@ -58,6 +58,7 @@ pub fn on_threads<T: Send>(window: Window, tasks: Vec<Task<'_, T>>) -> Result<Ve
             // So that a profile tells them apart.
             let named = thread::Builder::new().name(format!("end {index}"));
             spawned.push(named.spawn_scoped(scope, move || {
+                course.begin();
                 if let Some(cores) = cores {
                     settle(cores, end, connection)?;
                 }
@@ -65,6 +66,7 @@ pub fn on_threads<T: Send>(window: Window, tasks: Vec<Task<'_, T>>) -> Result<Ve
             }));
         }
         if spawned.iter().all(Result::is_ok) {
+            course.await_threads(spawned.len());
             course.conduct(window);
         } else {
             course.end();

@@ -60,7 +60,7 @@ bench:
 
 # Whether comparisons of MACs tell where the difference is, on a machine that is otherwise idle: the t of each.
 timing filter="":
-    cargo run --release --manifest-path timing/Cargo.toml -- {{ if filter == "" { "" } else { "--filter " + filter } }}
+    cargo run --release --manifest-path benches/timing/Cargo.toml -- {{ if filter == "" { "" } else { "--filter " + filter } }}
 
 # What is left of secrets in a process's memory after everything is dropped.
 memory:
@@ -75,10 +75,22 @@ channel-binding:
 msrv rustc="/usr/bin/rustc" cargo="/usr/bin/cargo":
     RUSTC={{rustc}} CARGO_TARGET_DIR=target/msrv {{cargo}} check --locked -p replink-frame -p replink-handshake -p replink-transport -p replink
 
-# Links, raw TCP and what one could take instead, in one run of some ten minutes: tables and charts go into `out`.
-# `cargo bench -p replink-benches --bench side_by_side -- sealed` measures one section and writes nothing.
+# Links, raw TCP and what one could take instead, in one run of some twenty minutes, with ends that are pinned and then with
+# ends that are not: tables and charts go into `out`. `just bench-section sealed` measures one section and writes nothing.
 bench-side-by-side out="docs/performance" seconds="0.5":
     REPLINK_SECONDS={{seconds}} cargo bench -p replink-benches --bench side_by_side -- --out "{{absolute_path(out)}}"
+
+# Sections by name, to stdout: just bench-section throughput pinned
+bench-section +sections:
+    cargo bench -p replink-benches --bench side_by_side -- {{sections}}
+
+# The same with mimalloc as the allocator of everyone.
+bench-section-mimalloc +sections:
+    cargo bench -p replink-benches --features mimalloc --bench side_by_side -- {{sections}}
+
+# The bench command as it was at a revision beside what it is now, round after round: just bench-against main
+bench-against rev seconds="4" drivers="blocking,poll,io_uring":
+    cargo run --release -p replink-against -- {{rev}} --seconds {{seconds}} --drivers {{drivers}}
 
 # Instructions per operation beside their budget, counted by valgrind; fails above it.
 instructions:

@@ -1,16 +1,20 @@
 //! Who is compared.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use replink_bench::{Contender, Driver, Failure, Raw, ReplicaLink};
+use replink_bench::{Connections, Contender, Driver, Failure, Raw, ReplicaLink, Window};
 use replink_transport::config;
 
 use super::peers;
-use super::report::Kind;
+use super::report::{Kind, progress};
 use super::rounds::Plan;
 
 /// How long a polling contender looks for bytes before it sleeps.
 const BUSY_POLL: Duration = Duration::from_micros(50);
+
+/// How much shorter than others the windows are in which raw TCP tries its pieces.
+const TRIAL: u32 = 5;
 
 pub(crate) const POLL: Driver = Driver::Node(config::DriverChoice::Poll);
 pub(crate) const IO_URING: Driver = Driver::Node(config::DriverChoice::IoUring);
@@ -30,6 +34,11 @@ impl Entrant {
         if self.kind == Kind::Link { format!("replink {name}") } else { name }
     }
 
+    /// The same, held against another one.
+    pub(crate) fn beside(self, base: &dyn Contender) -> Self {
+        Self { base: base.name(), ..self }
+    }
+
     /// Where its base is in a list; the first one where the base is not in it.
     pub(crate) fn base_in(&self, entrants: &[&Self]) -> usize {
         entrants.iter().position(|other| other.contender.name() == self.base).unwrap_or(0)
@@ -38,17 +47,17 @@ impl Entrant {
 
 /// Everyone who can be measured on this machine.
 pub(crate) struct Field {
-    /// Raw TCP with one connection.
-    pub(crate) raw: Raw,
     /// Drivers that links have here.
     pub(crate) drivers: Vec<Driver>,
     /// What is not available, and why.
     pub(crate) missing: Vec<String>,
+    trial: Window,
+    /// Raw TCP at its best, where it was asked for already.
+    tried: RefCell<Vec<(Connections, usize, Raw)>>,
 }
 
 impl Field {
-    pub(crate) fn new(plan: Plan) -> Result<Self, Failure> {
-        let raw = Raw::at_its_best(1, false, plan.window.length / 2)?;
+    pub(crate) fn new(plan: Plan) -> Self {
         let (mut drivers, mut missing) = (Vec::new(), Vec::new());
         for driver in [Driver::Blocking, POLL, IO_URING] {
             match ReplicaLink::new(driver, false).check() {
@@ -56,45 +65,66 @@ impl Field {
                 Err(failure) => missing.push(format!("driver {driver}: {failure}")),
             }
         }
-        Ok(Self { raw, drivers, missing })
+        if let Err(failure) = peers::check_completions() {
+            missing.push(format!("the plain loop on io_uring: {failure}"));
+        }
+        let trial = Window::new(plan.window.length / TRIAL, plan.window.placement);
+        Self { drivers, missing, trial, tried: RefCell::default() }
     }
 
-    /// Raw TCP, links sealed and not, and peers.
-    pub(crate) fn all(&self) -> Result<Vec<Entrant>, Failure> {
-        let mut all = vec![raw(self.raw)];
-        all.extend(self.links(&[false, true]).into_iter().map(|one| link(one, &self.raw)));
-        all.extend(peers::all()?.into_iter().map(|one| peer(one, &self.raw)));
+    /// Raw TCP with the pieces that are the best for frames of this size, found out when they are first asked for.
+    pub(crate) fn raw(&self, size: usize, connections: Connections) -> Result<Raw, Failure> {
+        let known = self.tried.borrow().iter().find(|one| (one.0, one.1) == (connections, size)).cloned();
+        if let Some((_, _, raw)) = known {
+            return Ok(raw);
+        }
+        let raw = Raw::at_its_best(&[size], connections, self.trial)?;
+        let pieces = raw.pieces(size);
+        progress(format_args!("  {} at its best, frames of {size} bytes: {pieces}", raw.name()));
+        self.tried.borrow_mut().push((connections, size, raw.clone()));
+        Ok(raw)
+    }
+
+    /// What raw TCP has found to be the best.
+    pub(crate) fn found(&self) -> Vec<String> {
+        let name = |(_, size, raw): &(Connections, usize, Raw)| {
+            format!("{}, frames of {size} bytes: {}", raw.name(), raw.pieces(*size))
+        };
+        self.tried.borrow().iter().map(name).collect()
+    }
+
+    /// Raw TCP as it is given, links sealed and not, and peers.
+    pub(crate) fn all(&self, base: &Raw) -> Result<Vec<Entrant>, Failure> {
+        let mut all = vec![raw(base)];
+        all.extend(self.links(&[false, true]).into_iter().map(|one| link(one, base)));
+        all.extend(peers::all()?.into_iter().map(|one| peer(one, base)));
         Ok(all)
     }
 
     /// Nodes with two shards, and two connections of raw TCP to hold them against.
-    pub(crate) fn two_shards(&self) -> Vec<Entrant> {
-        let two = Raw { connections: 2, ..self.raw };
-        let mut all = vec![raw(two)];
-        for one in self.links(&[false]).into_iter().filter(|one| one.driver != Driver::Blocking) {
-            all.push(link(ReplicaLink { shards: 2, ..one }, &two));
-        }
+    pub(crate) fn two_shards(&self, base: &Raw) -> Vec<Entrant> {
+        let mut all = vec![raw(base)];
+        all.extend(self.nodes().map(|one| link(ReplicaLink { shards: 2, ..one }, base)));
         all
     }
 
     /// Nodes that look for bytes before they sleep, and raw TCP that always looks.
     pub(crate) fn busy(&self) -> Vec<Entrant> {
-        let spinning = Raw { spins: true, ..self.raw };
-        let mut all = vec![raw(spinning)];
-        for one in self.links(&[false]).into_iter().filter(|one| one.driver != Driver::Blocking) {
-            all.push(link(ReplicaLink { busy_poll: BUSY_POLL, ..one }, &spinning));
-        }
+        let spinning = Raw::untried(true);
+        let mut all = vec![raw(&spinning)];
+        all.extend(self.nodes().map(|one| link(ReplicaLink { busy_poll: BUSY_POLL, ..one }, &spinning)));
         all
     }
 
     /// Those who shake hands, and raw TCP that exchanges as many messages.
     pub(crate) fn with_handshakes(&self) -> Result<Vec<Entrant>, Failure> {
-        let mut all = vec![raw(self.raw)];
+        let base = Raw::untried(false);
+        let mut all = vec![raw(&base)];
         for forward_secrecy in [false, true] {
             let links = self.links(&[false]).into_iter();
-            all.extend(links.map(|one| link(ReplicaLink { forward_secrecy, ..one }, &self.raw)));
+            all.extend(links.map(|one| link(ReplicaLink { forward_secrecy, ..one }, &base)));
         }
-        all.extend(peers::with_handshakes()?.into_iter().map(|one| peer(one, &self.raw)));
+        all.extend(peers::with_handshakes()?.into_iter().map(|one| peer(one, &base)));
         Ok(all)
     }
 
@@ -103,10 +133,15 @@ impl Field {
         let of_driver = |&driver| sealed.iter().map(move |&sealed| ReplicaLink::new(driver, sealed));
         self.drivers.iter().flat_map(of_driver).collect()
     }
+
+    /// An unsealed link of each driver that has shards, one of them.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = ReplicaLink> {
+        self.links(&[false]).into_iter().filter(|one| one.driver != Driver::Blocking)
+    }
 }
 
-pub(crate) fn raw(raw: Raw) -> Entrant {
-    Entrant { contender: Box::new(raw), kind: Kind::Raw, base: raw.name() }
+pub(crate) fn raw(raw: &Raw) -> Entrant {
+    Entrant { contender: Box::new(raw.clone()), kind: Kind::Raw, base: raw.name() }
 }
 
 pub(crate) fn link(link: ReplicaLink, base: &dyn Contender) -> Entrant {

@@ -1,6 +1,6 @@
 //! Windows of all contenders in turn.
 
-use replink_bench::{Contender, Failure, Ratio, Window};
+use replink_bench::{Contender, Failure, Placement, Ratio, Window};
 
 use super::field::Entrant;
 use super::report::{Kind, Measure, Row, progress};
@@ -10,6 +10,13 @@ use super::report::{Kind, Measure, Row, progress};
 pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) window: Window,
+}
+
+impl Plan {
+    /// The same with ends that run there.
+    pub(crate) fn placed(self, placement: Placement) -> Self {
+        Self { window: Window { placement, ..self.window }, ..self }
+    }
 }
 
 type Attempt<'a, T> = Box<dyn Fn(Window) -> Result<T, Failure> + 'a>;

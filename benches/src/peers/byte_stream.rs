@@ -16,10 +16,11 @@ const BUFFER: usize = 64 << 10;
 
 /// What makes a socket a protected stream of bytes.
 pub(crate) trait Protection: Sync {
-    /// Of the row.
-    const NAME: &'static str;
     type Dialer: Read + Write;
     type Acceptor: Read + Write;
+
+    /// Of the row.
+    fn name(&self) -> &'static str;
 
     fn connect(&self, socket: TcpStream) -> Result<Self::Dialer, Failure>;
     fn accept(&self, socket: TcpStream) -> Result<Self::Acceptor, Failure>;
@@ -31,7 +32,7 @@ pub(crate) struct ByteStream<P>(pub(super) P);
 
 impl<P: Protection> Contender for ByteStream<P> {
     fn name(&self) -> String {
-        P::NAME.to_owned()
+        self.0.name().to_owned()
     }
 
     fn throughput(&self, size: usize, window: Window) -> Result<Flow, Failure> {
@@ -50,8 +51,8 @@ impl<P: Protection> Contender for ByteStream<P> {
 fn throughput(protection: &impl Protection, size: usize, window: Window) -> Result<Flow, Failure> {
     let (ours, theirs) = connected_pair()?;
     let tasks: Vec<Task<'_>> = vec![
-        Box::new(move |course| send(|| protection.connect(ours), size, course)),
-        Box::new(move |course| receive(|| protection.accept(theirs), size, course)),
+        Task::sending(move |course| send(|| protection.connect(ours), size, course)),
+        Task::receiving(move |course| receive(|| protection.accept(theirs), size, course)),
     ];
     Ok(Flow::of(&[], &on_threads(window, tasks)?))
 }
@@ -102,8 +103,8 @@ fn read_frame(stream: &mut impl Read, frame: &mut Vec<u8>) -> std::io::Result<()
 fn round_trip(protection: &impl Protection, size: usize, window: Window) -> Result<RoundTrips, Failure> {
     let (ours, theirs) = connected_pair()?;
     let tasks: Vec<Task<'_, _>> = vec![
-        Box::new(move |course| ping(|| protection.connect(ours), size, course)),
-        Box::new(move |course| echo(|| protection.accept(theirs), size, course)),
+        Task::sending(move |course| ping(|| protection.connect(ours), size, course)),
+        Task::receiving(move |course| echo(|| protection.accept(theirs), size, course)),
     ];
     Ok(RoundTrips::new(on_threads(window, tasks)?.swap_remove(0)))
 }
@@ -157,8 +158,8 @@ fn handshakes(protection: &impl Protection, window: Window) -> Result<Handshakes
     let listener = listener()?;
     let address = listener.local_addr()?;
     let tasks: Vec<Task<'_>> = vec![
-        Box::new(move |course| dial(protection, address, course)),
-        Box::new(move |course| accept(protection, &listener, course)),
+        Task::sending(move |course| dial(protection, address, course)),
+        Task::receiving(move |course| accept(protection, &listener, course)),
     ];
     let counted = on_threads(window, tasks)?;
     Ok(Handshakes::of(&counted[0], &counted[1]))

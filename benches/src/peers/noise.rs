@@ -35,10 +35,12 @@ impl Noise {
 }
 
 impl Protection for Noise {
-    const NAME: &'static str = "snow, Noise NNpsk0";
-
     type Dialer = Stream;
     type Acceptor = Stream;
+
+    fn name(&self) -> &'static str {
+        "snow, Noise NNpsk0"
+    }
 
     fn connect(&self, socket: TcpStream) -> Result<Stream, Failure> {
         let mut pending = Pending::new(self.builder()?.build_initiator()?, socket)?;

@@ -52,8 +52,8 @@ impl Contender for TarpcCalls {
     fn throughput(&self, size: usize, window: Window) -> Result<Flow, Failure> {
         let (ours, theirs) = connected_pair()?;
         let tasks: Vec<Task<'_>> = vec![
-            Box::new(move |course| block_on(call(ours, size, course))),
-            Box::new(move |course| block_on(serve(theirs, course))),
+            Task::sending(move |course| block_on(call(ours, size, course))),
+            Task::receiving(move |course| block_on(serve(theirs, course))),
         ];
         let counted = on_threads(window, tasks)?;
         // The caller counts what is answered: the other end has looked at it.
@@ -63,8 +63,10 @@ impl Contender for TarpcCalls {
     fn round_trip(&self, size: usize, window: Window) -> Result<RoundTrips, Failure> {
         let (ours, theirs) = connected_pair()?;
         let tasks: Vec<Task<'_, _>> = vec![
-            Box::new(move |course| block_on(ping(ours, size, course))),
-            Box::new(move |course| block_on(async { serve(theirs, course).await.map(|_| Vec::new()) })),
+            Task::sending(move |course| block_on(ping(ours, size, course))),
+            Task::receiving(move |course| {
+                block_on(async { serve(theirs, course).await.map(|_| Vec::new()) })
+            }),
         ];
         Ok(RoundTrips::new(on_threads(window, tasks)?.swap_remove(0)))
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpStream as Socket;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt as _};
 use replink_bench::{
     Contender, Counted, Counter, Course, Failure, Flow, Handshakes, Order, RoundTrips, Task, Window,
@@ -12,37 +13,57 @@ use replink_bench::{
 };
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::codec::{Decoder, Encoder, Framed, LengthDelimitedCodec};
 
 use super::frames::{Numbered, look};
 
-/// Bytes that are collected before they are written, and room to read.
+/// Bytes that are collected before they are written.
 const BUFFER: usize = 64 << 10;
+
+/// Room for a read of who reads ahead.
+const AHEAD: usize = 128 << 10;
 
 const FRAME_MAX: usize = 16 << 20;
 
 /// `Framed` with `LengthDelimitedCodec`, no protection of any kind.
-pub(crate) struct TokioFramed;
+#[derive(Clone, Copy)]
+pub(crate) struct TokioFramed {
+    /// How much room a read has at least, where the codec does not say.
+    ahead: Option<usize>,
+}
+
+impl TokioFramed {
+    /// As it comes: after the first buffer the codec makes room for the frame that it waits for.
+    pub(crate) const PLAIN: Self = Self { ahead: None };
+
+    /// Every read has room for [`AHEAD`].
+    pub(crate) const READS_AHEAD: Self = Self { ahead: Some(AHEAD) };
+}
 
 impl Contender for TokioFramed {
     fn name(&self) -> String {
-        "tokio, length-delimited".to_owned()
+        match self.ahead {
+            None => "tokio, length-delimited".to_owned(),
+            Some(ahead) => format!("tokio, {} KiB read-ahead", ahead >> 10),
+        }
     }
 
     fn throughput(&self, size: usize, window: Window) -> Result<Flow, Failure> {
+        let ahead = self.ahead;
         let (ours, theirs) = connected_pair()?;
         let tasks: Vec<Task<'_>> = vec![
-            Box::new(move |course| block_on(send(ours, size, course))),
-            Box::new(move |course| block_on(receive(theirs, course))),
+            Task::sending(move |course| block_on(send((ours, ahead), size, course))),
+            Task::receiving(move |course| block_on(receive((theirs, ahead), course))),
         ];
         Ok(Flow::of(&[], &on_threads(window, tasks)?))
     }
 
     fn round_trip(&self, size: usize, window: Window) -> Result<RoundTrips, Failure> {
+        let ahead = self.ahead;
         let (ours, theirs) = connected_pair()?;
         let tasks: Vec<Task<'_, _>> = vec![
-            Box::new(move |course| block_on(ping(ours, size, course))),
-            Box::new(move |course| block_on(echo(theirs, course))),
+            Task::sending(move |course| block_on(ping((ours, ahead), size, course))),
+            Task::receiving(move |course| block_on(echo((theirs, ahead), course))),
         ];
         Ok(RoundTrips::new(on_threads(window, tasks)?.swap_remove(0)))
     }
@@ -63,16 +84,47 @@ pub(super) fn asynchronous(socket: Socket) -> Result<TcpStream, Failure> {
     Ok(TcpStream::from_std(socket)?)
 }
 
-type Frames = Framed<TcpStream, LengthDelimitedCodec>;
+type Frames = Framed<TcpStream, ReadAhead>;
 
-fn framed(socket: Socket) -> Result<Frames, Failure> {
-    let codec = LengthDelimitedCodec::builder().max_frame_length(FRAME_MAX).new_codec();
-    let mut framed = Framed::with_capacity(asynchronous(socket)?, codec, BUFFER);
+/// A socket, and how much of it is read at once.
+type Reading = (Socket, Option<usize>);
+
+fn framed((socket, ahead): Reading) -> Result<Frames, Failure> {
+    let inner = LengthDelimitedCodec::builder().max_frame_length(FRAME_MAX).new_codec();
+    let codec = ReadAhead { inner, ahead };
+    let mut framed = Framed::with_capacity(asynchronous(socket)?, codec, ahead.unwrap_or(BUFFER));
     framed.set_backpressure_boundary(BUFFER);
     Ok(framed)
 }
 
-async fn send(socket: Socket, size: usize, course: &Course) -> Result<Counted, Failure> {
+/// The codec, and room for what it has not asked for.
+struct ReadAhead {
+    inner: LengthDelimitedCodec,
+    ahead: Option<usize>,
+}
+
+impl Decoder for ReadAhead {
+    type Item = BytesMut;
+    type Error = io::Error;
+
+    fn decode(&mut self, received: &mut BytesMut) -> io::Result<Option<BytesMut>> {
+        let frame = self.inner.decode(received)?;
+        if let (None, Some(ahead)) = (&frame, self.ahead) {
+            received.reserve(ahead);
+        }
+        Ok(frame)
+    }
+}
+
+impl Encoder<&[u8]> for ReadAhead {
+    type Error = io::Error;
+
+    fn encode(&mut self, frame: &[u8], written: &mut BytesMut) -> io::Result<()> {
+        self.inner.encode(frame, written)
+    }
+}
+
+async fn send(socket: Reading, size: usize, course: &Course) -> Result<Counted, Failure> {
     let mut counter = Counter::of_time(course);
     let mut connection = framed(socket)?;
     let mut frames = Numbered::new(size);
@@ -93,7 +145,7 @@ async fn send_burst(connection: &mut Frames, frames: &mut Numbered, burst: usize
     SinkExt::<&[u8]>::flush(connection).await
 }
 
-async fn receive(socket: Socket, course: &Course) -> Result<Counted, Failure> {
+async fn receive(socket: Reading, course: &Course) -> Result<Counted, Failure> {
     let mut counter = Counter::new(course);
     let mut connection = framed(socket)?;
     let mut order = Order::default();
@@ -108,7 +160,7 @@ async fn receive(socket: Socket, course: &Course) -> Result<Counted, Failure> {
     Ok(counter.finish())
 }
 
-async fn ping(socket: Socket, size: usize, course: &Course) -> Result<Vec<Duration>, Failure> {
+async fn ping(socket: Reading, size: usize, course: &Course) -> Result<Vec<Duration>, Failure> {
     let mut counter = Counter::new(course);
     let mut connection = framed(socket)?;
     let mut frames = Numbered::new(size);
@@ -127,7 +179,7 @@ async fn ping(socket: Socket, size: usize, course: &Course) -> Result<Vec<Durati
 }
 
 /// Until the other end, which knows when it is over, leaves.
-async fn echo(socket: Socket, course: &Course) -> Result<Vec<Duration>, Failure> {
+async fn echo(socket: Reading, course: &Course) -> Result<Vec<Duration>, Failure> {
     let mut connection = framed(socket)?;
     let mut order = Order::default();
     while let Some(received) = connection.next().await {

@@ -2,7 +2,7 @@
 
 use std::{fs, thread};
 
-/// Processor, how many of it, and kernel.
+/// Processor, how many of it, kernel and allocator.
 pub(crate) fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
@@ -12,5 +12,6 @@ pub(crate) fn describe() -> String {
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let system = std::env::consts::OS;
-    format!("{model}, {cores} cores, {system} {}", release.trim())
+    let allocator = if cfg!(feature = "mimalloc") { "mimalloc" } else { "the system's allocator" };
+    format!("{model}, {cores} cores, {system} {}, {allocator}", release.trim())
 }

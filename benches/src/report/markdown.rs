@@ -2,36 +2,66 @@
 
 use std::fmt::Write as _;
 
+use replink_bench::{Failure, Placement};
+
 use super::{Row, Table, rounded};
 use crate::side_by_side::Plan;
 
 /// What comes before all tables.
-pub(crate) fn head(machine: &str, plan: Plan, missing: &[String]) -> String {
-    let mut text = format!(
+pub(crate) fn head(machine: &str, plan: Plan, not_pinned: Option<&Failure>) -> String {
+    let pinning = match not_pinned {
+        None => "Pinned ends have a core of their own: the sending or dialing one the first that this process may \
+                 use, the other one the second; further connections go on with further pairs, and begin anew."
+            .to_owned(),
+        Some(reason) => format!("Nothing is pinned: {reason}."),
+    };
+    format!(
         "# Side by side\n\nWritten by `just bench-side-by-side`; [how it is measured](../performance.md).\n\n\
          Machine: {machine}. {} rounds of windows of {} ms. Each ratio is the median of the rounds', with the \
-         lowest and the highest; the figure is of the round with that ratio.\n\n",
+         lowest and the highest; the figure is of the round with that ratio. {pinning}\n\n",
         plan.rounds,
         plan.window.length.as_millis()
-    );
-    for one in missing {
-        let _ = writeln!(text, "Not measured, {one}.\n");
-    }
-    text
+    )
+}
+
+/// What this machine does not have.
+pub(crate) fn missing(missing: &[String]) -> String {
+    list(missing, "Not measured, ", ".\n\n")
 }
 
 /// A section with its tables and their charts.
-pub(crate) fn section(title: &str, note: &str, tables: &[Table]) -> String {
-    let mut text = format!("## {title}\n\n{note}\n\n");
+pub(crate) fn section(title: &str, placement: Placement, note: &str, tables: &[Table]) -> String {
+    let mut text = format!("## {}\n\n{note}\n\n", placed(title, placement));
     for table in tables {
         let _ = writeln!(text, "### {}\n", table.title);
-        for (index, column) in table.columns.iter().enumerate().filter(|(_, column)| column.charted) {
-            let _ = writeln!(text, "![{}: {}]({})\n", table.title, column.name, table.file(index));
+        if let Some(chart) = table.chart() {
+            let _ = writeln!(text, "![{}]({})\n", chart.title, chart.file);
         }
         text += &self::table(table);
         text.push('\n');
     }
     text
+}
+
+/// What raw TCP wrote and read at once; empty where it had no throughput to find out.
+pub(crate) fn pieces(placement: Placement, found: &[String]) -> String {
+    if found.is_empty() {
+        return String::new();
+    }
+    let lines = list(found, "- ", "\n");
+    let title = placed("What raw TCP wrote and read at once", placement);
+    format!("## {title}\n\nThe fastest pair of those that were tried before.\n\n{lines}\n")
+}
+
+fn list(all: &[String], before: &str, behind: &str) -> String {
+    all.iter().fold(String::new(), |text, one| text + before + one + behind)
+}
+
+fn placed(title: &str, placement: Placement) -> String {
+    match placement {
+        Placement::Pinned => title.to_owned(),
+        Placement::Floating => format!("{title}, not pinned"),
+    }
 }
 
 fn table(table: &Table) -> String {

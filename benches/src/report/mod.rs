@@ -10,6 +10,16 @@ use replink_bench::Ratio;
 
 use chart::{Bar, Chart};
 
+/// The tables that have a chart: those that docs/performance.md shows. All else is in the tables alone.
+const CHARTED: [&str; 6] = [
+    "throughput-256",
+    "throughput-65536",
+    "round-trip-256",
+    "handshakes",
+    "sealed-throughput-65536",
+    "sealed-and-tls",
+];
+
 /// What a contender is, for colours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -29,13 +39,11 @@ pub(crate) struct Measure<T> {
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) less_is_better: bool,
-    /// Whether there is a chart of it.
-    pub(crate) charted: bool,
 }
 
 /// Entries beside each other.
 pub(crate) struct Table {
-    /// What its charts' files are called.
+    /// What its chart's file is called.
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) columns: Vec<Column>,
@@ -55,21 +63,21 @@ pub(crate) struct Row {
 }
 
 impl Table {
-    /// A chart for each column that wants one.
-    pub(crate) fn charts(&self) -> Vec<Chart> {
-        let of_column = |(index, column): (usize, &Column)| Chart {
-            file: self.file(index),
-            title: format!("{}: {}", self.title, column.name),
-            less_is_better: column.less_is_better,
-            bars: self.rows.iter().filter_map(|row| Bar::of(row, index)).collect(),
-        };
-        let charted = self.columns.iter().enumerate().filter(|(_, column)| column.charted);
-        charted.map(of_column).collect()
+    /// The ends were not pinned: it is another table than that of pinned ends.
+    pub(crate) fn say_unpinned(&mut self) {
+        self.id += "-unpinned";
+        self.title += ", not pinned";
     }
 
-    /// The file of a column's chart; the first column's is the table's.
-    pub(crate) fn file(&self, column: usize) -> String {
-        if column == 0 { format!("{}.svg", self.id) } else { format!("{}-{column}.svg", self.id) }
+    /// The chart of its first column, where it is one of [`CHARTED`].
+    pub(crate) fn chart(&self) -> Option<Chart> {
+        let column = self.columns.first().filter(|_| CHARTED.contains(&self.id.as_str()))?;
+        Some(Chart {
+            file: format!("{}.svg", self.id),
+            title: format!("{}: {}", self.title, column.name),
+            less_is_better: column.less_is_better,
+            bars: self.rows.iter().filter_map(|row| Bar::of(row, 0)).collect(),
+        })
     }
 }
 

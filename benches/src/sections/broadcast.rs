@@ -55,9 +55,9 @@ fn links(link: &ReplicaLink, peers: u8, window: Window) -> Result<Flow, Failure>
     let mut replicas = Replicas::start(&cluster, 1)?;
     let mut shards = replicas.shards.iter_mut().flatten();
     let ours = shards.next().ok_or("no shard")?;
-    let mut tasks: Vec<Task<'_>> = vec![Box::new(move |course| send(ours, id, peers, course))];
+    let mut tasks: Vec<Task<'_>> = vec![Task::sending(move |course| send(ours, id, peers, course))];
     for shard in shards {
-        tasks.push(Box::new(move |course| receive(shard, course)));
+        tasks.push(Task::receiving(move |course| receive(shard, course)));
     }
     Ok(Flow::of(&[], &on_threads(window, tasks)?))
 }

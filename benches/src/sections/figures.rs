@@ -7,28 +7,19 @@ use crate::side_by_side::rounds::{Entry, Plan, in_rounds, rows};
 
 /// The columns of throughput.
 pub(super) const FLOW: [Measure<Flow>; 2] = [
+    Measure { column: Column { name: "GB/s", less_is_better: false }, figure: Flow::gigabytes_per_second },
     Measure {
-        column: Column { name: "GB/s", less_is_better: false, charted: true },
-        figure: Flow::gigabytes_per_second,
-    },
-    Measure {
-        column: Column { name: "CPU s/GB", less_is_better: true, charted: false },
+        column: Column { name: "CPU s/GB", less_is_better: true },
         figure: Flow::cpu_seconds_per_gigabyte,
     },
 ];
 
 /// The columns of round trips.
 pub(super) const TRIPS: [Measure<RoundTrips>; 3] = [
+    Measure { column: Column { name: "p50 us", less_is_better: true }, figure: |trips| trips.quantile(0.5) },
+    Measure { column: Column { name: "p99 us", less_is_better: true }, figure: |trips| trips.quantile(0.99) },
     Measure {
-        column: Column { name: "p50 us", less_is_better: true, charted: true },
-        figure: |trips| trips.quantile(0.5),
-    },
-    Measure {
-        column: Column { name: "p99 us", less_is_better: true, charted: true },
-        figure: |trips| trips.quantile(0.99),
-    },
-    Measure {
-        column: Column { name: "p99.9 us", less_is_better: true, charted: false },
+        column: Column { name: "p99.9 us", less_is_better: true },
         figure: |trips| trips.quantile(0.999),
     },
 ];
@@ -36,15 +27,15 @@ pub(super) const TRIPS: [Measure<RoundTrips>; 3] = [
 /// The columns of handshakes.
 pub(super) const HANDSHAKES: [Measure<Handshakes>; 3] = [
     Measure {
-        column: Column { name: "handshakes/s", less_is_better: false, charted: true },
+        column: Column { name: "handshakes/s", less_is_better: false },
         figure: |handshakes| handshakes.per_second,
     },
     Measure {
-        column: Column { name: "dialer CPU us", less_is_better: true, charted: false },
+        column: Column { name: "dialer CPU us", less_is_better: true },
         figure: |handshakes| handshakes.dialer_cpu_us,
     },
     Measure {
-        column: Column { name: "acceptor CPU us", less_is_better: true, charted: false },
+        column: Column { name: "acceptor CPU us", less_is_better: true },
         figure: |handshakes| handshakes.acceptor_cpu_us,
     },
 ];

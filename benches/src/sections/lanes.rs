@@ -2,8 +2,8 @@
 
 use replink_bench::link::{Cluster, PATIENCE, Replicas, next_frame};
 use replink_bench::{
-    Contender, Counted, Counter, Course, Driver, Failure, Flow, Frames, Order, ReplicaLink, Task, Window,
-    on_threads,
+    Connections, Contender, Counted, Counter, Course, Driver, Failure, Flow, Frames, Order, ReplicaLink,
+    Task, Window, on_threads,
 };
 use replink_transport::SendCause;
 use replink_transport::frame::{ClusterId, ReplicaId};
@@ -15,7 +15,7 @@ use crate::side_by_side::report::{Kind, Table};
 use crate::side_by_side::rounds::{Entry, Plan};
 
 pub(super) const NOTE: &str = "Two replicas with one shard each and so many lanes between them; frames go out on \
-    one lane after the other. Raw TCP has one connection.";
+    one lane after the other. Raw TCP has as many connections, and a thread for each end that takes them in turn.";
 
 const SIZE: usize = 4 << 10;
 const LANES: [u16; 3] = [1, 16, 128];
@@ -24,14 +24,18 @@ const LANES: [u16; 3] = [1, 16, 128];
 const BYTES_QUEUED: usize = 1 << 20;
 
 pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
-    let mut entries = vec![Entry {
-        name: field.raw.name(),
-        kind: Kind::Raw,
-        base: 0,
-        measure: Box::new(|window| field.raw.throughput(SIZE, window)),
-    }];
+    let mut entries = Vec::new();
+    for lanes in LANES {
+        let raw = field.raw(SIZE, Connections::InTurn(lanes))?;
+        entries.push(Entry {
+            name: raw.name(),
+            kind: Kind::Raw,
+            base: entries.len(),
+            measure: Box::new(move |window| raw.throughput(SIZE, window)),
+        });
+    }
     for link in field.links(&[false, true]).into_iter().filter(|link| link.driver != Driver::Blocking) {
-        for lanes in LANES {
+        for (base, lanes) in LANES.into_iter().enumerate() {
             entries.push(Entry {
                 name: format!(
                     "replink {}, {lanes} {}",
@@ -39,7 +43,7 @@ pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> 
                     if lanes == 1 { "link" } else { "links" }
                 ),
                 kind: Kind::Link,
-                base: 0,
+                base,
                 measure: Box::new(move |window| throughput(&link, lanes, window)),
             });
         }
@@ -55,8 +59,8 @@ fn throughput(link: &ReplicaLink, lanes: u16, window: Window) -> Result<Flow, Fa
     let [ours, theirs] = &mut replicas.shards[..] else { return Err("two replicas are measured".into()) };
     let (ours, theirs) = (ours.first_mut().ok_or("no shard")?, theirs.first_mut().ok_or("no shard")?);
     let tasks: Vec<Task<'_>> = vec![
-        Box::new(move |course| send(ours, id, lanes, course)),
-        Box::new(move |course| receive(theirs, lanes, course)),
+        Task::sending(move |course| send(ours, id, lanes, course)),
+        Task::receiving(move |course| receive(theirs, lanes, course)),
     ];
     Ok(Flow::of(&[], &on_threads(window, tasks)?))
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use replink_bench::link::{Cluster, Replicas, round_trip_between, throughput_between};
-use replink_bench::{Contender, Driver, Failure, Flow, ReplicaLink, RoundTrips, Window};
+use replink_bench::{Connections, Contender, Failure, Flow, Raw, ReplicaLink, RoundTrips, Window};
 use replink_transport::frame::ClusterId;
 
 use super::figures::{flows, size_name, trips};
@@ -25,19 +25,20 @@ const PENDING_MAX: u32 = 1024;
 
 pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
     let (throughput_size, trip_size) = SIZES;
+    let (raw, trips_raw) = (field.raw(throughput_size, Connections::ONE)?, Raw::untried(false));
     let mut throughput = vec![Entry {
-        name: field.raw.name(),
+        name: raw.name(),
         kind: Kind::Raw,
         base: 0,
-        measure: Box::new(|window| field.raw.throughput(throughput_size, window)),
+        measure: Box::new(|window| raw.throughput(throughput_size, window)),
     }];
     let mut round_trips = vec![Entry {
-        name: field.raw.name(),
+        name: trips_raw.name(),
         kind: Kind::Raw,
         base: 0,
-        measure: Box::new(|window| field.raw.round_trip(trip_size, window)),
+        measure: Box::new(|window| trips_raw.round_trip(trip_size, window)),
     }];
-    for link in field.links(&[false]).into_iter().filter(|link| link.driver != Driver::Blocking) {
+    for link in field.nodes() {
         for strangers in CROWDS {
             let name = format!("replink {}, {strangers} strangers", link.name());
             let flow = move |window| -> Result<Flow, Failure> {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{Contender, Failure, Flow, Handshakes, Ratio, Raw, ReplicaLink, RoundTrips, Window};
+use crate::raw::CALIBRATION_WINDOWS;
+use crate::{
+    Connections, Contender, Failure, Flow, Handshakes, Placement, Ratio, Raw, ReplicaLink, RoundTrips, Window,
+};
 
 /// How often each figure is measured of both, in turn.
 pub const PAIRS: usize = 5;
@@ -23,8 +26,9 @@ const SIZES: [usize; 4] = [256, 4 << 10, 64 << 10, 1 << 20];
 /// Kinds of windows of a pair: one for each size, round trips, handshakes.
 const KINDS: u32 = 6;
 
-/// Windows before the pairs: trials of raw TCP, and one of each kind to warm up.
-const TRIALS: u32 = 6;
+/// How much shorter than others the windows are that find the best pieces of raw TCP, for each size.
+const TRIAL: u32 = 4;
+const TRIALS: u32 = 4 * CALIBRATION_WINDOWS / TRIAL;
 
 /// Anything shorter is mostly the start of threads.
 const WINDOW_MIN: Duration = Duration::from_millis(20);
@@ -45,15 +49,17 @@ pub struct Comparison {
     pub unit: &'static str,
     /// The link's figure beside that of raw TCP.
     pub ratio: Ratio,
+    /// Seconds of processor time for 10⁹ bytes, of both ends, where bytes are what is counted.
+    pub cpu_seconds_per_gigabyte: Option<Ratio>,
 }
 
 impl Plan {
     /// Windows so long that all of them take about `total`, within what makes sense.
-    pub fn within(total: Duration) -> Self {
+    pub fn within(total: Duration, placement: Placement) -> Self {
         let pairs = u32::try_from(PAIRS).unwrap_or(u32::MAX);
         let windows = 2 * KINDS * pairs + TRIALS;
         let whole = total / windows;
-        Self { window: Window::new((whole * 5 / 6).max(WINDOW_MIN)) }
+        Self { window: Window::new((whole * 5 / 6).max(WINDOW_MIN), placement) }
     }
 
     /// When whoever waits for the figures may give up.
@@ -76,13 +82,17 @@ pub fn compare(
     link.check()?;
     let window = plan.window;
     begins("raw TCP at its best");
-    let raw = Raw::at_its_best(link.shards, !link.busy_poll.is_zero(), window.length)?;
+    let trial = Window::new(window.length / TRIAL, window.placement);
+    let raw = Raw::at_its_best(&SIZES, Connections::Threads(link.shards), trial)?;
     let mut found = Vec::new();
     for (&name, size) in MEASURES.iter().zip(SIZES) {
         begins(name);
         let flows = pairs(&raw, link, |contender| contender.throughput(size, window))?;
-        found.push(comparison(name, "GB/s", &flows, Flow::gigabytes_per_second));
+        let cpu_time = ratio(&flows, Flow::cpu_seconds_per_gigabyte);
+        let compared = comparison(name, "GB/s", &flows, Flow::gigabytes_per_second);
+        found.push(Comparison { cpu_seconds_per_gigabyte: Some(cpu_time), ..compared });
     }
+    let raw = Raw::untried(!link.busy_poll.is_zero());
     begins("round trips");
     let trips = pairs(&raw, link, |contender| contender.round_trip(256, window))?;
     for (&name, share) in MEASURES[SIZES.len()..].iter().zip([0.5, 0.99]) {
@@ -110,9 +120,13 @@ fn comparison<T>(
     pairs: &[(T, T)],
     figure: impl Fn(&T) -> f64,
 ) -> Comparison {
+    Comparison { name, unit, ratio: ratio(pairs, figure), cpu_seconds_per_gigabyte: None }
+}
+
+fn ratio<T>(pairs: &[(T, T)], figure: impl Fn(&T) -> f64) -> Ratio {
     let raw: Vec<_> = pairs.iter().map(|(raw, _)| figure(raw)).collect();
     let link: Vec<_> = pairs.iter().map(|(_, link)| figure(link)).collect();
-    Comparison { name, unit, ratio: Ratio::of(&link, &raw) }
+    Ratio::of(&link, &raw)
 }
 
 #[cfg(test)]
@@ -122,7 +136,7 @@ mod tests {
     #[test]
     fn windows_are_not_too_short_and_the_deadline_is_behind_them() {
         for seconds in [0, 1, 20, 600] {
-            let plan = Plan::within(Duration::from_secs(seconds));
+            let plan = Plan::within(Duration::from_secs(seconds), Placement::Floating);
             assert!(plan.window.length >= WINDOW_MIN);
             assert!(plan.deadline() > Duration::from_secs(seconds));
         }

@@ -68,7 +68,7 @@ impl<'a> Counter<'a> {
     }
 
     fn that(course: &'a Course, counts: bool) -> Self {
-        course.await_another();
+        course.await_another(counts);
         Self {
             course,
             phase: Phase::WarmUp,
@@ -147,7 +147,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::Window;
+    use crate::{Placement, Window};
 
     #[test]
     fn only_the_counted_phase_counts() {
@@ -164,7 +164,7 @@ mod tests {
                     }
                 }
             });
-            course.conduct(Window { warm_up: Duration::ZERO, length: Duration::ZERO });
+            course.conduct(Window::new(Duration::ZERO, Placement::Floating));
         });
         assert!(!counter.goes_on() && course.is_over());
         let sum = counter.finish();

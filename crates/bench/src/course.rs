@@ -4,19 +4,23 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long is measured.
+use crate::Placement;
+
+/// How long is measured, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
     /// What comes before, and is not counted: buffers grow, caches fill.
     pub warm_up: Duration,
     /// What is counted.
     pub length: Duration,
+    /// Where both ends run.
+    pub placement: Placement,
 }
 
 impl Window {
     /// `length`, after a warm-up of a fifth of it.
-    pub fn new(length: Duration) -> Self {
-        Self { warm_up: length / 5, length }
+    pub fn new(length: Duration, placement: Placement) -> Self {
+        Self { warm_up: length / 5, length, placement }
     }
 
     /// How long the whole window takes.
@@ -42,6 +46,10 @@ pub struct Course {
     phase: AtomicU8,
     /// Threads that have counted nothing yet.
     waiting: AtomicUsize,
+    /// Threads that run.
+    running: AtomicUsize,
+    /// Threads that are going to count something, or have.
+    counting: AtomicUsize,
 }
 
 impl Course {
@@ -58,9 +66,27 @@ impl Course {
         }
     }
 
-    /// One more thread is going to count.
-    pub(crate) fn await_another(&self) {
+    /// One more thread runs.
+    pub(crate) fn begin(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One more thread is going to count; `counts` where it is not its processor time alone.
+    pub(crate) fn await_another(&self, counts: bool) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.counting.fetch_add(usize::from(counts), Ordering::Relaxed);
+    }
+
+    /// Waits until so many threads run and one of them is going to count: on a busy machine a short window would be
+    /// over before that.
+    pub(crate) fn await_threads(&self, count: usize) {
+        let began = Instant::now();
+        while self.running.load(Ordering::Relaxed) < count || self.counting.load(Ordering::Relaxed) == 0 {
+            if began.elapsed() > EXTENSION_MAX {
+                break;
+            }
+            thread::sleep(Duration::from_micros(100));
+        }
     }
 
     /// That thread has counted something, or has ended.

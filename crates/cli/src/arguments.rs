@@ -178,6 +178,9 @@ pub(crate) struct BenchOptions {
     /// How long shards look for work before they sleep, such as 50us; raw TCP then never sleeps
     #[arg(long, value_name = "TIME", default_value = "0us", value_parser = busy_poll)]
     pub(crate) busy_poll: Duration,
+    /// Let the system move both ends between cores; by default each is pinned to a core of its own
+    #[arg(long)]
+    pub(crate) unpinned: bool,
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -18,12 +18,19 @@ const NAMES: [&str; 7] = [
 
 #[test]
 fn json_has_every_figure_of_link_and_raw() {
-    for (driver, more) in [("blocking", &[][..]), ("poll", &["--sealed"]), ("auto", &["--shards", "2"])] {
+    for (driver, more) in
+        [("blocking", &[][..]), ("poll", &["--sealed"]), ("auto", &["--shards", "2", "--unpinned"])]
+    {
         let bench =
             finish(replink().args(["bench", "--driver", driver, "--json", "--seconds", "0.1"]).args(more));
         assert!(bench.status.success(), "{driver}: {}", bench.stderr);
         let found: Value = serde_json::from_str(&bench.stdout).unwrap();
         assert_eq!(found["driver"], driver);
+        // A machine with one core pins nothing.
+        assert!(
+            found["pinned"].is_boolean() && !(more.contains(&"--unpinned") && found["pinned"] == true),
+            "{found}"
+        );
         let results = found["results"].as_array().unwrap();
         let names: Vec<_> = results.iter().map(|result| result["name"].as_str().unwrap()).collect();
         assert_eq!(names, NAMES);
@@ -39,6 +46,9 @@ fn json_has_every_figure_of_link_and_raw() {
                 _ => "GB/s",
             };
             assert_eq!(result["unit"], unit);
+            // A window may be shorter than the steps of the processor's clock.
+            let cpu = &result["cpu_seconds_per_gb"];
+            assert_eq!(unit == "GB/s", cpu.get("link").is_some() && cpu.get("raw").is_some(), "{result}");
         }
     }
 }

@@ -11,8 +11,8 @@ pub(super) fn measure(window: Window) -> Result<Handshakes, Failure> {
     let listener = listener()?;
     let address = listener.local_addr()?;
     let tasks: Vec<Task<'_>> = vec![
-        Box::new(move |course| dial(address, course)),
-        Box::new(move |course| accept(&listener, course)),
+        Task::sending(move |course| dial(address, course)),
+        Task::receiving(move |course| accept(&listener, course)),
     ];
     let counted = on_threads(window, tasks)?;
     Ok(Handshakes::of(&counted[0], &counted[1]))

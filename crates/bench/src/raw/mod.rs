@@ -1,44 +1,77 @@
 //! TCP without anything on it.
 
+mod calibration;
 mod handshakes;
+mod pieces;
 mod round_trip;
 mod throughput;
 
-use std::time::Duration;
-
 use crate::{Contender, Failure, Flow, Handshakes, RoundTrips, Window};
 
-/// The sizes of writes and reads of which the best is taken.
-const CHUNKS: [usize; 3] = [64 << 10, 256 << 10, 1 << 20];
+pub(crate) use calibration::WINDOWS as CALIBRATION_WINDOWS;
+pub use calibration::{Trial, calibrate};
+pub use pieces::Pieces;
 
-/// Raw TCP at its best: the receiver takes bytes and looks at none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Raw TCP: the receiver takes bytes and looks at none. It may write many frames with one call, or one with many.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Raw {
-    /// Bytes of each write and read, whatever the size of a frame.
-    pub chunk: usize,
-    /// Connections beside each other, each with a thread at both ends.
-    pub connections: u16,
+    /// What each call moves, for each size of frames that it was tried with.
+    best: Vec<(usize, Pieces)>,
+    connections: Connections,
     /// Whether the ends of a round trip look for bytes all the time instead of sleeping until some come.
-    pub spins: bool,
+    spins: bool,
+}
+
+/// Connections beside each other, and who serves them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Connections {
+    /// So many, each with a thread at both ends.
+    Threads(u16),
+    /// So many, with one thread at each end for all of them: both ends take them in the same turn, so that nobody
+    /// has to ask which one is ready.
+    InTurn(u16),
+}
+
+impl Connections {
+    /// One connection.
+    pub const ONE: Self = Self::Threads(1);
+
+    const fn count(self) -> u16 {
+        match self {
+            Self::Threads(count) | Self::InTurn(count) => count,
+        }
+    }
 }
 
 impl Raw {
-    /// With the size of writes and reads that is best on this machine, found out in windows of `trial`.
+    /// One connection whose throughput is of no interest: no pieces are tried.
+    pub const fn untried(spins: bool) -> Self {
+        Self { best: Vec::new(), connections: Connections::ONE, spins }
+    }
+
+    /// With the pieces that are the best on this machine for frames of each of these sizes, found out in windows
+    /// like `trial`.
     ///
     /// # Errors
     ///
     /// [`Failure`].
-    pub fn at_its_best(connections: u16, spins: bool, trial: Duration) -> Result<Self, Failure> {
-        let mut best = (0.0, Self { chunk: 0, connections, spins });
-        // Twice, in turn: the first may be slow for other reasons.
-        for chunk in CHUNKS.into_iter().cycle().take(2 * CHUNKS.len()) {
-            let raw = Self { chunk, connections, spins };
-            let rate = raw.throughput(chunk, Window::new(trial))?.bytes_per_second;
-            if rate > best.0 {
-                best = (rate, raw);
-            }
+    pub fn at_its_best(sizes: &[usize], connections: Connections, trial: Window) -> Result<Self, Failure> {
+        let mut best = Vec::new();
+        for &size in sizes {
+            best.push((size, calibrate(size, connections, trial)?.swap_remove(0).pieces));
         }
-        Ok(best.1)
+        Ok(Self { best, connections, spins: false })
+    }
+
+    /// With these pieces, whatever the size of frames.
+    pub fn with_pieces(pieces: Pieces, connections: Connections) -> Self {
+        Self { best: vec![(0, pieces)], connections, spins: false }
+    }
+
+    /// What each call moves where frames have this size; that of another size where this one was not tried.
+    pub fn pieces(&self, size: usize) -> Pieces {
+        let tried = self.best.iter().find(|(tried, _)| *tried == size).or(self.best.first());
+        tried.map_or(Pieces::DEFAULT, |(_, pieces)| *pieces)
     }
 
     /// From one thread to `peers` others, `size` bytes to each in turn.
@@ -54,8 +87,8 @@ impl Raw {
 impl Contender for Raw {
     fn name(&self) -> String {
         let mut words = vec!["raw TCP".to_owned()];
-        if self.connections > 1 {
-            words.push(format!("{} connections", self.connections));
+        if self.connections.count() > 1 {
+            words.push(format!("{} connections", self.connections.count()));
         }
         if self.spins {
             words.push("spinning".to_owned());
@@ -63,8 +96,8 @@ impl Contender for Raw {
         words.join(", ")
     }
 
-    fn throughput(&self, _size: usize, window: Window) -> Result<Flow, Failure> {
-        throughput::measure(self, window)
+    fn throughput(&self, size: usize, window: Window) -> Result<Flow, Failure> {
+        throughput::measure(self.pieces(size).of_frames(size), self.connections, window)
     }
 
     fn round_trip(&self, size: usize, window: Window) -> Result<RoundTrips, Failure> {

@@ -11,8 +11,8 @@ pub(super) fn measure(size: usize, spins: bool, window: Window) -> Result<RoundT
     ours.set_nonblocking(spins)?;
     theirs.set_nonblocking(spins)?;
     let tasks: Vec<Task<'_, _>> = vec![
-        Box::new(move |course| ping(ours, size, course)),
-        Box::new(move |course| echo(theirs, size, course)),
+        Task::sending(move |course| ping(ours, size, course)),
+        Task::receiving(move |course| echo(theirs, size, course)),
     ];
     Ok(RoundTrips::new(on_threads(window, tasks)?.swap_remove(0)))
 }

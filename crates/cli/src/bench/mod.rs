@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 
-use replink_bench::{Comparison, Driver, Failure, Plan, ReplicaLink, compare};
+use replink_bench::{Comparison, Driver, Failure, Placement, Plan, ReplicaLink, compare};
 use replink_transport::config;
 
 use crate::arguments::{BenchOptions, MeasuredDriver};
@@ -16,10 +16,12 @@ use crate::serve::print_line;
 
 pub(crate) fn run(options: &BenchOptions) -> ExitCode {
     let link = measured_link(options);
-    let plan = Plan::within(options.seconds);
+    let (placement, reason) =
+        if options.unpinned { (Placement::Floating, None) } else { Placement::available() };
+    let plan = Plan::within(options.seconds, placement);
     match measure(link, plan) {
-        Ok(found) if options.json => print_line(&report::json(&link, &found).to_string()),
-        Ok(found) => print_line(report::table(&link, plan, &found).trim_end()),
+        Ok(found) if options.json => print_line(&report::json(&link, plan, &found).to_string()),
+        Ok(found) => print_line(report::table(&link, plan, reason.as_ref(), &found).trim_end()),
         Err(failure) => return fail(format_args!("bench with driver {}: {failure}", link.driver)),
     }
     ExitCode::SUCCESS

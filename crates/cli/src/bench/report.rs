@@ -2,35 +2,51 @@
 
 use std::fmt::Write as _;
 
-use replink_bench::{Comparison, PAIRS, Plan, ReplicaLink};
+use replink_bench::{Comparison, Failure, PAIRS, Placement, Plan, ReplicaLink};
 use serde_json::{Value, json};
 
-/// One object with all figures; `spread` is the lowest and the highest ratio of the pairs.
-pub(super) fn json(link: &ReplicaLink, found: &[Comparison]) -> Value {
+/// One object with all figures; `spread` is the lowest and the highest ratio of the pairs. What moves bytes also has
+/// the processor time of both ends.
+pub(super) fn json(link: &ReplicaLink, plan: Plan, found: &[Comparison]) -> Value {
     let result = |one: &Comparison| {
-        json!({
+        let mut result = json!({
             "name": one.name,
             "link": one.ratio.figure,
             "raw": one.ratio.base,
             "ratio": one.ratio.median,
             "unit": one.unit,
             "spread": [one.ratio.lowest, one.ratio.highest],
-        })
+        });
+        if let Some(cpu) = &one.cpu_seconds_per_gigabyte {
+            result["cpu_seconds_per_gb"] = json!({"link": cpu.figure, "raw": cpu.base, "ratio": cpu.median});
+        }
+        result
     };
     json!({
         "driver": link.driver.as_str(),
         "sealed": link.sealed,
         "shards": link.shards,
         "busy_poll_us": u64::try_from(link.busy_poll.as_micros()).unwrap_or(u64::MAX),
+        "pinned": plan.window.placement == Placement::Pinned,
         "results": found.iter().map(result).collect::<Vec<_>>(),
     })
 }
 
 /// A table, and how to read it.
-pub(super) fn table(link: &ReplicaLink, plan: Plan, found: &[Comparison]) -> String {
+pub(super) fn table(
+    link: &ReplicaLink,
+    plan: Plan,
+    not_pinned: Option<&Failure>,
+    found: &[Comparison],
+) -> String {
     let sealed = if link.sealed { "sealed" } else { "not sealed" };
     let shards = if link.shards == 1 { "1 shard" } else { &format!("{} shards", link.shards) };
-    let mut text = format!("driver {}, {sealed}, {shards}\n\n", link.driver);
+    let placement = plan.window.placement.as_str();
+    let mut text = format!("driver {}, {sealed}, {shards}, {placement}", link.driver);
+    if let Some(reason) = not_pinned {
+        let _ = write!(text, " ({reason})");
+    }
+    text += "\n\n";
     let _ = writeln!(text, "{:<18} {:>15} {:>15} {:>7}   spread", "", "link", "raw TCP", "ratio");
     for one in found {
         let ratio = &one.ratio;

@@ -15,11 +15,11 @@ pub(crate) fn measure(cluster: &Cluster, window: Window) -> Result<Handshakes, F
     let listener = cluster.listener(1)?;
     let address = listener.local_addr()?;
     let tasks: Vec<Task<'_>> = vec![
-        Box::new(move |course| {
+        Task::sending(move |course| {
             let _knock = Knock(address);
             dial(&dialer, address, course)
         }),
-        Box::new(move |course| accept(&acceptor, &listener, course)),
+        Task::receiving(move |course| accept(&acceptor, &listener, course)),
     ];
     let counted = on_threads(window, tasks)?;
     Ok(Handshakes::of(&counted[0], &counted[1]))

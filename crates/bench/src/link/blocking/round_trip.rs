@@ -12,8 +12,8 @@ pub(crate) fn measure(cluster: &Cluster, size: usize, window: Window) -> Result<
     let id = cluster.config().cluster;
     let (ours, theirs) = link(cluster)?;
     let tasks: Vec<Task<'_, _>> = vec![
-        Box::new(move |course| ping(ours, id, size, course)),
-        Box::new(move |course| echo(theirs, id, size, course)),
+        Task::sending(move |course| ping(ours, id, size, course)),
+        Task::receiving(move |course| echo(theirs, id, size, course)),
     ];
     Ok(RoundTrips::new(on_threads(window, tasks)?.swap_remove(0)))
 }

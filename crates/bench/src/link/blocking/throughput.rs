@@ -10,8 +10,8 @@ pub(crate) fn measure(cluster: &Cluster, links: u16, size: usize, window: Window
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for _ in 0..links {
         let (ours, theirs) = link(cluster)?;
-        tasks.push(Box::new(move |course| send(ours, id, size, course)));
-        tasks.push(Box::new(move |course| receive(theirs, course)));
+        tasks.push(Task::sending(move |course| send(ours, id, size, course)));
+        tasks.push(Task::receiving(move |course| receive(theirs, course)));
     }
     Ok(Flow::of(&[], &on_threads(window, tasks)?))
 }

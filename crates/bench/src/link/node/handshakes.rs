@@ -16,13 +16,13 @@ pub(crate) fn measure(cluster: &Cluster, shards: u16, window: Window) -> Result<
     let mut acceptor = replicas.shards.pop().ok_or("no replica")?;
     drop(replicas);
     let finished = &AtomicBool::new(false);
-    let mut tasks: Vec<Task<'_>> = vec![Box::new(move |course| {
+    let mut tasks: Vec<Task<'_>> = vec![Task::sending(move |course| {
         let counted = blocking::dial(&dialer, address, course);
         finished.store(true, Ordering::Relaxed);
         counted
     })];
     for shard in &mut acceptor {
-        tasks.push(Box::new(move |course| accept(shard, finished, course)));
+        tasks.push(Task::receiving(move |course| accept(shard, finished, course)));
     }
     let counted = on_threads(window, tasks)?;
     let mut all = counted[1];

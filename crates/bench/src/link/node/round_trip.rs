@@ -32,12 +32,12 @@ pub fn between(
     for (index, shard) in ours.iter_mut().enumerate() {
         // One pair of shards plays; the others see to what is theirs.
         tasks.push(match index {
-            0 => Box::new(move |course| ping(shard, id, size, course)),
-            _ => Box::new(move |course| idle(shard, course)),
+            0 => Task::sending(move |course| ping(shard, id, size, course)),
+            _ => Task::sending(move |course| idle(shard, course)),
         });
     }
     for shard in theirs {
-        tasks.push(Box::new(move |course| echo(shard, id, size, course)));
+        tasks.push(Task::receiving(move |course| echo(shard, id, size, course)));
     }
     Ok(RoundTrips::new(on_threads(window, tasks)?.swap_remove(0)))
 }

@@ -22,10 +22,10 @@ pub fn between(replicas: &mut Replicas, id: ClusterId, size: usize, window: Wind
     let shards = ours.len();
     let mut tasks: Vec<Task<'_, Observed>> = Vec::new();
     for shard in ours {
-        tasks.push(Box::new(move |course| send(shard, id, size, course)));
+        tasks.push(Task::sending(move |course| send(shard, id, size, course)));
     }
     for shard in theirs {
-        tasks.push(Box::new(move |course| receive(shard, course)));
+        tasks.push(Task::receiving(move |course| receive(shard, course)));
     }
     let observed = on_threads(window, tasks)?;
     let counted: Vec<_> = observed.iter().map(|observed| observed.0).collect();

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use dudect_bencher::rand::RngExt;
 use dudect_bencher::{BenchRng, Class, CtRunner, ctbench_main};
-use replink_frame::{ControlFrame, Flags, GenericHeader, ReplicaId, Version};
+use replink_frame::{ControlFrame, GenericHeader, ReplicaId, Version};
 use replink_handshake::{
     Nonce, Roster, TICKET_LEN, TicketBinding, TicketIssuer, TicketRedeemer, TicketTerms,
 };
@@ -76,23 +76,24 @@ fn mac_of_challenge(runner: &mut CtRunner, rng: &mut BenchRng) {
 /// Section 4.
 fn mac_of_control_frame(runner: &mut CtRunner, rng: &mut BenchRng) {
     let Ends { mut dialer, acceptor } = Ends::new(LinkKind::V2);
-    let ping: ControlFrame = dialer.1.ping().unwrap().1;
+    let ping: ControlFrame = dialer.1.control_mut().ping().unwrap().1;
     let receiving = RefCell::new(acceptor.0);
     for _ in 0..SAMPLES {
         let (class, wrong) = draw(rng, 32);
         let mut ping = ping;
         ping.fields_mut().mac[wrong] ^= 1;
         let header: &GenericHeader = ping.header();
-        runner.run_one(class, || receiving.borrow_mut().open_control(header).is_ok());
+        runner.run_one(class, || receiving.borrow_mut().control_mut().open_control(header).is_ok());
     }
 }
 
 /// Section 5, the comparison alone.
 fn seal_tag(runner: &mut CtRunner, rng: &mut BenchRng) {
-    let (mut receiving, _) = Ends::new(LinkKind::Sealed).acceptor;
-    let mut batch = receiving.take_seal().unwrap().begin();
-    batch.add(b"a frame");
-    let tag = batch.finish();
+    let (receiving, _) = Ends::new(LinkKind::Sealed).acceptor;
+    let mut seal = receiving.into_parts().1.unwrap();
+    seal.begin();
+    seal.add(b"a frame");
+    let tag = seal.finish();
     for _ in 0..SAMPLES {
         let (class, wrong) = draw(rng, 16);
         let mut received = tag.bytes();
@@ -118,7 +119,7 @@ fn seal_of_frame(runner: &mut CtRunner, rng: &mut BenchRng) {
         let mut inbound = Inbound::new(Ends::new(LinkKind::Sealed).acceptor.0, 1024);
         assert_eq!(inbound.push(&bytes), bytes.len());
         let inbound = RefCell::new(inbound);
-        runner.run_one(class, || inbound.borrow_mut().is_ready().is_err());
+        runner.run_one(class, || inbound.borrow_mut().find().is_err());
     }
 }
 

@@ -336,7 +336,15 @@ impl<W: GatherWrite> SharedOutbound<W> {
         }
         queue.front = batch;
         queue.outbound.seal = seal;
-        let left = stop == Stop::Empty && queue.end == Some(End::Leaving);
+        if stop == Stop::Empty {
+            self.leave(queue);
+        }
+    }
+
+    /// All is written: what a goodbye waits for.
+    #[inline]
+    fn leave(&self, mut queue: MutexGuard<'_, Queue>) {
+        let left = queue.end == Some(End::Leaving);
         if left {
             queue.end = Some(End::Left);
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use replink_tests::frames::{Ends, LinkKind, ROOMY, plain, wire};
 use replink_transport::frame::{GenericHeader, ReplicatedHeader};
 use replink_transport::handshake::Seal;
-use replink_transport::{GatherWrite, Inbound, Outbound, Received, SharedOutbound};
+use replink_transport::{GatherWrite, Inbound, Loan, Outbound, Received, SharedOutbound};
 
 use super::{BATCH, TIMES};
 
@@ -31,6 +31,20 @@ pub(crate) fn admit(times: usize) {
 /// Each comes by itself.
 pub(crate) fn admit_single(times: usize) {
     receive(LinkKind::V2, 1, times);
+}
+
+/// Each by itself, in memory that the codec lent and takes back.
+pub(crate) fn admit_lent(times: usize) {
+    let mut inbound = Inbound::new(Ends::new(LinkKind::V2).acceptor.0, ROOMY.frame_size);
+    let frame = frame();
+    for _ in 0..times {
+        let mut memory = inbound.lend();
+        let [_, ahead] = memory.slices();
+        ahead[..FRAME_SIZE].copy_from_slice(black_box(&frame));
+        inbound.take_back(memory, FRAME_SIZE);
+        take_all(&mut inbound);
+    }
+    assert!(inbound.is_at_frame_boundary());
 }
 
 /// One tag for frames that come together.
@@ -73,6 +87,18 @@ pub(crate) fn send_blocked(times: usize) {
         shared.writer().0.store(true, Ordering::Relaxed);
         black_box(shared.flush().unwrap());
         shared.writer().0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A frame that is queued, lent to whoever writes it, and taken back.
+pub(crate) fn send_lent(times: usize) {
+    let shared = SharedOutbound::new(outbound(LinkKind::V2), Sink(AtomicBool::new(true)), |_| {});
+    let (header, body) = plain(0, 0);
+    for _ in 0..times {
+        shared.queue(black_box(&header), body.clone()).unwrap();
+        let Loan::Batch(batch) = shared.lend().unwrap() else { unreachable!("a frame waits") };
+        let len = black_box(batch.only()).map_or(0, <[u8]>::len);
+        shared.take_back(batch, Ok(len));
     }
 }
 
@@ -124,14 +150,19 @@ fn receive(kind: LinkKind, together: usize, times: usize) {
     }
     for chunk in bytes.chunks(together * FRAME_SIZE).take(times / together) {
         assert_eq!(inbound.push(black_box(chunk)), chunk.len());
-        while let Some(received) = inbound.next().unwrap() {
-            match received {
-                Received::Frame(frame) => black_box(frame.header().view.get()),
-                Received::Control(_) => unreachable!("none was sent"),
-            };
-        }
+        take_all(&mut inbound);
     }
     assert!(inbound.is_at_frame_boundary());
+}
+
+/// The only place where frames are taken: so it is compiled to the same for all.
+fn take_all(inbound: &mut Inbound) {
+    while let Some(received) = inbound.next().unwrap() {
+        match received {
+            Received::Frame(frame) => black_box(frame.header().view.get()),
+            Received::Control(_) => unreachable!("none was sent"),
+        };
+    }
 }
 
 fn queue_on(kind: LinkKind, times: usize) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::mem;
 
-use super::{Counted, End, FailOnPanic, Flushed, Role, SharedOutbound, Stop};
+use super::{Counted, End, FailOnPanic, Flushed, Role, SharedOutbound};
 use crate::GatherWrite;
 use crate::memory::SendBatch;
 
@@ -33,13 +33,14 @@ impl<W: GatherWrite> SharedOutbound<W> {
             *flush_again = true;
             return Ok(Loan::Nothing(Flushed::Elsewhere));
         }
-        let mut segments = queue.take_front();
-        let mut seal = queue.outbound.seal.take();
-        if !queue.fill(&mut segments) {
+        if queue.front.is_empty() && queue.outbound.segments.is_empty() {
             queue.role = Role::Idle;
-            self.end_turn(queue, segments, seal, Stop::Empty);
+            self.leave(queue);
             return Ok(Loan::Nothing(Flushed::Empty));
         }
+        let mut segments = queue.take_front();
+        let mut seal = queue.outbound.seal.take();
+        queue.fill(&mut segments);
         queue.role = Role::Writing { flush_again: false };
         queue.lent = true;
         if let Some(seal) = &mut seal {

@@ -281,6 +281,16 @@ fn a_frame_without_a_seal_and_a_batch_beyond_its_limits_end_the_link() {
 }
 
 /// S-2 holds for control frames too: a goodbye that is not proved is none.
+/// What a link says of itself and what its codec proves can't come apart.
+#[test]
+#[should_panic(expected = "a sealed link has a seal, no other has")]
+fn an_unsealed_half_that_passes_for_a_sealed_one_makes_no_codec() {
+    let [mut sealed, mut plain] =
+        [LinkKind::Sealed, LinkKind::V2].map(|kind| Ends::new(kind).direction(true).1);
+    std::mem::swap(sealed.control_mut(), plain.control_mut());
+    let _codec = Inbound::new(plain, ROOMY.frame_size);
+}
+
 #[test]
 fn control_frames_are_sealed() {
     let (mut outbound, mut inbound) = pair(true);

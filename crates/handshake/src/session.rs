@@ -169,7 +169,12 @@ impl Receiving {
 
     /// For codecs: this half and the seal that proves what comes on its link, which there is exactly where
     /// the link is sealed (section 5). Whoever takes them checks everything from there on.
+    ///
+    /// # Panics
+    ///
+    /// If its control part was exchanged for that of another kind of link.
     pub fn into_parts(self) -> (ReceivingControl, Option<Seal>) {
+        assert_sealed(&self.control.peer, self.seal.as_ref());
         (self.control, self.seal)
     }
 
@@ -223,7 +228,12 @@ impl Sending {
 
     /// For codecs: this half and the seal of what goes out on its link, which there is exactly where the
     /// link is sealed (section 5). Whoever takes them seals everything from there on.
+    ///
+    /// # Panics
+    ///
+    /// If its control part was exchanged for that of another kind of link.
     pub fn into_parts(self) -> (SendingControl, Option<Seal>) {
+        assert_sealed(&self.control.peer, self.seal.as_ref());
         (self.control, self.seal)
     }
 

@@ -42,10 +42,10 @@ fn beside_unsealed(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
 }
 
 fn beside_tls(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
-    let (fastest, plain) = (peers::best_tls()?, peers::tls()?);
+    let (fastest, with_ring) = (peers::best_tls()?, peers::tls()?);
     let beside = |forward_secrecy| -> Vec<Entrant> {
         let mut all =
-            vec![peer(Box::new(fastest.clone()), &fastest), peer(Box::new(plain.clone()), &fastest)];
+            vec![peer(Box::new(fastest.clone()), &fastest), peer(Box::new(with_ring.clone()), &fastest)];
         let links = drivers(field).map(|driver| ReplicaLink::new(driver, true));
         all.extend(links.map(|one| link(ReplicaLink { forward_secrecy, ..one }, &fastest)));
         all

@@ -104,8 +104,8 @@ impl Inbound {
         }
     }
 
-    /// Whether no byte and no memory is held: whoever receives next may do so into memory of its own, at most
-    /// [`Inbound::receive_max`] bytes.
+    /// Whether nothing lies, and nothing is lent, where the next bytes go: whoever receives next may do so into
+    /// memory of its own, at most [`Inbound::receive_max`] bytes.
     pub fn holds_nothing(&self) -> bool {
         self.lent.is_none() && self.direct.is_none() && self.ahead.is_absent()
     }

@@ -371,3 +371,10 @@ fn nothing_is_in_the_seals_place_when_a_frame_is_delivered() {
         assert!(Bytes::len(&frame.body) < 60_000);
     }
 }
+
+#[test]
+fn looking_at_a_link_on_which_nothing_has_come_takes_no_memory() {
+    let (_outbound, mut inbound) = pair(true);
+    assert!(inbound.find().unwrap().is_none());
+    assert!(inbound.holds_nothing());
+}

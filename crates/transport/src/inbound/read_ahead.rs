@@ -116,7 +116,8 @@ impl ReadAhead {
     /// A batch and what is behind it has room in [`HELD_SIZE`] bytes (S-1).
     pub(super) fn grow_for_held(&mut self) {
         let unread = self.end - self.start;
-        if unread + ROOM_MIN > self.bytes.len() && self.bytes.len() < HELD_SIZE {
+        // Where nothing waits, there is nothing to make room for: whoever receives next brings memory.
+        if unread > 0 && unread + ROOM_MIN > self.bytes.len() && self.bytes.len() < HELD_SIZE {
             let mut grown = vec![0; HELD_SIZE];
             grown[..unread].copy_from_slice(self.unread());
             (self.bytes, self.start, self.end) = (grown, 0, unread);

@@ -23,7 +23,7 @@ pub(super) use self::connecting::AcceptError;
 use self::connection::{Connection, Progress};
 use self::happening::Happening;
 pub(super) use self::operations::Found;
-use self::operations::Table;
+use self::operations::{Blocks, Table};
 pub(super) use self::weather::LITTLE_LATE;
 use self::weather::Weather;
 use super::plan::REPLICAS;
@@ -87,8 +87,7 @@ pub(super) struct State {
     drivers: usize,
     tables: BTreeMap<DriverId, Table>,
     registrations: u64,
-    /// The block that was given for a connection, by its address.
-    blocks: BTreeMap<EndId, usize>,
+    blocks: BTreeMap<ProcessId, Blocks>,
     /// What the processes' drivers watch: a link's number is its token.
     tokens: BTreeMap<(ProcessId, Token), EndId>,
     capacity: usize,

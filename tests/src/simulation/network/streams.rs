@@ -147,7 +147,6 @@ impl State {
         self.unwatch(end);
         let Some(connection) = self.connections.get_mut(&end.connection) else { return };
         connection.ends[end.side].gone = true;
-        self.blocks.remove(&end);
         if connection.ends.iter().all(|end| end.gone) && connection.ends[1].process.is_some() {
             let between_replicas = connection.ends.iter().all(|end| end.process.is_some());
             if between_replicas && self.overheard.len() < 40 {

@@ -204,6 +204,10 @@ impl<D: Driver> Shard<D> {
         let Some(link) = self.links.at_mut(place) else { return Look::Done };
         let id = link.shared.id();
         let Some(Received::Control(control)) = link.inbound.take() else { return Look::Again };
+        // A block is the driver's: it is not to be dropped with what the link itself holds.
+        if let Some(block) = link.inbound.give_up_block() {
+            self.driver.recycle(block);
+        }
         link.relax_if_quiet();
         match control {
             ControlMessage::Ping { counter } => {

@@ -102,6 +102,22 @@ fn nobody_writes_between_the_bytes_of_a_batch() {
 }
 
 #[test]
+#[should_panic(expected = "blocks are not given back")]
+fn blocks_are_given_back() {
+    let mut world = World::new(1);
+    let [near, _far] = world.connect();
+    let mut kept = Vec::new();
+    for _ in 0..100 {
+        world.drivers[FAR].receive(CONNECTION, None, 1);
+        while near.socket.write_gathered(&[io::IoSlice::new(b"some")]).is_err() {}
+        world.run_with(SECOND, |_, _, ended| match ended {
+            Completion::Received { memory, .. } => kept.push(memory),
+            other => panic!("{other:?}"),
+        });
+    }
+}
+
+#[test]
 #[should_panic(expected = "is not registered")]
 fn nothing_is_released_twice() {
     let mut world = World::new(1);

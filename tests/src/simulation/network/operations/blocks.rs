@@ -1,42 +1,62 @@
-//! Blocks, which drivers give to shards and get back: for each connection one at most is out.
+//! Blocks, which drivers give to shards and get back. Which one is which only its address would tell, and no seed
+//! decides that; so they are counted.
 
-use replink_transport::memory::{BLOCK_SIZE, Block, ReceiveMemory};
+use replink_transport::memory::{Block, ReceiveMemory};
 
-use crate::simulation::network::{DriverId, EndId, State};
+use crate::simulation::network::{DriverId, ProcessId, State};
+
+/// Blocks that the shards of one process may keep besides one for each socket that they ever had: a link that ends
+/// takes its block with it, and one that needs more than a block at times has let go what it had.
+const KEPT_MAX: u64 = 16;
+
+/// Blocks of one process.
+#[derive(Clone, Copy, Default, Debug)]
+pub(in crate::simulation::network) struct Blocks {
+    given: u64,
+    /// Also those that a shard has made itself: they are as good.
+    back: u64,
+    /// Sockets that its shards ever had.
+    sockets: u64,
+}
 
 impl State {
-    /// A shard gets memory that is the driver's.
-    pub(super) fn give_block(&mut self, end: EndId, memory: &ReceiveMemory) {
-        let Some(address) = address_of(memory) else { return };
+    /// A shard of `process` gets memory that is the driver's.
+    pub(super) fn give_block(&mut self, process: ProcessId, memory: &ReceiveMemory) {
+        if memory.room() == 0 {
+            return;
+        }
         self.trace.count("block provided");
-        // Whoever receives into a block has none; so the one before is back, unless it became something else.
-        self.blocks.insert(end, address);
+        let blocks = self.blocks.entry(process).or_default();
+        blocks.given += 1;
+        assert!(
+            blocks.given <= blocks.back + blocks.sockets + KEPT_MAX,
+            "blocks are not given back: {blocks:?}"
+        );
     }
 
-    /// A block comes back: one that was given, or one of the shard's own.
+    /// A block comes back.
     pub(in crate::simulation) fn recycle(&mut self, driver: DriverId, mut block: Block) {
-        let address = block.as_ptr().addr();
-        // Whether it was given, or is one of the shard's own, is told by its address, which no seed decides. So
-        // nothing of that is counted.
-        self.blocks.retain(|_, given| *given != address);
         self.trace.count("block given back");
         // Whoever still reads from it is found out.
         block.fill(0xa5);
-        self.table(driver).blocks.push(block);
+        let table = self.table(driver);
+        table.blocks.push(block);
+        let process = table.process;
+        self.blocks.entry(process).or_default().back += 1;
     }
 
-    /// Memory that nobody gets back; a block is the driver's again.
-    pub(super) fn keep_block(&mut self, driver: DriverId, memory: Option<ReceiveMemory>) {
-        if let Some(block) = memory.and_then(ReceiveMemory::into_block) {
-            let address = block.as_ptr().addr();
-            self.blocks.retain(|_, given| *given != address);
-            self.table(driver).blocks.push(block);
-        }
+    /// Memory that nobody gets back; a block that a shard had lent is the driver's again.
+    pub(super) fn keep_block(&mut self, driver: DriverId, memory: ReceiveMemory, provided: bool) {
+        let Some(block) = memory.into_block() else { return };
+        let table = self.table(driver);
+        table.blocks.push(block);
+        let process = table.process;
+        self.blocks.entry(process).or_default().back += u64::from(!provided);
     }
-}
 
-/// Where the bytes of a block are that was received into.
-fn address_of(memory: &ReceiveMemory) -> Option<usize> {
-    let bytes = memory.received(BLOCK_SIZE).find(|bytes| bytes.len() == BLOCK_SIZE)?;
-    Some(bytes.as_ptr().addr())
+    /// `process` has one more socket in its hands, and may keep one more block.
+    pub(super) fn count_socket(&mut self, process: ProcessId) {
+        self.blocks.entry(process).or_default().sockets += 1;
+        self.take_hold(process);
+    }
 }

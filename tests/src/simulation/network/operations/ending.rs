@@ -109,7 +109,7 @@ impl State {
                 let result = listening.results.pop_front().expect("one for each that is told of");
                 let result = result.map(|(end, peer)| ((end, peer), peer));
                 if result.is_ok() {
-                    self.take_hold(process);
+                    self.count_socket(process);
                 }
                 Completion::Accepted { token, result }
             }
@@ -118,8 +118,7 @@ impl State {
                 *told = true;
                 Completion::Connected { token, result: self.make_connection(operation, end, result) }
             }
-            (Kind::Receive, What::Connection { end, receive, .. }) => {
-                let end = *end;
+            (Kind::Receive, What::Connection { receive, .. }) => {
                 let receive = receive.take().expect("a receive that was not taken");
                 table.account.taken += 1;
                 table.arrived.remove(&token);
@@ -129,7 +128,7 @@ impl State {
                     None => self.memory_for_nothing(driver),
                 };
                 if receive.provided {
-                    self.give_block(end, &memory);
+                    self.give_block(process, &memory);
                 }
                 Completion::Received { token, memory, result }
             }
@@ -156,7 +155,7 @@ impl State {
         if let Some(what) = self.table(operation.driver).on(operation) {
             *what = What::Connection { end, receive: None, send: None };
         }
-        self.take_hold(process);
+        self.count_socket(process);
         Ok((end, self.address_at(end.peer())))
     }
 

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use replink_transport::driver::{SHORT_RECEIVE_MAX, Token};
 use replink_transport::memory::{Block, ReceiveMemory, SendBatch};
 
+pub(in crate::simulation::network) use self::blocks::Blocks;
 pub(in crate::simulation) use self::ending::Found;
 
 use self::account::Account;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use replink_transport::driver::Token;
 
-use super::{Habits, Listening, Registered, Table, What};
+use super::{Habits, Listening, Receive, Registered, Table, What};
 use crate::simulation::network::{DriverId, EndId, HostId, ProcessId, State};
 
 impl State {
@@ -123,7 +123,9 @@ impl State {
                 }
                 let table = self.table(driver);
                 table.account.dropped += u64::from(receive.is_some()) + u64::from(send.is_some());
-                self.keep_block(driver, receive.and_then(|receive| receive.memory));
+                if let Some(Receive { memory: Some(memory), provided, .. }) = receive {
+                    self.keep_block(driver, memory, provided);
+                }
                 self.close_if_dropped(end);
             }
         }

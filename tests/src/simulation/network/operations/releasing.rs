@@ -29,7 +29,8 @@ impl State {
         let received = received.and_then(|receive| {
             let len = receive.result.and_then(Result::ok).unwrap_or(0);
             if receive.provided {
-                receive.memory.iter().for_each(|memory| self.give_block(end, memory));
+                let process = self.table(driver).process;
+                receive.memory.iter().for_each(|memory| self.give_block(process, memory));
             }
             if len > 0 {
                 self.trace.count("released with bytes that had come");

@@ -1,6 +1,8 @@
-//! And so do its halves: they come out of a session.
-fn main() {}
+//! The half of a session that sends frames can't be put together of its parts: so none is without its seal.
+use replink_handshake::{Sending, SendingControl};
 
-fn forge(peer: replink_handshake::Peer) -> replink_handshake::Sending {
-    replink_handshake::Sending { peer, control: None }
+fn forge(control: SendingControl) -> Sending {
+    Sending { control, seal: None }
 }
+
+fn main() {}

@@ -12,6 +12,7 @@
 mod accept_errors;
 mod active;
 mod busy_poll;
+mod completed;
 #[cfg(all(feature = "io-uring", target_os = "linux"))]
 pub mod io_uring;
 pub mod poll;
@@ -21,7 +22,6 @@ mod system_calls;
 mod tests;
 mod tokens;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -194,22 +194,6 @@ pub struct Released {
     pub received: Option<(ReceiveMemory, usize)>,
     /// The batch of a send, and how many bytes of it were taken.
     pub sent: Option<(SendBatch, io::Result<usize>)>,
-}
-
-impl Released {
-    /// For drivers: takes what has come to an end already, and was not taken, out of `completed`.
-    fn take_from<S>(&mut self, completed: &mut VecDeque<Completion<S>>, token: Token) {
-        for completion in std::mem::take(completed) {
-            match completion {
-                completion if completion.token() != token => completed.push_back(completion),
-                Completion::Received { memory, result, .. } => {
-                    self.received = Some((memory, result.unwrap_or(0)));
-                }
-                Completion::Sent { batch, result, .. } => self.sent = Some((batch, result)),
-                Completion::Accepted { .. } | Completion::Connected { .. } => {}
-            }
-        }
-    }
 }
 
 /// One connection of a [`Driver`]. Written to from any thread; never blocks.

@@ -2,7 +2,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::{IoUringDriver, Registered};
-use crate::driver::{Completion, SHORT_RECEIVE_MAX, Token};
+use crate::driver::{Completion, Token};
 use crate::sys::ring::Wait;
 
 impl IoUringDriver {
@@ -50,9 +50,7 @@ impl IoUringDriver {
                 self.looked_at.remove(index);
                 arrived.push(token);
                 self.active.note(token);
-                let is_short = memory.room() <= SHORT_RECEIVE_MAX;
-                let queue = if is_short { &mut self.completed } else { &mut self.received };
-                queue.push_back(Completion::Received { token, memory, result });
+                self.completed.push(Completion::Received { token, memory, result });
                 return true;
             }
         }

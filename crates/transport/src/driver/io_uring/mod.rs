@@ -14,7 +14,6 @@ mod looking;
 mod outer_loop;
 mod waker;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -26,8 +25,9 @@ use replink_handshake::Fresh;
 
 use super::active::Active;
 use super::busy_poll::BusyPoll;
+use super::completed::Completed;
 use super::tokens::Table;
-use super::{Completion, Departures, Driver, Registration, Released, SHORT_RECEIVE_MAX, Token, system_calls};
+use super::{Completion, Departures, Driver, Registration, Released, Token, system_calls};
 use crate::entropy::Jitter;
 use crate::memory::{Block, ReceiveMemory, SendBatch};
 use crate::sys::ring::{self, Faults, Features, OperationId, Ring, Wait, Work};
@@ -47,9 +47,7 @@ pub struct IoUringDriver {
     registered: Table<Registered>,
     /// What of that are listeners; most often one.
     listeners: Vec<Token>,
-    completed: VecDeque<Completion<Link>>,
-    /// What was received, but for short receives.
-    received: VecDeque<Completion<Link>>,
+    completed: Completed<Link>,
     /// Whether it is the listeners' turn, if they have something.
     accepts_next: bool,
     waker: Waker,
@@ -123,8 +121,7 @@ impl IoUringDriver {
             departures: Arc::default(),
             registered: Table::default(),
             listeners: Vec::new(),
-            completed: VecDeque::new(),
-            received: VecDeque::new(),
+            completed: Completed::default(),
             accepts_next: false,
             waker,
             outer_loop: OuterLoop::new()?,
@@ -157,8 +154,7 @@ impl IoUringDriver {
         let is_there = |token: &Token| !departed.contains(token);
         self.listeners.retain(is_there);
         self.looked_at.retain(is_there);
-        self.completed.retain(|completion| is_there(&completion.token()));
-        self.received.retain(|completion| is_there(&completion.token()));
+        self.completed.forget(&departed);
     }
 
     fn connection(&mut self, token: Token) -> Option<(&mut Connection, &mut Ring)> {
@@ -193,16 +189,12 @@ impl IoUringDriver {
                 ring::Completion::Ended { owner, id, work, result, more_to_receive } => {
                     let token = Token(owner);
                     let completion = self.ended(token, id, work, result, more_to_receive);
-                    let is_long = match &completion {
-                        Some(Completion::Received { memory, .. }) => {
-                            arrived.push(token);
-                            self.active.note(token);
-                            memory.room() > SHORT_RECEIVE_MAX
-                        }
-                        _ => false,
-                    };
-                    let queue = if is_long { &mut self.received } else { &mut self.completed };
-                    queue.extend(completion);
+                    let Some(completion) = completion else { continue };
+                    if matches!(completion, Completion::Received { .. }) {
+                        arrived.push(token);
+                        self.active.note(token);
+                    }
+                    self.completed.push(completion);
                 }
             }
         }
@@ -284,7 +276,7 @@ impl IoUringDriver {
     }
 
     fn has_completed(&self) -> bool {
-        !self.completed.is_empty() || !self.received.is_empty() || self.has_accepted()
+        !self.completed.is_empty() || self.has_accepted()
     }
 
     #[cfg(test)]
@@ -375,8 +367,9 @@ impl Driver for IoUringDriver {
         let is_active = self.is_active(token);
         let Some((connection, ring)) = self.connection(token) else { return };
         if is_active {
-            let sent = connection.send_at_once(ring, batch);
-            self.completed.extend(sent.map(|(batch, result)| Completion::Sent { token, batch, result }));
+            if let Some((batch, result)) = connection.send_at_once(ring, batch) {
+                self.completed.push(Completion::Sent { token, batch, result });
+            }
         } else {
             connection.send(ring, batch);
         }
@@ -414,17 +407,17 @@ impl Driver for IoUringDriver {
         self.unregister_departed();
         // In turn, so that neither strangers nor links keep the others from being looked at.
         self.accepts_next = !self.accepts_next;
-        if self.accepts_next || self.completed.is_empty() {
+        if self.accepts_next || !self.completed.has_next() {
             if let Some(accepted) = self.next_accepted() {
                 return Some(accepted);
             }
         }
-        self.completed.pop_front()
+        self.completed.next()
     }
 
     fn next_received(&mut self) -> Option<Completion<Link>> {
         self.unregister_departed();
-        self.received.pop_front()
+        self.completed.next_received()
     }
 
     fn release(&mut self, registration: Registration) -> Released {
@@ -444,8 +437,7 @@ impl Driver for IoUringDriver {
             }
             None => Released::default(),
         };
-        released.take_from(&mut self.completed, token);
-        released.take_from(&mut self.received, token);
+        self.completed.release(token, &mut released);
         released
     }
 

@@ -6,7 +6,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::{PollDriver, Registered};
-use crate::driver::{Completion, SHORT_RECEIVE_MAX, Token};
+use crate::driver::{Completion, Token};
 
 /// Rounds of looking between two glances at the poller: at what is not looked at by itself.
 const GLANCE_EVERY: u32 = 8;
@@ -71,9 +71,7 @@ impl PollDriver {
                     self.unwatch(token);
                 }
                 arrived.push(token);
-                let is_short = memory.room() <= SHORT_RECEIVE_MAX;
-                let queue = if is_short { &mut self.completed } else { &mut self.received };
-                queue.push_back(Completion::Received { token, memory, result });
+                self.completed.push(Completion::Received { token, memory, result });
                 return true;
             }
         }

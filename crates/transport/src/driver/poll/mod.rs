@@ -10,7 +10,6 @@ mod looking;
 mod registered;
 mod waker;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -25,6 +24,7 @@ use replink_handshake::Fresh;
 
 use super::active::Active;
 use super::busy_poll::BusyPoll;
+use super::completed::Completed;
 use super::tokens::Table;
 use super::{Completion, Departures, Driver, Registration, Released, Token, system_calls};
 use crate::entropy::Jitter;
@@ -44,9 +44,7 @@ pub struct PollDriver {
     departures: Arc<Departures>,
     registered: Table<Registered>,
     ready: Ready,
-    completed: VecDeque<Completion<Link>>,
-    /// What was received while looking for work, and no short receive.
-    received: VecDeque<Completion<Link>>,
+    completed: Completed<Link>,
     blocks: SpareBlocks,
     active: Active,
     /// Rounds of looking, of all waits.
@@ -75,8 +73,7 @@ impl PollDriver {
             departures: Arc::default(),
             registered: Table::default(),
             ready: Ready::default(),
-            completed: VecDeque::new(),
-            received: VecDeque::new(),
+            completed: Completed::default(),
             blocks: SpareBlocks::default(),
             active: Active::default(),
             looks: 0,
@@ -127,9 +124,7 @@ impl PollDriver {
                 self.blocks.put_memory(memory);
             }
         }
-        let is_there = |completion: &Completion<_>| !departed.contains(&completion.token());
-        self.completed.retain(is_there);
-        self.received.retain(is_there);
+        self.completed.forget(&departed);
     }
 
     /// Asks the system what is ready, and waits at most for `timeout`.
@@ -167,12 +162,9 @@ impl PollDriver {
                 }
                 if writable {
                     if let Some(batch) = connection.sending.take() {
-                        let sent = connection.send(batch);
-                        self.completed.extend(sent.map(|(batch, result)| Completion::Sent {
-                            token,
-                            batch,
-                            result,
-                        }));
+                        if let Some((batch, result)) = connection.send(batch) {
+                            self.completed.push(Completion::Sent { token, batch, result });
+                        }
                     }
                 }
             }
@@ -196,7 +188,7 @@ impl PollDriver {
                 }
             }
         };
-        self.completed.push_back(Completion::Connected { token, result });
+        self.completed.push(Completion::Connected { token, result });
     }
 
     /// Has what is first in turn do what it waits for; `None` where that comes to nothing.
@@ -234,7 +226,7 @@ impl PollDriver {
     }
 
     fn has_work(&self) -> bool {
-        !self.completed.is_empty() || !self.received.is_empty() || !self.ready.is_empty()
+        !self.completed.is_empty() || !self.ready.is_empty()
     }
 }
 
@@ -297,7 +289,7 @@ impl Driver for PollDriver {
         };
         debug_assert!(connection.sending.is_none(), "one send at a time");
         if let Some((batch, result)) = connection.send(batch) {
-            self.completed.push_back(Completion::Sent { token, batch, result });
+            self.completed.push(Completion::Sent { token, batch, result });
         } else {
             // Room to write is reported by the poller alone.
             self.watch_again(token);
@@ -312,7 +304,7 @@ impl Driver for PollDriver {
         self.unregister_departed();
         // A shard that has sent waits next, and takes what has come of that before it really waits. To ask the
         // system both times would be once in vain; never to ask it would leave it with what has come.
-        if !self.completed.is_empty() && std::mem::take(&mut self.asked) {
+        if self.completed.has_next() && std::mem::take(&mut self.asked) {
             self.waker.wake_up();
             return Ok(());
         }
@@ -329,7 +321,7 @@ impl Driver for PollDriver {
 
     fn next(&mut self) -> Option<Completion<Link>> {
         self.unregister_departed();
-        if let Some(completion) = self.completed.pop_front() {
+        if let Some(completion) = self.completed.next() {
             return Some(completion);
         }
         loop {
@@ -342,7 +334,7 @@ impl Driver for PollDriver {
 
     fn next_received(&mut self) -> Option<Completion<Link>> {
         self.unregister_departed();
-        if let Some(completion) = self.received.pop_front() {
+        if let Some(completion) = self.completed.next_received() {
             return Some(completion);
         }
         loop {
@@ -360,8 +352,7 @@ impl Driver for PollDriver {
             Some(Registered::Connected(connection)) => connection.release(),
             Some(Registered::Listening(_) | Registered::Connecting(_)) | None => Released::default(),
         };
-        released.take_from(&mut self.completed, token);
-        released.take_from(&mut self.received, token);
+        self.completed.release(token, &mut released);
         released
     }
 

@@ -85,31 +85,41 @@ pub struct VectorV2 {
     #[serde(deserialize_with = "bytes")]
     pub session: [u8; 32],
     pub subkeys: BTreeMap<String, String>,
-    pub sealed_batches: Vec<SealedBatch>,
+    /// From the first one of the dialer's on, on sealed links.
+    #[serde(default)]
+    pub records: Vec<Record>,
+    #[serde(default)]
+    pub records_much_later: Vec<LaterRecord>,
     #[serde(deserialize_with = "bytes")]
     pub goodbye: [u8; 256],
 }
 
-/// Frames that go out together under one tag.
+/// A record (section 5).
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the names are the protocol's")]
-pub struct SealedBatch {
-    pub seq: u64,
-    pub frames: Vec<SealedFrame>,
+pub struct Record {
+    pub number: u64,
+    #[serde(deserialize_with = "vec")]
+    pub plaintext: Vec<u8>,
+    #[serde(deserialize_with = "vec")]
+    pub record: Vec<u8>,
 }
 
-/// A frame as the embedder sent it, and its header as it goes over the wire.
+/// A record after many others, with the secret before and behind it.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the names are the protocol's")]
-pub struct SealedFrame {
+pub struct LaterRecord {
+    pub number: u64,
     #[serde(deserialize_with = "bytes")]
-    pub header: [u8; 256],
+    pub secret: [u8; 32],
     #[serde(deserialize_with = "vec")]
-    pub body: Vec<u8>,
+    pub plaintext: Vec<u8>,
+    #[serde(deserialize_with = "vec")]
+    pub record: Vec<u8>,
     #[serde(deserialize_with = "bytes")]
-    pub sealed_header: [u8; 256],
+    pub secret_after: [u8; 32],
 }
 
 /// All version 1 vectors.

@@ -374,7 +374,7 @@ fn version_1_has_no_control_frames() {
 }
 
 #[test]
-#[should_panic(expected = "wrote more than was queued")]
+#[should_panic(expected = "more was sent than there was")]
 fn writing_what_was_never_queued_is_the_callers_bug() {
     let (sending, _) = Ends::new(LinkKind::V2).direction(true);
     let mut outbound = Outbound::new(sending, ROOMY);

@@ -18,7 +18,7 @@ use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, plain};
 use replink_tests::random::{Random, for_each_seed};
 use replink_transport::memory::SendBatch;
 use replink_transport::{
-    Attention, Body, Flushed, GatherWrite, Inbound, Link, Outbound, OutboundLimits, Received, SendCause,
+    Attention, Flushed, GatherWrite, Inbound, Link, Outbound, OutboundLimits, Received, SendCause,
     SendError, Sent, SharedOutbound,
 };
 
@@ -112,7 +112,7 @@ fn send_patiently<W: GatherWrite>(
     frame: &(GenericHeader, Bytes),
     refusals: &mut usize,
 ) {
-    let (mut header, mut body) = (frame.0, Body::from(frame.1.clone()));
+    let (mut header, mut body) = (frame.0, Bytes::from(frame.1.clone()));
     while let Err(refused) = outbound.send(&header, body) {
         assert!(matches!(refused.cause(), SendCause::Backpressure { .. }), "{refused}");
         (header, body) = refused.into_frame();

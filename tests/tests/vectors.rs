@@ -1,7 +1,6 @@
 //! Known answers for both roles, byte for byte, and every single-bit flip refused.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::io::IoSlice;
 use std::sync::Arc;
 
 use replink_frame::{
@@ -10,12 +9,12 @@ use replink_frame::{
 use replink_handshake::{
     Acceptor, AcceptorConfig, App, Authenticated, Availability, AwaitChallenge, AwaitFinish, AwaitHello,
     ChannelBinding, ControlMessage, DialError, DialTarget, Dialer, DialerConfig, EphemeralSecret, FlagPolicy,
-    Fresh, Key, KeyRing, Local, Nonce, Secret, cluster_id,
+    Fresh, Key, KeyRing, Local, Nonce, RECORD_OVERHEAD, RecordOpener, RecordSealer, Secret, cluster_id,
 };
 use replink_tests::fixtures::supports;
 use replink_tests::frames::ROOMY;
 use replink_tests::vectors::{self, VectorV1, VectorV2, unhex};
-use replink_transport::{Inbound, Outbound, Received};
+use replink_transport::{Inbound, Received};
 
 /// What both kinds of vector have in common, as the API takes it.
 struct Case {
@@ -238,7 +237,7 @@ fn flips(frame: &[u8; 256]) -> impl Iterator<Item = [u8; 256]> {
 #[test]
 fn every_bit_flip_of_a_version_2_handshake_is_refused() {
     let vector = &vectors::v2()[2];
-    assert_eq!(vector.flags, 5);
+    assert_eq!(vector.flags, 12);
     let case = Case::from(vector);
     let mut accepted_hellos = 0;
     for hello in flips(&vector.hello) {
@@ -287,40 +286,90 @@ fn every_bit_flip_of_a_version_1_handshake_is_refused() {
     }
 }
 
-/// Section 5, where flag 1 was selected: the frames of each batch as they go over the wire, and back.
-#[test]
-fn sealed_batches_of_the_dialer() {
-    let mut links = 0;
-    for vector in vectors::v2() {
-        if !Flags(vector.flags).contains(Flags::SEALED) {
-            continue;
-        }
-        links += 1;
-        let [dialed, accepted] = Case::from(&vector).check(&vector.hello, &vector.challenge, &vector.finish);
-        let mut outbound = Outbound::new(dialed.into_parts().1.split().1, ROOMY);
-        let mut inbound = Inbound::new(accepted.into_parts().1.split().0, ROOMY.frame_size);
-        assert_eq!(vector.sealed_batches.len(), 4);
-        for (seq, batch) in vector.sealed_batches.iter().enumerate() {
-            assert_eq!(batch.seq, seq as u64);
-            let mut expected = Vec::new();
-            for frame in &batch.frames {
-                outbound.push(GenericHeader::view(&frame.header), frame.body.clone()).unwrap();
-                expected.extend_from_slice(&frame.sealed_header);
-                expected.extend_from_slice(&frame.body);
-            }
-            let mut slices = [IoSlice::new(&[]); 64];
-            let count = outbound.slices(&mut slices);
-            let wire: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
-            outbound.advance(wire.len());
-            assert!(outbound.is_empty());
-            assert!(wire == expected, "batch {seq}");
+/// Where flag 8 was selected: what the dialer seals with, and what the acceptor opens with.
+fn records_of(vector: &VectorV2) -> (RecordSealer, RecordOpener) {
+    let [dialed, accepted] = Case::from(vector).check(&vector.hello, &vector.challenge, &vector.finish);
+    let sealer = dialed.into_parts().1.split().1.into_parts().1.unwrap();
+    let opener = accepted.into_parts().1.split().0.into_parts().1.unwrap();
+    (sealer, opener)
+}
 
-            assert_eq!(inbound.push(&expected), expected.len());
-            for frame in &batch.frames {
-                let Some(Received::Frame(opened)) = inbound.next().unwrap() else { panic!("no frame") };
-                assert_eq!((opened.header().bytes(), opened.body()), (&frame.header, &frame.body[..]));
-            }
+fn sealed_vectors() -> Vec<VectorV2> {
+    let sealed: Vec<_> =
+        vectors::v2().into_iter().filter(|vector| Flags(vector.flags).contains(Flags::SEALED)).collect();
+    assert_eq!(sealed.len(), 10);
+    sealed
+}
+
+/// Seals `plaintext`, opens what comes of it, and returns that.
+fn seal_and_open(sealer: &mut RecordSealer, opener: &mut RecordOpener, plaintext: &[u8]) -> Vec<u8> {
+    let mut record = vec![0xaa; plaintext.len() + RECORD_OVERHEAD];
+    // In two pieces, of which one may be empty.
+    let (first, second) = plaintext.split_at(plaintext.len() / 3);
+    sealer.seal([first, second], &mut record).unwrap();
+    let (head, behind) = record.split_first_chunk().unwrap();
+    let len = opener.ciphertext_len(*head).unwrap();
+    let (ciphertext, tag) = behind.split_at(len);
+    let mut opened = vec![0xbb; len];
+    opener.open(ciphertext, tag.try_into().unwrap(), &mut opened).unwrap();
+    assert!(opened == plaintext);
+    record
+}
+
+/// Section 5: the records of the dialer, sealed and opened.
+#[test]
+fn records_of_the_dialer() {
+    for vector in sealed_vectors() {
+        let (mut sealer, mut opener) = records_of(&vector);
+        assert_eq!(vector.records.len(), 8);
+        for record in &vector.records {
+            assert_eq!(sealer.number(), record.number);
+            assert!(seal_and_open(&mut sealer, &mut opener, &record.plaintext) == record.record);
         }
     }
-    assert_eq!(links, 10);
+}
+
+/// The same as a stream of frames, which begin and end anywhere in records (S-1).
+#[test]
+fn frames_of_the_dialers_records() {
+    for vector in sealed_vectors() {
+        let accepted = Case::from(&vector).check(&vector.hello, &vector.challenge, &vector.finish).into_iter().nth(1);
+        let receiving = accepted.unwrap().into_parts().1.split().0;
+        let mut inbound = Inbound::new(receiving, ROOMY.frame_size);
+        let (mut wire, mut stream, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+        // The one behind that seals a single byte, which begins no frame.
+        for record in vector.records.iter().take_while(|record| record.plaintext.len() > 1) {
+            wire.extend_from_slice(&record.record);
+            stream.extend_from_slice(&record.plaintext);
+        }
+        for bytes in wire.chunks(100) {
+            assert_eq!(inbound.push(bytes), bytes.len());
+            while let Some(received) = inbound.next().unwrap() {
+                match received {
+                    Received::Frame(frame) => {
+                        opened.extend_from_slice(frame.header().bytes());
+                        opened.extend_from_slice(frame.body());
+                    }
+                    Received::Control(control) => panic!("{control:?}"),
+                }
+            }
+        }
+        assert!(opened == stream);
+        assert!(inbound.is_at_frame_boundary());
+    }
+}
+
+/// S-4, around and behind steps to next secrets.
+#[test]
+fn records_much_later() {
+    for vector in sealed_vectors() {
+        let (mut sealer, mut opener) = records_of(&vector);
+        assert!(vector.records_much_later.len() >= 4);
+        for later in &vector.records_much_later {
+            while sealer.number() < later.number {
+                seal_and_open(&mut sealer, &mut opener, b"whatever");
+            }
+            assert!(seal_and_open(&mut sealer, &mut opener, &later.plaintext) == later.record, "{}", later.number);
+        }
+    }
 }

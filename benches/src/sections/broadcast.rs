@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use replink_bench::link::{Cluster, PATIENCE, Replicas, connect, next_frame};
 use replink_bench::{
     Counted, Counter, Course, Driver, Failure, Flow, Frames, Order, Raw, ReplicaLink, Task, Window,
@@ -9,14 +10,14 @@ use replink_bench::{
 };
 use replink_transport::frame::{ClusterId, GenericHeader, ReplicaId};
 use replink_transport::node::{Handle, Shard};
-use replink_transport::{Body, SendCause};
+use replink_transport::{SendCause};
 
 use super::figures::{flows, size_name};
 use crate::side_by_side::field::Field;
 use crate::side_by_side::report::{Kind, Table};
 use crate::side_by_side::rounds::{Entry, Plan};
 
-pub(super) const NOTE: &str = "Each frame goes from one node to all others, its body shared (`Body::shared`): \
+pub(super) const NOTE: &str = "Each frame goes from one node to all others, its body shared: \
     seals hash it once. GB/s is what all receivers got together. Raw TCP writes the same bytes to each \
     connection in turn, from one thread. Every end has a thread of its own, also where the machine has fewer \
     cores.";
@@ -72,7 +73,7 @@ fn send(shard: &mut Shard, cluster: ClusterId, peers: u8, course: &Course) -> Re
     while counter.goes_on() {
         for _ in 0..BURST {
             // A body of its own for each frame: that it is hashed once must not mean once for all.
-            let body = Body::shared(frames.body());
+            let body = frames.body();
             for peer in (1..=peers).map(ReplicaId) {
                 queue_or_wait(shard, &handle, peer, (&frames.header(), &body), course)?;
             }
@@ -88,7 +89,7 @@ fn queue_or_wait(
     shard: &mut Shard,
     handle: &Handle,
     peer: ReplicaId,
-    (header, body): (&GenericHeader, &Body),
+    (header, body): (&GenericHeader, &Bytes),
     course: &Course,
 ) -> Result<(), Failure> {
     while !course.is_over() {

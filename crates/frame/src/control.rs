@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 
 use crate::header::{HEADER_SIZE, HEADER_SIZE_U32, RESERVED_COMMAND_OFFSET, RESERVED_FRAME_OFFSET};
 use crate::replicated::{check_cluster, check_size};
-use crate::{ClusterId, Command, CommandClass, FrameError, GenericHeader, ReplicaId, SEAL_SIZE};
+use crate::{ClusterId, Command, CommandClass, FrameError, GenericHeader, ReplicaId};
 
 /// The reserved bytes of a control frame (section 4).
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,11 +122,10 @@ impl ControlFrame {
         zerocopy::transmute_mut!(&mut self.0.reserved_command)
     }
 
-    /// The header as the MAC sees it: `mac` and the seal's bytes zeroed (section 4).
+    /// The header as the MAC sees it: `mac` zeroed (section 4).
     pub fn authenticated_header(&self) -> GenericHeader {
         let mut copy = *self;
         copy.fields_mut().mac.zero();
-        copy.0.reserved_frame[..SEAL_SIZE].zero();
         copy.0
     }
 

@@ -9,16 +9,19 @@ pub struct Flags(pub u16);
 impl Flags {
     /// No feature.
     pub const NONE: Self = Self(0);
-    /// Every frame after the handshake is proved by a seal (section 5).
-    pub const SEALED: Self = Self(1);
-    /// The kernel encrypts the socket after the handshake (section 6).
-    pub const ENCRYPTED: Self = Self(2);
     /// X25519 shares are exchanged and bound into the session key (K-4).
     pub const EPHEMERAL: Self = Self(4);
+    /// What follows the handshake is encrypted and proved, record by record (section 5).
+    pub const SEALED: Self = Self(8);
 
     /// Whether every flag of `other` is set here.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// These but for those of `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 }
 
@@ -44,8 +47,7 @@ impl fmt::Debug for Flags {
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named =
-            [(Self::SEALED, "sealed"), (Self::ENCRYPTED, "encrypted"), (Self::EPHEMERAL, "ephemeral")];
+        let named = [(Self::SEALED, "sealed"), (Self::EPHEMERAL, "ephemeral")];
         let mut unknown = self.0;
         let mut separator = "";
         for (flag, name) in named {

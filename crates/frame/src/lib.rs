@@ -26,7 +26,6 @@ mod flags;
 mod handshake;
 mod header;
 mod replicated;
-mod seal;
 mod status;
 mod version;
 
@@ -38,6 +37,5 @@ pub use flags::Flags;
 pub use handshake::{Challenge, Finish, HandshakeFields, Hello, KeyId};
 pub use header::{GenericHeader, HEADER_SIZE, RESERVED_COMMAND_OFFSET, RESERVED_FRAME_OFFSET};
 pub use replicated::ReplicatedHeader;
-pub use seal::{SEAL_SIZE, SealFields};
 pub use status::Status;
 pub use version::Version;

@@ -1,7 +1,7 @@
 use core::ops::Deref;
 
 use crate::header::{HEADER_SIZE_U32, RESERVED_COMMAND_OFFSET, RESERVED_FRAME_OFFSET};
-use crate::{ClusterId, CommandClass, FrameError, GenericHeader, SEAL_SIZE};
+use crate::{ClusterId, CommandClass, FrameError, GenericHeader};
 
 /// The header of one of the embedder's frames, checked: its `size` is within the limit, the
 /// cluster is the link's, and the command is one that the embedder may use.
@@ -20,40 +20,18 @@ impl<'a> ReplicatedHeader<'a> {
     ///
     /// The first rule that the header breaks, in the order size (F-1), cluster (F-3), command
     /// (section 1.1), reserved bytes (section 1).
+    #[inline]
     pub fn check(
         header: &'a GenericHeader,
         cluster: ClusterId,
         frame_limit: u32,
-    ) -> Result<Self, FrameError> {
-        Self::check_from(header, cluster, frame_limit, RESERVED_FRAME_OFFSET)
-    }
-
-    /// The same for a frame of a sealed link, whose seal is still in it (section 5).
-    ///
-    /// # Errors
-    ///
-    /// As [`ReplicatedHeader::check`].
-    pub fn check_sealed(
-        header: &'a GenericHeader,
-        cluster: ClusterId,
-        frame_limit: u32,
-    ) -> Result<Self, FrameError> {
-        Self::check_from(header, cluster, frame_limit, RESERVED_FRAME_OFFSET + SEAL_SIZE)
-    }
-
-    #[inline]
-    fn check_from(
-        header: &'a GenericHeader,
-        cluster: ClusterId,
-        frame_limit: u32,
-        reserved_from: usize,
     ) -> Result<Self, FrameError> {
         check_size(header, frame_limit)?;
         check_cluster(header, cluster)?;
         if header.command.class() != CommandClass::Embedder {
             return Err(FrameError::Command { found: header.command });
         }
-        match header.first_nonzero(reserved_from, RESERVED_COMMAND_OFFSET) {
+        match header.first_nonzero(RESERVED_FRAME_OFFSET, RESERVED_COMMAND_OFFSET) {
             Some(offset) => Err(FrameError::UnusedByte { offset }),
             None => Ok(Self(header)),
         }

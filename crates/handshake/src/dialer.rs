@@ -206,7 +206,7 @@ impl Dialer {
     ) -> Result<(AwaitChallenge<L>, Hello), DialFailed<L>> {
         let config = &self.0;
         let local = &config.local;
-        let offered = config.flags.offered();
+        let offered = config.flags.offered_in(&binding);
         let v1 = config.version == Version::V1;
         if local.replica >= target.peer {
             let error = DialError::Direction { local: local.replica, peer: target.peer };

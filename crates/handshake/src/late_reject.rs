@@ -99,7 +99,7 @@ impl LateRejectVerifier {
         Self(Box::new(Established { context, acceptor }))
     }
 
-    /// H-9: a challenge of the link's version with a nonzero status.
+    /// H-9: a challenge of the link's version with a nonzero status, on version 2 links a proved one.
     pub(crate) fn verify(&self, frame: &[u8; 256]) -> Option<PeerReject> {
         let Established { context, acceptor } = &*self.0;
         let challenge = Challenge::parse(frame).ok()?;
@@ -114,6 +114,9 @@ impl LateRejectVerifier {
             // D-7: a refusal of this Finish repeats the nonce of this challenge. Another one answered
             // the same Hello, but on a connection that someone else made.
             reject.authenticated &= challenge.fields().nonce == acceptor.nonce;
+            if challenge.version() == Version::V2 && !reject.authenticated {
+                return None; // H-9: this acceptor has proved that it holds the key
+            }
         }
         Some(reject)
     }

@@ -46,11 +46,11 @@ mod late_reject;
 mod local;
 mod mac;
 mod policy;
+mod records;
 mod reject_frame;
 mod rejected;
 mod ring;
 mod roster;
-mod seal;
 mod secret;
 mod session;
 mod ticket;
@@ -68,13 +68,13 @@ pub use key::Key;
 pub use late_reject::PeerReject;
 pub use local::Local;
 pub use policy::FlagPolicy;
+pub use records::{
+    RECORD_CIPHERTEXT_MAX, RECORD_HEAD_LEN, RECORD_OVERHEAD, RECORD_TAG_LEN, RecordError, RecordOpener, RecordSealer,
+    wipe_record_stack,
+};
 pub use rejected::{AcceptFailed, Rejected, Rejection};
 pub use ring::KeyRing;
 pub use roster::Roster;
-pub use seal::{
-    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, SealBodyHasher, SealTag,
-    seal_body_hash,
-};
 pub use secret::{SECRET_LEN_MIN, Secret, SecretTooShort};
 pub use session::{ExportedKey, NoSessionKey, Receiving, ReceivingControl, Sending, SendingControl, Session};
 pub use ticket::{

@@ -1,5 +1,7 @@
 use replink_frame::Flags;
 
+use crate::ChannelBinding;
+
 /// Which link features this end can and must have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -21,14 +23,17 @@ impl FlagPolicy {
         self.supported | self.required
     }
 
+    /// What a dialer offers where its handshake is bound to `binding`. Inside a TLS session, which encrypts
+    /// already, it offers seals only where it requires them (S-6).
+    pub(crate) fn offered_in(self, binding: &ChannelBinding) -> Flags {
+        match binding {
+            ChannelBinding::None => self.offered(),
+            ChannelBinding::TlsExporter(_) => self.supported.without(Flags::SEALED) | self.required,
+        }
+    }
+
     /// What an acceptor with this policy selects of what the dialer offers: nothing that it does not know (D-3).
     pub(crate) fn select(self, offered: Flags) -> Flags {
-        let common = offered & self.offered();
-        // Section 6: with encryption the seal is not selected unless required.
-        if common.contains(Flags::ENCRYPTED) && !self.required.contains(Flags::SEALED) {
-            Flags(common.0 & !Flags::SEALED.0)
-        } else {
-            common
-        }
+        offered & self.offered()
     }
 }

@@ -8,7 +8,7 @@ use crate::control::{ControlOpener, ControlSigner};
 use crate::key_bytes::{KeyBytes, wiping};
 use crate::late_reject::LateRejectVerifier;
 use crate::mac::keyed_secret;
-use crate::{Local, PeerReject, Seal};
+use crate::{Local, PeerReject, RecordOpener, RecordSealer};
 
 /// What both ends hold after the handshake: who the peer is, and on version 2 a session key
 /// (K-4) that all subkeys come from (K-5).
@@ -24,19 +24,19 @@ pub struct Session {
 }
 
 /// The receiving half of a [`Session`]: proves control frames, recognizes a late reject, and on a sealed link
-/// proves every frame. A codec takes it as a whole, so none can be made without what its link has to prove.
+/// opens every record. A codec takes it as a whole, so none can be made without what its link has to prove.
 pub struct Receiving {
     pub(crate) control: ReceivingControl,
-    pub(crate) seal: Option<Seal>,
+    pub(crate) opener: Option<RecordOpener>,
 }
 
-/// The sending half of a [`Session`]: signs control frames, and on a sealed link seals every frame.
+/// The sending half of a [`Session`]: signs control frames, and on a sealed link seals every record.
 pub struct Sending {
     pub(crate) control: SendingControl,
-    pub(crate) seal: Option<Seal>,
+    pub(crate) sealer: Option<RecordSealer>,
 }
 
-/// What a codec has of a [`Receiving`] half beside its seal.
+/// What a codec has of a [`Receiving`] half beside what opens records.
 pub struct ReceivingControl {
     pub(crate) cluster: ClusterId,
     pub(crate) peer: Peer,
@@ -44,7 +44,7 @@ pub struct ReceivingControl {
     late_reject: Option<LateRejectVerifier>,
 }
 
-/// What a codec has of a [`Sending`] half beside its seal.
+/// What a codec has of a [`Sending`] half beside what seals records.
 pub struct SendingControl {
     pub(crate) cluster: ClusterId,
     pub(crate) peer: Peer,
@@ -89,7 +89,7 @@ impl Session {
         };
         let subkey = |label| key.as_ref().map(|key| keyed_secret(key, &[b"control ", label]));
         let sealed = key.as_ref().filter(|_| peer.flags.contains(Flags::SEALED));
-        let seal = |label| sealed.map(|key| Seal::new(keyed_secret(key, &[b"seal ", label])));
+        let record = |label| sealed.map(|key| keyed_secret(key, &[b"record ", label]));
         let cluster = local.cluster;
         Self {
             cluster,
@@ -101,7 +101,7 @@ impl Session {
                     opener: subkey(receive_label).map(|key| ControlOpener::new(key, peer.replica)),
                     late_reject,
                 },
-                seal: seal(receive_label),
+                opener: record(receive_label).map(RecordOpener::new),
             },
             sending: Sending {
                 control: SendingControl {
@@ -109,7 +109,7 @@ impl Session {
                     peer,
                     signer: subkey(send_label).map(|key| ControlSigner::new(key, local)),
                 },
-                seal: seal(send_label),
+                sealer: record(send_label).map(RecordSealer::new),
             },
             key,
         }
@@ -151,10 +151,10 @@ impl Receiving {
     pub(crate) fn resume(
         cluster: ClusterId,
         peer: Peer,
-        opener: Option<ControlOpener>,
-        seal: Option<Seal>,
+        control: Option<ControlOpener>,
+        opener: Option<RecordOpener>,
     ) -> Self {
-        Self { control: ReceivingControl { cluster, peer, opener, late_reject: None }, seal }
+        Self { control: ReceivingControl { cluster, peer, opener: control, late_reject: None }, opener }
     }
 
     /// What knows a late reject, for who has no codec.
@@ -167,15 +167,15 @@ impl Receiving {
         &mut self.control
     }
 
-    /// For codecs: this half and the seal that proves what comes on its link, which there is exactly where
-    /// the link is sealed (section 5). Whoever takes them checks everything from there on.
+    /// For codecs: this half and what opens the records of its link, which there is exactly where the link is
+    /// sealed (section 5). Whoever takes them checks everything from there on.
     ///
     /// # Panics
     ///
     /// If its control part was exchanged for that of another kind of link.
-    pub fn into_parts(self) -> (ReceivingControl, Option<Seal>) {
-        assert_sealed(&self.control.peer, self.seal.as_ref());
-        (self.control, self.seal)
+    pub fn into_parts(self) -> (ReceivingControl, Option<RecordOpener>) {
+        assert_sealed(&self.control.peer, self.opener.is_some());
+        (self.control, self.opener)
     }
 
     /// The other end.
@@ -194,11 +194,11 @@ impl ReceivingControl {
     ///
     /// # Panics
     ///
-    /// If there is a seal and the link is not sealed, or the reverse: no half goes without what it has to
+    /// If there is an opener and the link is not sealed, or the reverse: no half goes without what it has to
     /// prove.
-    pub fn with_seal(self, seal: Option<Seal>) -> Receiving {
-        assert_sealed(&self.peer, seal.as_ref());
-        Receiving { control: self, seal }
+    pub fn with_opener(self, opener: Option<RecordOpener>) -> Receiving {
+        assert_sealed(&self.peer, opener.is_some());
+        Receiving { control: self, opener }
     }
 
     /// The other end.
@@ -211,9 +211,14 @@ impl ReceivingControl {
         self.cluster
     }
 
-    /// Reads a `ReplicaChallenge` that comes *first* on an established link: the acceptor's
-    /// refusal of the Finish (H-9). `None` when it is no such reject, which makes it a protocol
-    /// violation.
+    /// Whether a late reject may come on this link (H-9): it is the dialer's, and was not taken over.
+    pub fn may_be_refused(&self) -> bool {
+        self.late_reject.is_some()
+    }
+
+    /// Reads a `ReplicaChallenge` that comes *first* on an established link, on a sealed one in clear: the
+    /// acceptor's refusal of the Finish (H-9). `None` when it is no such reject, which makes it a protocol
+    /// violation; on version 2 links also where it is not proved.
     pub fn late_reject(&self, frame: &[u8; 256]) -> Option<PeerReject> {
         let verifier = self.late_reject.as_ref()?;
         wiping(|| verifier.verify(frame))
@@ -226,15 +231,15 @@ impl Sending {
         &mut self.control
     }
 
-    /// For codecs: this half and the seal of what goes out on its link, which there is exactly where the
-    /// link is sealed (section 5). Whoever takes them seals everything from there on.
+    /// For codecs: this half and what seals the records of its link, which there is exactly where the link is
+    /// sealed (section 5). Whoever takes them seals everything from there on.
     ///
     /// # Panics
     ///
     /// If its control part was exchanged for that of another kind of link.
-    pub fn into_parts(self) -> (SendingControl, Option<Seal>) {
-        assert_sealed(&self.control.peer, self.seal.as_ref());
-        (self.control, self.seal)
+    pub fn into_parts(self) -> (SendingControl, Option<RecordSealer>) {
+        assert_sealed(&self.control.peer, self.sealer.is_some());
+        (self.control, self.sealer)
     }
 
     /// The other end.
@@ -253,10 +258,10 @@ impl SendingControl {
     ///
     /// # Panics
     ///
-    /// As [`ReceivingControl::with_seal`].
-    pub fn with_seal(self, seal: Option<Seal>) -> Sending {
-        assert_sealed(&self.peer, seal.as_ref());
-        Sending { control: self, seal }
+    /// As [`ReceivingControl::with_opener`].
+    pub fn with_sealer(self, sealer: Option<RecordSealer>) -> Sending {
+        assert_sealed(&self.peer, sealer.is_some());
+        Sending { control: self, sealer }
     }
 
     /// The other end.
@@ -270,30 +275,18 @@ impl SendingControl {
     }
 }
 
-fn assert_sealed(peer: &Peer, seal: Option<&Seal>) {
-    assert_eq!(seal.is_some(), peer.flags.contains(Flags::SEALED), "a sealed link has a seal, no other has");
-}
-
-impl fmt::Debug for Receiving {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiving").field("peer", self.peer()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Sending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sending").field("peer", self.peer()).finish_non_exhaustive()
-    }
+fn assert_sealed(peer: &Peer, has_records: bool) {
+    assert_eq!(has_records, peer.flags.contains(Flags::SEALED), "a sealed link has records, no other has");
 }
 
 macro_rules! redacted_debug {
     ($($name:ident)*) => {$(
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($name)).field("peer", &self.peer).finish_non_exhaustive()
+                f.debug_struct(stringify!($name)).field("peer", self.peer()).finish_non_exhaustive()
             }
         }
     )*};
 }
 
-redacted_debug!(Session ReceivingControl SendingControl);
+redacted_debug!(Session Receiving ReceivingControl Sending SendingControl);

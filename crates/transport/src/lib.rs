@@ -53,11 +53,11 @@ pub use endpoint::{Endpoint, EndpointError, EndpointSettings};
 #[cfg(feature = "sockets")]
 pub use entropy::{fresh, incarnation, secret_bytes};
 pub use exchange::EntropyError;
-pub use inbound::{Admitted, Found, Inbound, InboundError, OwnedFrame, Received, SealError};
+pub use inbound::{Admitted, Found, Inbound, InboundError, OwnedFrame, Received};
 #[cfg(feature = "sockets")]
 pub use link::Link;
 pub use outbound::{
-    Attention, Body, Flushed, GatherWrite, Loan, Outbound, OutboundLimits, OutboundStats, SendCause,
+    Attention, Flushed, GatherWrite, Loan, Outbound, OutboundLimits, OutboundStats, SendCause,
     SendError, Sent, SharedOutbound, TakeOutboundError,
 };
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use bytes::Bytes;
 use replink_frame::ReplicaId;
 use replink_tests::links::AUTH;
 use replink_tests::nodes::{Ground, QUICK, start_all};
@@ -13,7 +14,7 @@ use replink_tests::streams::{Sink, Source};
 use replink_tests::watchdog::watched;
 use replink_transport::mesh::LinkId;
 use replink_transport::node::{Event, Handle};
-use replink_transport::{Body, SendCause};
+use replink_transport::{SendCause};
 
 const MOVES: u64 = 1000;
 const SENDERS: u32 = 2;
@@ -68,7 +69,7 @@ fn send(handle: &Handle, to: ReplicaId, stream: u32, watch: &Watch, done: &Atomi
     let mut source = Source::new(stream, stream.into());
     while !done.load(Ordering::SeqCst) {
         let (mut header, body) = source.next(BODY_MAX);
-        let mut body = Body::from(body);
+        let mut body = Bytes::from(body);
         loop {
             let drained = watch.drained.load(Ordering::SeqCst);
             let Err(error) = handle.send(to, &header, body) else { break };

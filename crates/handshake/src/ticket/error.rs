@@ -8,9 +8,9 @@ pub enum IssueError {
     /// The two halves are not those of one session of this replica.
     #[error("the receiving and the sending half are not of one session of this replica")]
     Halves,
-    /// The session has features whose state no ticket carries.
-    #[error("the link is sealed or encrypted, which no ticket carries")]
-    Features,
+    /// A record that came was broken: nobody opens another one behind it (S-3).
+    #[error("a record of this link was broken, so nobody can go on with it")]
+    Broken,
     /// The session proved something and the configuration asks for nothing, or the reverse.
     #[error("the link and this node's configuration do not agree whether links are authenticated")]
     Authentication,

@@ -6,11 +6,12 @@ use replink_frame::{ClusterId, Flags, KeyId, ReplicaId, Version};
 use zeroize::Zeroizing;
 
 use super::TicketError;
-use super::session::{Carried, CarriedControl, CarriedSeals};
+use super::session::{Carried, CarriedControl, CarriedRecords};
 use crate::authenticated::{Authentication, Peer, Side};
 use crate::key_bytes::KeyBytes;
 
-const FORMAT: u8 = 1;
+/// The first one, which carried seals, is refused.
+const FORMAT: u8 = 2;
 const STATE_LEN: usize = 224;
 const MAC_LEN: usize = 32;
 
@@ -54,12 +55,12 @@ pub(super) fn write(carried: &Carried) -> Zeroizing<Vec<u8>> {
         }
         None => put(&[0; 80]),
     }
-    match control.as_ref().and_then(|control| control.seals.as_ref()) {
-        Some(seals) => {
-            put(&seals.receiving_batches.to_le_bytes()); // 144
-            put(&seals.sending_batches.to_le_bytes()); // 152
-            put(&seals.receiving_key[..]); // 160
-            put(&seals.sending_key[..]); // 192
+    match control.as_ref().and_then(|control| control.records.as_ref()) {
+        Some(CarriedRecords { receiving: (receiving, opened), sending: (sending, sealed) }) => {
+            put(&opened.to_le_bytes()); // 144
+            put(&sealed.to_le_bytes()); // 152
+            put(&receiving[..]); // 160
+            put(&sending[..]); // 192
         }
         None => put(&[0; 80]),
     }
@@ -115,8 +116,8 @@ fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
         _ => return Err(wrong(3)),
     };
     let sealed = flags.contains(Flags::SEALED);
-    if flags.contains(Flags::ENCRYPTED) || (sealed && version == Version::V1) {
-        return Err(wrong(24)); // there is no state of that
+    if sealed && version == Version::V1 {
+        return Err(wrong(24)); // H-13
     }
     let control = if version == Version::V2 {
         let receiving_counter = fields.counter()?;
@@ -124,12 +125,10 @@ fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
         let receiving_key = KeyBytes::new(fields.take()?);
         let sending_key = KeyBytes::new(fields.take()?);
         let release = local_release;
-        let seals = if sealed {
-            let receiving_batches = fields.counter()?;
-            let sending_batches = fields.counter()?;
-            let receiving_key = KeyBytes::new(fields.take()?);
-            let sending_key = KeyBytes::new(fields.take()?);
-            Some(CarriedSeals { receiving_key, receiving_batches, sending_key, sending_batches })
+        let records = if sealed {
+            let (opened, sealed) = (fields.counter()?, fields.counter()?);
+            let receiving = (KeyBytes::new(fields.take()?), opened);
+            Some(CarriedRecords { receiving, sending: (KeyBytes::new(fields.take()?), sealed) })
         } else {
             fields.zeros::<80>()?;
             None
@@ -140,7 +139,7 @@ fn read_state(state: &[u8; STATE_LEN]) -> Result<Carried, TicketError> {
             sending_key,
             sending_counter,
             release,
-            seals,
+            records,
         })
     } else if local_release == 0 {
         fields.zeros::<160>()?; // H-13

@@ -5,7 +5,7 @@ use crate::authenticated::Peer;
 use crate::control::{ControlOpener, ControlSigner};
 use crate::key_bytes::KeyBytes;
 use crate::session::SendingControl;
-use crate::{Local, Receiving, Roster, Seal, Sending};
+use crate::{Local, Receiving, RecordOpener, RecordSealer, Roster, Sending};
 
 /// What a ticket carries of a session.
 pub(super) struct Carried {
@@ -25,20 +25,18 @@ pub(super) struct CarriedControl {
     pub(super) sending_counter: u64,
     /// This replica's release, as the handshake told the peer.
     pub(super) release: u32,
-    pub(super) seals: Option<CarriedSeals>,
+    pub(super) records: Option<CarriedRecords>,
 }
 
-/// On sealed links (section 5).
-pub(super) struct CarriedSeals {
-    pub(super) receiving_key: KeyBytes,
-    pub(super) receiving_batches: u64,
-    pub(super) sending_key: KeyBytes,
-    pub(super) sending_batches: u64,
+/// On sealed links: secret and number of each direction (S-4).
+pub(super) struct CarriedRecords {
+    pub(super) receiving: (KeyBytes, u64),
+    pub(super) sending: (KeyBytes, u64),
 }
 
 impl Carried {
     pub(super) fn of((receiving, sending): (Receiving, Sending), local: &Local) -> Result<Self, IssueError> {
-        let ((receiving, opening), (sending, sealing)) = (receiving.into_parts(), sending.into_parts());
+        let ((receiving, opener), (sending, sealer)) = (receiving.into_parts(), sending.into_parts());
         let peer = receiving.peer;
         let together = sending.peer == peer
             && sending.cluster == receiving.cluster
@@ -48,20 +46,15 @@ impl Carried {
         if !together {
             return Err(IssueError::Halves);
         }
-        if peer.flags.contains(Flags::ENCRYPTED) {
-            return Err(IssueError::Features);
-        }
-        let seals = match (opening, sealing) {
+        let records = match (opener, sealer) {
             (None, None) => None,
-            (Some(opening), Some(sealing)) => Some(CarriedSeals {
-                receiving_key: KeyBytes::new(opening.key()),
-                receiving_batches: opening.batches(),
-                sending_key: KeyBytes::new(sealing.key()),
-                sending_batches: sealing.batches(),
+            (Some(opener), Some(sealer)) => Some(CarriedRecords {
+                receiving: opener.into_state().ok_or(IssueError::Broken)?,
+                sending: sealer.into_state(),
             }),
             _ => return Err(IssueError::Halves),
         };
-        if seals.is_some() != peer.flags.contains(Flags::SEALED) {
+        if records.is_some() != peer.flags.contains(Flags::SEALED) {
             return Err(IssueError::Halves);
         }
         let control = match (receiving.opener, sending.signer) {
@@ -72,7 +65,7 @@ impl Carried {
                 sending_key: KeyBytes::new(signer.key()),
                 sending_counter: signer.last_counter(),
                 release: signer.release(),
-                seals,
+                records,
             }),
             _ => return Err(IssueError::Halves),
         };
@@ -98,23 +91,23 @@ impl Carried {
         debug_assert_eq!(self.control.is_some(), peer.version == Version::V2);
         let Some(control) = self.control else {
             let receiving = Receiving::resume(cluster, peer, None, None);
-            return Ok((receiving, SendingControl { cluster, peer, signer: None }.with_seal(None)));
+            return Ok((receiving, SendingControl { cluster, peer, signer: None }.with_sealer(None)));
         };
-        let opener = ControlOpener::resume(control.receiving_key, peer.replica, control.receiving_counter);
+        let control_opener =
+            ControlOpener::resume(control.receiving_key, peer.replica, control.receiving_counter);
         let signer = ControlSigner::resume(
             control.sending_key,
             local.replica,
             control.release,
             control.sending_counter,
         );
-        let (opening, sealing) = match control.seals {
-            Some(seals) => (
-                Some(Seal::resume(seals.receiving_key, seals.receiving_batches)),
-                Some(Seal::resume(seals.sending_key, seals.sending_batches)),
-            ),
+        let (opener, sealer) = match control.records {
+            Some(CarriedRecords { receiving: (receiving, opened), sending: (sending, sealed) }) => {
+                (Some(RecordOpener::resume(receiving, opened)), Some(RecordSealer::resume(sending, sealed)))
+            }
             None => (None, None),
         };
-        let receiving = Receiving::resume(cluster, peer, Some(opener), opening);
-        Ok((receiving, SendingControl { cluster, peer, signer: Some(signer) }.with_seal(sealing)))
+        let receiving = Receiving::resume(cluster, peer, Some(control_opener), opener);
+        Ok((receiving, SendingControl { cluster, peer, signer: Some(signer) }.with_sealer(sealer)))
     }
 }

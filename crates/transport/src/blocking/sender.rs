@@ -1,11 +1,12 @@
 use std::io::{self, IoSlice};
 
+use bytes::Bytes;
 use replink_frame::{GenericHeader, GoodbyeReason};
 use replink_handshake::Peer;
 use thiserror::Error;
 
 use crate::memory::SLICES_MAX;
-use crate::{Body, GatherWrite, Link, Outbound, SendCause, SendError};
+use crate::{GatherWrite, Link, Outbound, SendCause, SendError};
 
 /// The sending half of a link: a call returns when the socket has taken the bytes.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Sender {
     ///
     /// [`SendFailure::Refused`] gives a frame back that no link could carry, and the link goes on;
     /// [`SendFailure::Io`] ends it.
-    pub fn send(&mut self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendFailure> {
+    pub fn send(&mut self, header: &GenericHeader, body: impl Into<Bytes>) -> Result<(), SendFailure> {
         self.queue_or_flush(header, body)?;
         Ok(self.flush()?)
     }
@@ -67,7 +68,7 @@ impl Sender {
     pub fn queue_or_flush(
         &mut self,
         header: &GenericHeader,
-        body: impl Into<Body>,
+        body: impl Into<Bytes>,
     ) -> Result<(), SendFailure> {
         match self.outbound.push(header, body) {
             Err(refused) if matches!(refused.cause(), SendCause::Backpressure { .. }) => {
@@ -85,7 +86,7 @@ impl Sender {
     ///
     /// [`SendError`] gives the frame back; with [`SendCause::Backpressure`] until
     /// [`Sender::flush`] made room.
-    pub fn queue(&mut self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
+    pub fn queue(&mut self, header: &GenericHeader, body: impl Into<Bytes>) -> Result<(), SendError> {
         self.outbound.push(header, body)
     }
 

@@ -2,8 +2,8 @@
 
 use super::{HandOffError, NodeState, RefusalCode};
 
-/// Of the whole format, tickets' apart.
-pub(super) const VERSION: u8 = 1;
+/// Of the whole format, tickets' apart. The first one carried seals, and is refused.
+pub(super) const VERSION: u8 = 2;
 
 const MAGIC: &[u8; 8] = b"replhand";
 

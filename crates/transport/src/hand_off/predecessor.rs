@@ -83,6 +83,8 @@ impl<'a> Predecessor<'a> {
         let mut payload: Vec<&[u8]> = vec![&head];
         payload.extend(inbound.direct.as_ref().map(|(_, body)| &body[..]));
         payload.push(&inbound.unread);
+        payload.push(&inbound.ciphertext);
+        payload.push(&outbound.ciphertext);
         payload.push(&sizes);
         payload.extend(outbound.unwritten());
         let binding = TicketBinding { socket: &name, payload: &payload };

@@ -4,9 +4,9 @@ use replink_frame::{Flags, GenericHeader, GoodbyeReason, HEADER_SIZE, Replicated
 use replink_handshake::ControlMessage;
 
 use super::StateError;
-use crate::inbound::{CarriedInbound, HELD_SIZE};
+use crate::inbound::CarriedInbound;
 use crate::memory::BLOCK_SIZE;
-use crate::outbound::CarriedOutbound;
+use crate::outbound::{CarriedOutbound, SEALED_MAX};
 use crate::{Endpoint, OutboundLimits};
 
 const FIXED_LEN: usize = 40;
@@ -24,10 +24,19 @@ pub(super) struct StateHead {
     /// The header of the body under way, and how many bytes of it are here.
     pub(super) direct: Option<(GenericHeader, u32)>,
     pub(super) unread_len: u32,
-    /// Bytes that the first of these frames have, whose tags verified; on sealed links.
-    pub(super) proved_len: Option<u32>,
+    /// On sealed links.
+    pub(super) ciphertext: Option<CiphertextLens>,
     pub(super) frame_count: u32,
     pub(super) unwritten_len: u64,
+}
+
+/// Bytes of records (section 5).
+#[derive(Clone, Copy)]
+pub(super) struct CiphertextLens {
+    /// That have come and are not opened.
+    pub(super) unopened: u32,
+    /// That were sealed and are not written.
+    pub(super) unwritten: u32,
 }
 
 impl StateHead {
@@ -42,8 +51,9 @@ impl StateHead {
             control: inbound.control,
             direct,
             unread_len: len(inbound.unread.len())?,
-            proved_len: if inbound.receiving.peer().flags.contains(Flags::SEALED) {
-                Some(len(inbound.proved_len)?)
+            ciphertext: if inbound.receiving.peer().flags.contains(Flags::SEALED) {
+                let (unopened, unwritten) = (len(inbound.ciphertext.len())?, len(outbound.ciphertext.len())?);
+                Some(CiphertextLens { unopened, unwritten })
             } else {
                 None
             },
@@ -61,18 +71,25 @@ impl StateHead {
         };
         let direct_len = self.direct.as_ref().map_or(0, |(_, len)| *len);
         let mut bytes = [0; STATE_HEAD_LEN];
-        let (direct, sealed) = (self.direct.is_some(), self.proved_len.is_some());
+        let (direct, sealed) = (self.direct.is_some(), self.ciphertext.is_some());
+        let ciphertext = self.ciphertext_lens();
         bytes[..4].copy_from_slice(&[self.begun.into(), control, direct.into(), sealed.into()]);
         bytes[4..8].copy_from_slice(&self.unread_len.to_le_bytes());
         bytes[8..16].copy_from_slice(&value.to_le_bytes());
         bytes[16..20].copy_from_slice(&direct_len.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.frame_count.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.unwritten_len.to_le_bytes());
-        bytes[32..36].copy_from_slice(&self.proved_len.unwrap_or(0).to_le_bytes());
+        bytes[32..36].copy_from_slice(&ciphertext.unopened.to_le_bytes());
+        bytes[36..40].copy_from_slice(&ciphertext.unwritten.to_le_bytes());
         if let Some((header, _)) = &self.direct {
             bytes[FIXED_LEN..].copy_from_slice(header.bytes());
         }
         bytes
+    }
+
+    /// Zeros on links that are not sealed.
+    pub(super) fn ciphertext_lens(&self) -> CiphertextLens {
+        self.ciphertext.unwrap_or(CiphertextLens { unopened: 0, unwritten: 0 })
     }
 
     /// Checks that the fields are possible. Their sizes are checked by [`StateHead::check`].
@@ -84,16 +101,16 @@ impl StateHead {
         let direct_len = u32::from_le_bytes(field(&mut rest)?);
         let frame_count = u32::from_le_bytes(field(&mut rest)?);
         let unwritten_len = u64::from_le_bytes(field(&mut rest)?);
-        let proved_len = u32::from_le_bytes(field(&mut rest)?);
-        let unused: [u8; 4] = field(&mut rest)?;
+        let unopened = u32::from_le_bytes(field(&mut rest)?);
+        let unwritten = u32::from_le_bytes(field(&mut rest)?);
         let header: [u8; HEADER_SIZE] = field(&mut rest)?;
-        if begun > 1 || sealed > 1 || unused != [0; 4] {
+        if begun > 1 {
             return Err(malformed("a mark that is neither set nor not"));
         }
-        let proved_len = match (sealed, proved_len) {
-            (1, len) if len <= unread_len => Some(len),
-            (0, 0) => None,
-            _ => return Err(malformed("more is proved than there is")),
+        let ciphertext = match (sealed, unopened, unwritten) {
+            (1, ..) => Some(CiphertextLens { unopened, unwritten }),
+            (0, 0, 0) => None,
+            _ => return Err(malformed("records of a link that is not sealed")),
         };
         let control = match (control, u8::try_from(value)) {
             (0, Ok(0)) => None,
@@ -107,22 +124,22 @@ impl StateHead {
             1 => Some((*GenericHeader::view(&header), direct_len)),
             _ => return Err(malformed("a body without its header, or the reverse")),
         };
-        Ok(Self { begun: begun == 1, control, direct, unread_len, proved_len, frame_count, unwritten_len })
+        Ok(Self { begun: begun == 1, control, direct, unread_len, ciphertext, frame_count, unwritten_len })
     }
 
     /// Checks that this node has room for it, before anything is allocated. `len` is the number of bytes
     /// that follow.
     pub(super) fn check(&self, endpoint: &Endpoint, len: u64) -> Result<(), StateError> {
         let limits: OutboundLimits = endpoint.outbound_limits();
-        // On a sealed link all that waits for its tag is here, and a large frame besides.
-        let unread_max = match self.proved_len {
-            Some(_) => HELD_SIZE as u64 + u64::from(limits.frame_size),
-            None => BLOCK_SIZE as u64,
-        };
-        at_most("bytes that are not read", self.unread_len.into(), unread_max)?;
+        let ciphertext = self.ciphertext_lens();
+        at_most("bytes that are not read", self.unread_len.into(), BLOCK_SIZE as u64)?;
+        at_most("bytes that are not opened", ciphertext.unopened.into(), BLOCK_SIZE as u64)?;
+        at_most("sealed bytes that wait", ciphertext.unwritten.into(), SEALED_MAX as u64)?;
         at_most("frames that wait", self.frame_count.into(), limits.held_frames_max())?;
         at_most("bytes that wait", self.unwritten_len, limits.held_bytes_max())?;
         let mut expected = u64::from(self.unread_len)
+            .saturating_add(ciphertext.unopened.into())
+            .saturating_add(ciphertext.unwritten.into())
             .saturating_add(u64::from(self.frame_count) * FRAME_SIZE_LEN as u64)
             .saturating_add(self.unwritten_len);
         if let Some((header, len)) = &self.direct {
@@ -139,7 +156,7 @@ impl StateHead {
         let (mut rest, mut total) = (bytes, 0u64);
         while !rest.is_empty() {
             let size = u32::from_le_bytes(field(&mut rest)?);
-            // Only the first can have been written in part.
+            // Only the first can have been written, or sealed, in part.
             if size == 0 || (!sizes.is_empty() && (size as usize) < HEADER_SIZE) {
                 return Err(malformed("a waiting frame that is smaller than a header"));
             }

@@ -12,7 +12,7 @@ use super::channel::{Channel, Descriptors};
 use super::message::{self, HEAD_LEN, Kind, NODE_LEN};
 use super::state::{FRAME_SIZE_LEN, STATE_HEAD_LEN, StateHead, malformed};
 use super::{HandOffError, NodeState, RefusedLink, StateError, proof, socket};
-use crate::inbound::{CarriedInbound, ResumeError};
+use crate::inbound::CarriedInbound;
 use crate::{Endpoint, Inbound, Link, Outbound, fresh};
 
 /// The end that takes the links.
@@ -194,6 +194,11 @@ fn read_link(
     };
     let mut unread = BytesMut::new();
     body.read_into(&mut unread, state.unread_len as usize)?;
+    let ciphertext = state.ciphertext_lens();
+    let mut unopened = BytesMut::new();
+    body.read_into(&mut unopened, ciphertext.unopened as usize)?;
+    let mut sealed = BytesMut::new();
+    body.read_into(&mut sealed, ciphertext.unwritten as usize)?;
     let mut sizes = BytesMut::new();
     body.read_into(&mut sizes, state.frame_count as usize * FRAME_SIZE_LEN)?;
     let frame_sizes = state.frame_sizes(&sizes)?;
@@ -204,22 +209,19 @@ fn read_link(
     // The name comes from the socket that is here, not from what was said about it.
     let name = socket::name(&link).map_err(super::DescriptorError::Io)?;
     let direct_bytes = direct.as_ref().map_or(&[][..], |(_, bytes)| &bytes[..]);
-    let payload: [&[u8]; 5] = [&head, direct_bytes, &unread, &sizes, &unwritten];
+    let payload: [&[u8]; 7] = [&head, direct_bytes, &unread, &unopened, &sealed, &sizes, &unwritten];
     let binding = TicketBinding { socket: &name, payload: &payload };
     let (receiving, sending) = proof::redeem(redemption, &ticket[..], endpoint, &binding)?;
 
     let (begun, control, limits) = (state.begun, state.control, endpoint.outbound_limits());
-    if state.proved_len.is_some() != receiving.peer().flags.contains(Flags::SEALED) {
-        return Err(malformed("what is proved, on a link that is not sealed, or the reverse").into());
+    if state.ciphertext.is_some() != receiving.peer().flags.contains(Flags::SEALED) {
+        return Err(malformed("records, on a link that is not sealed, or the reverse").into());
     }
-    let proved_len = state.proved_len.unwrap_or(0) as usize;
     let (direct, unread) = (direct.map(|(header, bytes)| (header, bytes.into())), unread.into());
-    let carried = CarriedInbound { receiving, begun, control, direct, unread, proved_len };
-    let inbound = Inbound::resume(carried, limits.frame_size).map_err(|error| match error {
-        ResumeError::Frame(error) => StateError::Frame(error),
-        ResumeError::Proved => malformed("what is proved is not whole frames"),
-    })?;
-    let outbound = Outbound::resume(sending, limits, frame_sizes.into_iter(), unwritten.freeze());
+    let carried = CarriedInbound { receiving, begun, control, direct, unread, ciphertext: unopened.into() };
+    let inbound = Inbound::resume(carried, limits.frame_size).map_err(StateError::Frame)?;
+    let outbound =
+        Outbound::resume(sending, limits, sealed.into(), frame_sizes.into_iter(), unwritten.freeze());
     Ok((link, inbound, outbound))
 }
 

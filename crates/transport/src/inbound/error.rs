@@ -1,8 +1,6 @@
 use replink_frame::{Command, FrameError};
-use replink_handshake::{ControlError, PeerReject};
+use replink_handshake::{ControlError, PeerReject, RecordError};
 use thiserror::Error;
-
-use super::SealError;
 
 /// Why an established link must end: what the peer sent breaks the protocol, or it refused us.
 #[derive(Error, Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +14,7 @@ pub enum InboundError {
     Control(#[from] ControlError),
     /// S-3. The peer is at fault, or whoever writes into its connection.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Record(#[from] RecordError),
     /// H-9: a handshake frame after the handshake.
     #[error("peer broke the protocol: {command} after the handshake")]
     HandshakeFrame {

@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use super::read_ahead::ReadAhead;
 use super::{DirectBody, Inbound, Lent};
 use crate::memory::{BLOCK_SIZE, Block, Piece, ReceiveMemory};
 
@@ -27,7 +28,11 @@ impl Inbound {
             Some(direct) => &mut direct.body[direct.filled..][..body_max],
             None => &mut [],
         };
-        [body, self.ahead.room(ahead_max)]
+        let ahead = match &mut self.records {
+            Some(records) => &mut records.ciphertext,
+            None => &mut self.ahead,
+        };
+        [body, ahead.room(ahead_max)]
     }
 
     /// So many bytes were put where [`Inbound::room`] says, the first place first.
@@ -43,7 +48,8 @@ impl Inbound {
         if let Some(direct) = &mut self.direct {
             direct.filled += in_body;
         }
-        self.ahead.received(len - in_body);
+        self.behind().received(len - in_body);
+        self.count_life(len);
     }
 
     /// The same memory, given away: for operations that end later. Until [`Inbound::take_back`] there is
@@ -59,14 +65,14 @@ impl Inbound {
         self.settle();
         assert!(self.lent.is_none(), "the memory is lent already");
         let (body_max, ahead_max) = self.wanted();
-        let body = match &mut self.direct {
+        let body = match self.received_body() {
             Some(DirectBody { body, filled }) => {
                 Piece { bytes: mem::take(body), filled: *filled, limit: *filled + body_max }
             }
             None => Piece::default(),
         };
         self.lent = Some(Lent { found: self.ready.take() });
-        ReceiveMemory { body, ahead: self.ahead.lend(ahead_max) }
+        ReceiveMemory { body, ahead: self.behind().lend(ahead_max) }
     }
 
     /// Takes memory back, with `received` more bytes in it: what was lent, or memory of the caller's if
@@ -80,20 +86,22 @@ impl Inbound {
         assert!(received <= memory.room(), "more was received than there was room for");
         self.settle();
         if let Some(lent) = self.lent.take() {
-            let filled = self.direct.as_ref().map_or(0, |direct| direct.filled);
-            let lies_here = (filled, self.ahead.end()) == (memory.body.filled, memory.ahead.filled);
+            let filled = self.received_body().map_or(0, |direct| direct.filled);
+            let lies_here = (filled, self.behind().end()) == (memory.body.filled, memory.ahead.filled);
             assert!(lies_here, "another memory was lent");
             self.ready = lent.found;
             let in_body = received.min(memory.body.room());
-            if let Some(direct) = &mut self.direct {
+            if let Some(direct) = self.received_body() {
                 direct.body = memory.body.bytes;
                 direct.filled += in_body;
             }
-            self.ahead.take_back(memory.ahead.bytes);
-            self.ahead.received(received - in_body);
+            self.behind().take_back(memory.ahead.bytes);
+            self.behind().received(received - in_body);
+            self.count_life(received);
         } else if self.holds_nothing() && memory.is_block() {
-            self.ahead.take_back(memory.ahead.bytes);
-            self.ahead.received(received);
+            self.behind().take_back(memory.ahead.bytes);
+            self.behind().received(received);
+            self.count_life(received);
         } else {
             // Where something is held the bytes have to be behind it, and what is no block has too little room
             // for what follows, or takes more than is to be kept.
@@ -107,7 +115,11 @@ impl Inbound {
     /// Whether nothing lies, and nothing is lent, where the next bytes go: whoever receives next may do so into
     /// memory of its own, at most [`Inbound::receive_max`] bytes.
     pub fn holds_nothing(&self) -> bool {
-        self.lent.is_none() && self.direct.is_none() && self.ahead.is_absent()
+        let absent = match &self.records {
+            Some(records) => records.ciphertext.is_absent(),
+            None => self.direct.is_none() && self.ahead.is_absent(),
+        };
+        self.lent.is_none() && absent
     }
 
     /// Most bytes that the next receive should take, whatever memory it has: between large bodies few, so
@@ -122,19 +134,17 @@ impl Inbound {
     /// under way, behind which it is needed. It makes itself a new one when it needs one.
     pub fn give_up_block(&mut self) -> Option<Block> {
         self.settle();
-        if self.direct.is_some() { None } else { self.ahead.give_up() }
+        if self.received_body().is_some() { None } else { self.behind().give_up() }
     }
 
     /// Lets all memory go that nothing lies in: for links that are quiet.
     pub fn relax(&mut self) {
         self.settle();
         if self.lent.is_none() {
+            self.behind().relax();
             self.ahead.relax();
         }
         self.spare.clear();
-        if let Some(held) = &mut self.held {
-            held.relax();
-        }
     }
 
     /// Takes bytes in the order in which they came, as many as there is room for, and returns
@@ -145,7 +155,7 @@ impl Inbound {
         if self.lent.is_some() {
             return 0;
         }
-        let in_body = match &mut self.direct {
+        let in_body = match self.received_body() {
             Some(direct) => {
                 let room = &mut direct.body[direct.filled..];
                 let len = room.len().min(chunk.len());
@@ -156,14 +166,33 @@ impl Inbound {
             None => 0,
         };
         let rest = &chunk[in_body..];
-        if rest.is_empty() {
-            return in_body;
+        let mut in_ahead = 0;
+        if !rest.is_empty() {
+            let room = self.behind().room(usize::MAX);
+            in_ahead = room.len().min(rest.len());
+            room[..in_ahead].copy_from_slice(&rest[..in_ahead]);
+            self.behind().received(in_ahead);
         }
-        let room = self.ahead.room(usize::MAX);
-        let len = room.len().min(rest.len());
-        room[..len].copy_from_slice(&rest[..len]);
-        self.ahead.received(len);
-        in_body + len
+        self.count_life(in_body + in_ahead);
+        in_body + in_ahead
+    }
+
+    /// The body under way, where bytes are received into it: records are opened first.
+    fn received_body(&mut self) -> Option<&mut DirectBody> {
+        if self.records.is_some() { None } else { self.direct.as_mut() }
+    }
+
+    /// Where bytes are received that are not of that body.
+    fn behind(&mut self) -> &mut ReadAhead {
+        match &mut self.records {
+            Some(records) => &mut records.ciphertext,
+            None => &mut self.ahead,
+        }
+    }
+
+    /// C-1: so many bytes have come.
+    fn count_life(&mut self, received: usize) {
+        self.alive |= received > 0 && self.records.is_none();
     }
 
     /// How much to receive next: of the body under way, and behind it.
@@ -171,10 +200,13 @@ impl Inbound {
         if self.lent.is_some() {
             return (0, 0);
         }
+        if self.records.is_some() {
+            return (0, usize::MAX);
+        }
         let missing = self.direct.as_ref().map_or(0, DirectBody::missing);
         if missing > DIRECT_RECEIVE_MAX {
             (DIRECT_RECEIVE_MAX, 0) // what comes behind is of the same body
-        } else if self.expects_large && self.held.is_none() {
+        } else if self.expects_large {
             (missing, BETWEEN_LARGE_BODIES)
         } else {
             (missing, usize::MAX)

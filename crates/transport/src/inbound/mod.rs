@@ -4,28 +4,24 @@ mod admitted;
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
 mod carried;
 mod error;
-mod held;
 mod lending;
 mod read_ahead;
-mod sealed;
+mod records;
 mod spare;
 
 use std::fmt;
 use std::mem;
 
 use replink_frame::{Command, CommandClass, GenericHeader, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::{ControlMessage, Peer, Receiving, ReceivingControl};
+use replink_handshake::{ControlMessage, Peer, Receiving, ReceivingControl, RecordError};
 
 pub use admitted::{Admitted, OwnedFrame};
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
-pub(crate) use carried::{CarriedInbound, ResumeError};
+pub(crate) use carried::CarriedInbound;
 pub use error::InboundError;
-pub use held::SealError;
-#[cfg(all(feature = "hand-off", target_os = "linux"))]
-pub(crate) use read_ahead::HELD_SIZE;
 
-use held::HeldFrames;
 use read_ahead::ReadAhead;
+use records::{ArrivedRecords, Next};
 use spare::Spare;
 
 /// Bodies from this size on, in bytes, that have not wholly arrived get memory of their own,
@@ -44,12 +40,16 @@ const LARGE_BODY_MIN: usize = 48 * 1024;
 /// one any more.
 ///
 /// Making one takes the [`Receiving`] half of a session, so there is none for a link that has not finished
-/// the handshake. What it holds is bounded by one [block](crate::memory::BLOCK_SIZE), one frame of at
-/// most the frame limit, and the memory of one body of at most 1 MiB that nobody took; on a sealed link by
-/// 2 MiB more (S-1). Once nothing lies in it, it holds nothing after [`Inbound::relax`].
+/// the handshake. On a sealed link the bytes are records, which are opened on the way (section 5). What it
+/// holds is bounded by one [block](crate::memory::BLOCK_SIZE), on a sealed link by two, one frame of at most the
+/// frame limit, and the memory of one body of at most 1 MiB that nobody took. Once nothing lies in it, it holds
+/// nothing after [`Inbound::relax`].
 pub struct Inbound {
     receiving: ReceivingControl,
     frame_limit: u32,
+    /// On a sealed link: what has come, and is not opened.
+    records: Option<Box<ArrivedRecords>>,
+    /// Bytes of frames.
     ahead: ReadAhead,
     direct: Option<DirectBody>,
     spare: Spare,
@@ -57,8 +57,6 @@ pub struct Inbound {
     direct_header: GenericHeader,
     /// A direct body that has come as a whole, until it is settled.
     direct_body: Vec<u8>,
-    /// Frames that wait for their tag, on a sealed link.
-    held: Option<Box<HeldFrames>>,
     /// Whether a frame has come: from then on there is no late reject (H-9).
     begun: bool,
     expects_large: bool,
@@ -68,6 +66,8 @@ pub struct Inbound {
     /// the frame that was lent.
     taken: Taken,
     failed: Option<InboundError>,
+    /// Whether something has come that counts as life.
+    alive: bool,
     /// Whether somebody has the memory ([`Inbound::lend`]).
     lent: Option<Lent>,
 }
@@ -87,10 +87,6 @@ struct DirectBody {
 impl DirectBody {
     fn missing(&self) -> usize {
         self.body.len() - self.filled
-    }
-
-    fn arrived(&self) -> &[u8] {
-        &self.body[..self.filled]
     }
 }
 
@@ -136,15 +132,14 @@ impl Inbound {
     /// A codec for the link that `receiving` is proof of. `frame_limit` is the largest frame to
     /// take, header included, in bytes (F-1).
     pub fn new(receiving: Receiving, frame_limit: u32) -> Self {
-        let (receiving, seal) = receiving.into_parts();
-        let held = seal.map(HeldFrames::new).map(Box::new);
+        let (receiving, opener) = receiving.into_parts();
         Self {
             receiving,
             frame_limit,
+            records: opener.map(ArrivedRecords::new).map(Box::new),
             ahead: ReadAhead::default(),
             direct: None,
-            spare: Spare::new(held.is_some()),
-            held,
+            spare: Spare::default(),
             direct_header: GenericHeader::view(&[0; HEADER_SIZE]).to_owned(),
             direct_body: Vec::new(),
             begun: false,
@@ -152,6 +147,7 @@ impl Inbound {
             ready: None,
             taken: Taken::Nothing,
             failed: None,
+            alive: false,
             lent: None,
         }
     }
@@ -215,9 +211,15 @@ impl Inbound {
     /// Whether no part of a frame is held: the stream may end here without having lost one.
     pub fn is_at_frame_boundary(&mut self) -> bool {
         self.settle();
-        let holds = self.held.as_ref().is_some_and(|held| !held.is_empty());
+        let holds = self.records.as_ref().is_some_and(|records| !records.ciphertext.is_empty());
         let found = self.ready.is_some() || self.lent.as_ref().is_some_and(|lent| lent.found.is_some());
         self.direct.is_none() && !found && self.ahead.is_empty() && !holds
+    }
+
+    /// Whether, since this was asked last, something has come that counts as life (C-1): on a sealed link a
+    /// record that was opened, on any other link bytes.
+    pub fn take_life(&mut self) -> bool {
+        mem::take(&mut self.alive)
     }
 
     /// Leaves behind what was taken.
@@ -232,21 +234,12 @@ impl Inbound {
     }
 
     /// The size of the frame that comes first, where that is the usual case: one of the embedder's, whole in
-    /// the read-ahead, on a sealed link proved, and nothing else to be looked at before. Whatever else there
-    /// is, and every error, is [`Inbound::step`]'s.
+    /// the read-ahead, and nothing else to be looked at before. Whatever else there is, and every error, is
+    /// [`Inbound::step`]'s.
     #[inline]
     fn at_hand(&mut self) -> Option<usize> {
         if self.lent.is_some() || self.failed.is_some() {
             return None;
-        }
-        if let Some(held) = &mut self.held {
-            let header = self.ahead.unread().first_chunk().map(GenericHeader::view)?;
-            if header.command.class() == CommandClass::Control {
-                return None;
-            }
-            let size = held.pop_proved_ahead()?;
-            sealed::clear(self.ahead.first_header_mut());
-            return Some(size);
         }
         if !self.begun || self.direct.is_some() {
             return None;
@@ -269,12 +262,23 @@ impl Inbound {
         self.step().inspect_err(|error| self.failed = Some(*error))
     }
 
+    /// Opens one record after the other until there is a frame.
     fn step(&mut self) -> Result<Option<Ready>, InboundError> {
-        if let Some(mut held) = self.held.take() {
-            let ready = self.step_sealed(&mut held);
-            self.held = Some(held);
-            return ready;
+        loop {
+            if let Some(ready) = self.step_frames()? {
+                return Ok(Some(ready));
+            }
+            let Some(records) = &mut self.records else { return Ok(None) };
+            let may_be_refused = self.receiving.may_be_refused();
+            match records.open_next(&mut self.direct, &mut self.ahead, may_be_refused)? {
+                Next::Opened => self.alive = true,
+                Next::Incomplete => return Ok(None),
+                Next::Clear(frame) => return Err(self.refused_in_clear(&frame)),
+            }
         }
+    }
+
+    fn step_frames(&mut self) -> Result<Option<Ready>, InboundError> {
         if let Some(whole) = self.direct.take_if(|direct| direct.missing() == 0) {
             self.direct_body = whole.body;
             return Ok(Some(Ready::Direct));
@@ -286,7 +290,8 @@ impl Inbound {
             return Ok(None);
         };
         let header = GenericHeader::view(header);
-        let first = !mem::replace(&mut self.begun, true);
+        // In records there is no late reject (H-9).
+        let first = !mem::replace(&mut self.begun, true) && self.records.is_none();
         match header.command.class() {
             CommandClass::Handshake => {
                 return Err(self.handshake_frame(header, first));
@@ -320,6 +325,15 @@ impl Inbound {
         match self.receiving.late_reject(header.bytes()).filter(|_| first) {
             Some(reject) => InboundError::LateReject(reject),
             None => InboundError::HandshakeFrame { command: header.command },
+        }
+    }
+
+    /// H-9: what comes in the place of the first record and can't be one.
+    fn refused_in_clear(&self, frame: &[u8; HEADER_SIZE]) -> InboundError {
+        let header = GenericHeader::view(frame);
+        match header.command.class() {
+            CommandClass::Handshake => self.handshake_frame(header, true),
+            _ => RecordError::Length { found: 0 }.into(), // S-3
         }
     }
 

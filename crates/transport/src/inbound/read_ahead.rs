@@ -1,5 +1,4 @@
-use replink_frame::{GenericHeader, HEADER_SIZE};
-use replink_handshake::SEAL_BATCH_BYTES_MAX;
+use replink_frame::HEADER_SIZE;
 
 use super::DIRECT_BODY_MIN;
 use crate::memory::{BLOCK_SIZE, Block, Piece};
@@ -9,10 +8,7 @@ use crate::memory::{BLOCK_SIZE, Block, Piece};
 const ROOM_MIN: usize = BLOCK_SIZE / 4;
 const _: () = assert!(HEADER_SIZE + DIRECT_BODY_MIN <= ROOM_MIN);
 
-/// Size of the read-ahead of a sealed link on which large batches come.
-pub(crate) const HELD_SIZE: usize = BLOCK_SIZE + SEAL_BATCH_BYTES_MAX;
-
-/// Bytes received and not yet handed up: `bytes[start..end]`.
+/// Bytes that have come and are not yet handed up: `bytes[start..end]`.
 ///
 /// Frames are lent in place. As long as nothing lies here there is no memory here either, unless whoever
 /// moves the bytes leaves it.
@@ -28,6 +24,9 @@ impl ReadAhead {
     #[cfg(all(feature = "hand-off", target_os = "linux"))]
     /// One that has `unread` already, whose length the caller has bounded.
     pub(super) fn holding(unread: &[u8]) -> Self {
+        if unread.is_empty() {
+            return Self::default();
+        }
         let mut bytes = Vec::with_capacity(BLOCK_SIZE.max(unread.len()));
         bytes.extend_from_slice(unread);
         bytes.resize(bytes.capacity(), 0);
@@ -90,8 +89,7 @@ impl ReadAhead {
         self.bytes = bytes;
     }
 
-    /// The memory, where nothing lies in it. What is larger than a block is of use to this link only, and
-    /// stays until the link is quiet.
+    /// The memory, where nothing lies in it and it is a block.
     pub(super) fn give_up(&mut self) -> Option<Block> {
         if self.bytes.len() != BLOCK_SIZE || !self.is_empty() {
             return None;
@@ -106,22 +104,22 @@ impl ReadAhead {
         }
     }
 
-    /// The header that comes first, to be changed.
-    pub(super) fn first_header_mut(&mut self) -> &mut GenericHeader {
-        let header = self.bytes[self.start..self.end].first_chunk_mut().expect("a whole frame comes first");
-        GenericHeader::view_mut(header)
-    }
-
-    /// Nothing of what is unread can be handed up before more has come: makes sure that there is room.
-    /// A batch and what is behind it has room in [`HELD_SIZE`] bytes (S-1).
-    pub(super) fn grow_for_held(&mut self) {
+    /// Where exactly `len` bytes go, at most as many as a record has (S-3). It takes no more memory than what
+    /// comes makes necessary: a link on which little comes has little.
+    pub(super) fn room_for(&mut self, len: usize) -> &mut [u8] {
         let unread = self.end - self.start;
-        // Where nothing waits, there is nothing to make room for: whoever receives next brings memory.
-        if unread > 0 && unread + ROOM_MIN > self.bytes.len() && self.bytes.len() < HELD_SIZE {
-            let mut grown = vec![0; HELD_SIZE];
-            grown[..unread].copy_from_slice(self.unread());
-            (self.bytes, self.start, self.end) = (grown, 0, unread);
+        if self.bytes.len() - self.end < len {
+            let needed = unread + len;
+            if needed <= self.bytes.len() {
+                self.bytes.copy_within(self.start..self.end, 0);
+            } else {
+                let mut grown = vec![0; needed.next_power_of_two()];
+                grown[..unread].copy_from_slice(self.unread());
+                self.bytes = grown;
+            }
+            (self.start, self.end) = (0, unread);
         }
+        &mut self.bytes[self.end..][..len]
     }
 
     fn make_room(&mut self) {

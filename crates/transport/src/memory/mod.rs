@@ -10,6 +10,7 @@ mod send;
 mod spare_blocks;
 
 pub(crate) use receive::Piece;
+pub(crate) use send::Records;
 pub use receive::{BLOCK_SIZE, Block, ReceiveMemory};
 pub use send::{SEND_MAX, SLICES_MAX, SendBatch};
 #[cfg(feature = "node")]

@@ -13,7 +13,8 @@ pub const SEND_MAX: usize = 1024 * 1024;
 /// KiB fill a write.
 pub const SLICES_MAX: usize = 256;
 
-/// Bytes to send, in order: small ones lie together in a staging chunk, large ones are where they were.
+/// Bytes to send, in order: small ones lie together in a staging chunk, large ones are where they were. On a
+/// sealed link they are records, in memory of the link's own.
 ///
 /// A codec lends it ([`Outbound::lend`](crate::Outbound::lend)) and takes it back together with how many
 /// bytes were sent. It stays as it is until then: nothing is added and nothing moves.
@@ -24,6 +25,38 @@ pub struct SendBatch {
     /// What comes behind that, from `staged_from` on.
     pub(crate) staging: BytesMut,
     pub(crate) staged_from: usize,
+    /// On a sealed link all that there is.
+    pub(crate) records: Records,
+}
+
+/// Records one behind the other, in memory that the next ones are sealed into: `bytes[from..to]`.
+#[derive(Default)]
+pub(crate) struct Records {
+    /// All of it is initialized.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+}
+
+impl Records {
+    pub(crate) fn waiting(&self) -> &[u8] {
+        &self.bytes[self.from..self.to]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.from == self.to
+    }
+
+    /// Where the next `len` bytes go. What is there already may be moved.
+    pub(crate) fn add(&mut self, len: usize) -> &mut [u8] {
+        let needed = self.to + len;
+        if needed > self.bytes.len() {
+            self.bytes.resize(needed.next_power_of_two(), 0);
+        }
+        let room = &mut self.bytes[self.to..needed];
+        self.to = needed;
+        room
+    }
 }
 
 impl SendBatch {
@@ -34,13 +67,24 @@ impl SendBatch {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.staged_from == self.staging.len()
+        self.ready.is_empty() && self.staged_from == self.staging.len() && self.records.is_empty()
     }
 
     /// The bytes, piece by piece; no piece is empty.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let staged = &self.staging[self.staged_from..];
-        self.ready.iter().map(|piece| &piece[..]).chain([staged]).filter(|piece| !piece.is_empty())
+        let last = [staged, self.records.waiting()];
+        self.ready.iter().map(|piece| &piece[..]).chain(last).filter(|piece| !piece.is_empty())
+    }
+
+    /// The first `len` bytes, piece by piece.
+    pub(crate) fn first(&self, len: usize) -> impl Iterator<Item = &[u8]> {
+        let mut left = len;
+        self.iter().map_while(move |piece| {
+            let first = &piece[..piece.len().min(left)];
+            left -= first.len();
+            (!first.is_empty()).then_some(first)
+        })
     }
 
     /// Fills `slices` with what comes first, at most `at_most` bytes of it, and returns how many there are.
@@ -58,14 +102,30 @@ impl SendBatch {
         count
     }
 
-    /// All that there is, where it lies together: small frames only, as most often.
+    /// All that there is, where it lies together: small frames only, as most often, or records.
     pub fn only(&self) -> Option<&[u8]> {
-        self.ready.is_empty().then(|| &self.staging[self.staged_from..])
+        let staged = &self.staging[self.staged_from..];
+        match (self.ready.is_empty(), self.records.is_empty()) {
+            (true, true) => Some(staged),
+            (true, false) if staged.is_empty() => Some(self.records.waiting()),
+            _ => None,
+        }
+    }
+
+    /// Whether its bytes may be held for longer than it is lent ([`SendBatch::share`]). Records may not: the
+    /// next ones are sealed into their memory (S-4).
+    pub fn can_be_shared(&self) -> bool {
+        self.records.bytes.is_empty()
     }
 
     /// The first `count` pieces, to be held for longer than this batch is lent: what a system sends without
     /// copying it has to stay as it is.
+    ///
+    /// # Panics
+    ///
+    /// If it [can't be shared](SendBatch::can_be_shared).
     pub fn share(&mut self, count: usize) -> Vec<Bytes> {
+        assert!(self.can_be_shared(), "the memory of records is used again");
         self.set_staging_aside();
         self.ready.iter().take(count).cloned().collect()
     }
@@ -84,12 +144,15 @@ impl SendBatch {
             len -= piece.len();
             self.ready.pop_front();
         }
-        assert!(len <= self.staging.len() - self.staged_from, "more was sent than there was");
-        self.staged_from += len;
+        let staged = len.min(self.staging.len() - self.staged_from);
+        self.staged_from += staged;
         if self.staged_from == self.staging.len() {
             self.staging.clear();
             self.staged_from = 0;
         }
+        let in_records = len - staged;
+        assert!(in_records <= self.records.waiting().len(), "more was sent than there was");
+        self.records.from += in_records;
     }
 
     /// Has what is staged be pieces like the others, and the chunk take what comes next.

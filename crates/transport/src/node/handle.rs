@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use bytes::Bytes;
 use replink_frame::{ClusterId, GenericHeader, KeyId, ReplicaId};
 use replink_handshake::{Authentication, KeyRing};
 
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::driver::Socket;
 use crate::mesh::LinkId;
 use crate::security::{KeyStats, SecurityStatus};
-use crate::{Body, Link, SendError, Sent};
+use crate::{Link, SendError, Sent};
 
 /// A running node, for any thread: sends on every link, shows what the node does, and changes its
 /// configuration. Clones are the same node. Things that are asked of the node are done when its
@@ -59,7 +60,7 @@ impl<S: Socket> Handle<S> {
         &self,
         peer: ReplicaId,
         header: &GenericHeader,
-        body: impl Into<Body>,
+        body: impl Into<Bytes>,
     ) -> Result<Sent, SendError> {
         self.shared.send(peer, self.lane, header, body.into())
     }
@@ -75,7 +76,7 @@ impl<S: Socket> Handle<S> {
         &self,
         peer: ReplicaId,
         header: &GenericHeader,
-        body: impl Into<Body>,
+        body: impl Into<Bytes>,
     ) -> Result<(), SendError> {
         self.shared.queue(peer, self.lane, header, body.into())
     }
@@ -90,7 +91,7 @@ impl<S: Socket> Handle<S> {
         peer: ReplicaId,
         lane: u16,
         header: &GenericHeader,
-        body: impl Into<Body>,
+        body: impl Into<Bytes>,
     ) -> Result<(), SendError> {
         self.shared.queue(peer, lane, header, body.into())
     }
@@ -105,7 +106,7 @@ impl<S: Socket> Handle<S> {
         peer: ReplicaId,
         lane: u16,
         header: &GenericHeader,
-        body: impl Into<Body>,
+        body: impl Into<Bytes>,
     ) -> Result<Sent, SendError> {
         self.shared.send(peer, lane, header, body.into())
     }
@@ -123,7 +124,7 @@ impl<S: Socket> Handle<S> {
         peer: ReplicaId,
         lane: u16,
         header: &GenericHeader,
-        body: impl Into<Body>,
+        body: impl Into<Bytes>,
     ) -> Result<Sent, SendError> {
         self.shared.send_back(link, (peer, lane), header, body.into())
     }

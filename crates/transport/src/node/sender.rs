@@ -4,13 +4,14 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use replink_frame::{GenericHeader, ReplicaId};
 
 use super::link::SharedLink;
 use super::shared::Shared;
 use crate::driver::Socket;
 use crate::mesh::LinkId;
-use crate::{Body, Link, SendError, Sent};
+use crate::{Link, SendError, Sent};
 
 /// Sends on one link, from any thread, without looking for it each time: for those who send many small
 /// frames. When the link is down, frames come back; the next link to the same peer has a sender of its own
@@ -40,7 +41,7 @@ impl<S: Socket> LinkSender<S> {
     /// # Errors
     ///
     /// [`SendError`], as [`Shard::send`](super::Shard::send); once the link has ended it says how.
-    pub fn send(&self, header: &GenericHeader, body: impl Into<Body>) -> Result<Sent, SendError> {
+    pub fn send(&self, header: &GenericHeader, body: impl Into<Bytes>) -> Result<Sent, SendError> {
         self.shared.send_on(Some(&self.link), header, body.into())
     }
 
@@ -50,7 +51,7 @@ impl<S: Socket> LinkSender<S> {
     ///
     /// As [`LinkSender::send`].
     #[inline]
-    pub fn queue(&self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
+    pub fn queue(&self, header: &GenericHeader, body: impl Into<Bytes>) -> Result<(), SendError> {
         self.shared.queue_on(Some(&self.link), header, body.into())
     }
 
@@ -64,7 +65,7 @@ impl<S: Socket> LinkSender<S> {
     /// # Errors
     ///
     /// As [`LinkSender::send`]; the frames before the one that is given back are queued.
-    pub fn queue_all<H: Borrow<GenericHeader>, B: Into<Body>>(
+    pub fn queue_all<H: Borrow<GenericHeader>, B: Into<Bytes>>(
         &self,
         frames: impl IntoIterator<Item = (H, B)>,
     ) -> Result<(), SendError> {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use replink_frame::{Command, GenericHeader, ReplicaId, Status};
 
 use super::addresses::Addresses;
@@ -19,7 +20,7 @@ use super::settings::Settings;
 use super::stats::{Counted, EndedStats};
 use crate::driver::Socket;
 use crate::mesh::{CommandPolicy, DownReason, LinkId, Loss};
-use crate::{Body, SendCause, SendError, Sent};
+use crate::{SendCause, SendError, Sent};
 
 pub(super) struct Shared<S> {
     /// The zero of the node's time.
@@ -142,7 +143,7 @@ impl<S: Socket> Shared<S> {
         peer: ReplicaId,
         lane: u16,
         header: &GenericHeader,
-        body: Body,
+        body: Bytes,
     ) -> Result<Sent, SendError> {
         self.send_on(self.routes.find(peer, lane).as_deref(), header, body)
     }
@@ -153,7 +154,7 @@ impl<S: Socket> Shared<S> {
         link: LinkId,
         (peer, lane): (ReplicaId, u16),
         header: &GenericHeader,
-        body: Body,
+        body: Bytes,
     ) -> Result<Sent, SendError> {
         let found = self.routes.find(peer, lane).filter(|found| found.id() == link);
         self.send_on(found.as_deref(), header, body)
@@ -165,7 +166,7 @@ impl<S: Socket> Shared<S> {
         peer: ReplicaId,
         lane: u16,
         header: &GenericHeader,
-        body: Body,
+        body: Bytes,
     ) -> Result<(), SendError> {
         self.queue_on(self.routes.find(peer, lane).as_deref(), header, body)
     }
@@ -174,7 +175,7 @@ impl<S: Socket> Shared<S> {
         &self,
         link: Option<&SharedLink<S>>,
         header: &GenericHeader,
-        body: Body,
+        body: Bytes,
     ) -> Result<(), SendError> {
         let (link, body) = self.may_send(link, header, body)?;
         let queued = link.outbound.queue(header, body);
@@ -184,7 +185,7 @@ impl<S: Socket> Shared<S> {
         queued
     }
 
-    pub(super) fn queue_all_on<H: Borrow<GenericHeader>, B: Into<Body>>(
+    pub(super) fn queue_all_on<H: Borrow<GenericHeader>, B: Into<Bytes>>(
         &self,
         link: &SharedLink<S>,
         frames: impl IntoIterator<Item = (H, B)>,
@@ -215,7 +216,7 @@ impl<S: Socket> Shared<S> {
         &self,
         link: Option<&SharedLink<S>>,
         header: &GenericHeader,
-        body: Body,
+        body: Bytes,
     ) -> Result<Sent, SendError> {
         let (link, body) = self.may_send(link, header, body)?;
         let sent = link.outbound.send(header, body);
@@ -232,8 +233,8 @@ impl<S: Socket> Shared<S> {
         &self,
         link: Option<&'a SharedLink<S>>,
         header: &GenericHeader,
-        body: Body,
-    ) -> Result<(&'a SharedLink<S>, Body), SendError> {
+        body: Bytes,
+    ) -> Result<(&'a SharedLink<S>, Bytes), SendError> {
         if self.forbids(self.replica, header.command) {
             return Err(SendError::new(*header, body, SendCause::Denied(header.command)));
         }

@@ -8,7 +8,10 @@ use super::{CONTROL_FRAMES_MAX, Outbound, OutboundLimits};
 
 /// What an [`Outbound`] holds besides its half of the session.
 pub(crate) struct CarriedOutbound {
-    /// The sizes of the waiting frames, in bytes; of the first one what is not written.
+    /// On a sealed link: records that are not written, the first one perhaps in part. They go out first, as
+    /// they are (S-4).
+    pub(crate) ciphertext: Vec<u8>,
+    /// The sizes of the waiting frames, in bytes; of the first one what is not written, or not sealed.
     pub(crate) frame_sizes: Vec<u32>,
     segments: Segments,
 }
@@ -42,29 +45,35 @@ impl Outbound {
     /// If what waits is lent.
     pub(crate) fn carry(mut self) -> (Sending, CarriedOutbound) {
         assert!(!self.lent, "what waits is lent");
-        // The other process goes on with the next batch.
-        self.close_batches();
-        let mut begin = self.written;
-        let frame_sizes = self.ends.iter().map(|&end| {
+        let sealed = self.sealing.as_ref().map_or(0, |sealing| sealing.plaintext_len());
+        let mut begin = self.written + sealed as u64;
+        let waiting = self.ends.iter().skip_while(|&&end| end <= begin).copied().collect::<Vec<_>>();
+        let frame_sizes = waiting.into_iter().map(|end| {
             let size = end - std::mem::replace(&mut begin, end);
             u32::try_from(size).expect("no frame has more bytes than its size says")
         });
         let frame_sizes = frame_sizes.collect();
-        (self.sending.with_seal(self.seal.take()), CarriedOutbound { frame_sizes, segments: self.segments })
+        let (sealer, ciphertext) = self.sealing.take().map(|sealing| sealing.into_parts()).unzip();
+        let ciphertext = ciphertext.unwrap_or_default();
+        (self.sending.with_sealer(sealer), CarriedOutbound { ciphertext, frame_sizes, segments: self.segments })
     }
 
     /// Goes on with what another [`Outbound`] of this link held. The caller has checked that the sizes
-    /// add up to the bytes.
+    /// add up to the bytes, and that there is ciphertext on sealed links only.
     pub(crate) fn resume(
         sending: Sending,
         limits: OutboundLimits,
+        ciphertext: Vec<u8>,
         frame_sizes: impl Iterator<Item = u32>,
         unwritten: Bytes,
     ) -> Self {
         let mut outbound = Self::new(sending, limits);
         frame_sizes.for_each(|size| outbound.count(size));
         assert_eq!(outbound.queued, unwritten.len() as u64, "the sizes of the frames add up");
-        outbound.segments = Segments::of(unwritten, outbound.seal.is_some());
+        outbound.segments = Segments::of(unwritten);
+        if let Some(sealing) = &mut outbound.sealing {
+            sealing.resume_with(ciphertext);
+        }
         outbound
     }
 }

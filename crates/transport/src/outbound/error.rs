@@ -1,10 +1,10 @@
 use std::fmt;
 use std::io;
 
+use bytes::Bytes;
 use replink_frame::{Command, FrameError, GenericHeader};
 use thiserror::Error;
 
-use super::Body;
 
 /// A frame that was not queued, given back.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct SendError(Box<Refused>);
 #[derive(Clone, PartialEq, Eq)]
 struct Refused {
     header: GenericHeader,
-    body: Body,
+    body: Bytes,
     cause: SendCause,
 }
 
@@ -63,7 +63,7 @@ pub enum SendCause {
 }
 
 impl SendError {
-    pub(crate) fn new(header: GenericHeader, body: Body, cause: SendCause) -> Self {
+    pub(crate) fn new(header: GenericHeader, body: Bytes, cause: SendCause) -> Self {
         Self(Box::new(Refused { header, body, cause }))
     }
 
@@ -73,7 +73,7 @@ impl SendError {
     }
 
     /// The frame, as it was given.
-    pub fn into_frame(self) -> (GenericHeader, Body) {
+    pub fn into_frame(self) -> (GenericHeader, Bytes) {
         (self.0.header, self.0.body)
     }
 }

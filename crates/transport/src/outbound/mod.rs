@@ -1,6 +1,5 @@
 //! Frames in, bytes out: the sending codec of an established link.
 
-mod body;
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
 mod carried;
 mod error;
@@ -13,17 +12,21 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 
-use replink_frame::{ControlFrame, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
-use replink_handshake::{Peer, Seal, Sending, SendingControl};
+use bytes::Bytes;
 
-pub use body::Body;
+use replink_frame::{ControlFrame, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
+use replink_handshake::{Peer, Sending, SendingControl};
+
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
 pub(crate) use carried::CarriedOutbound;
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
+pub(crate) use sealing::SEALED_MAX;
 pub use error::{SendCause, SendError};
 pub use gather_write::GatherWrite;
 pub use shared::{Attention, Flushed, Loan, OutboundStats, Sent, SharedOutbound, TakeOutboundError};
 
 use crate::memory::{SEND_MAX, SLICES_MAX, SendBatch};
+use sealing::Sealing;
 use segments::Segments;
 
 /// Control frames that may wait beyond the queue's limits. They are small and answer for the
@@ -50,7 +53,9 @@ impl Default for OutboundLimits {
     }
 }
 
-/// The sending codec: a bounded queue of frames that is written with gathered writes.
+/// The sending codec: a bounded queue of frames that is written with gathered writes. On a sealed link what is
+/// written at once is sealed before, in records (section 5): so what is lent and written is counted in bytes of
+/// records, and what waits in bytes of frames.
 ///
 /// It moves no byte itself: it lends what is to be written, to be written at once ([`Outbound::slices`],
 /// [`Outbound::advance`]) or by operations that end later ([`Outbound::lend`], [`Outbound::take_back`]).
@@ -59,11 +64,11 @@ impl Default for OutboundLimits {
 /// handshake.
 pub struct Outbound {
     sending: SendingControl,
-    /// What proves the frames, on a sealed link (section 5).
-    seal: Option<Seal>,
+    /// On a sealed link: what seals the records, and those that are not written.
+    sealing: Option<Box<Sealing>>,
     limits: OutboundLimits,
     segments: Segments,
-    /// Bytes ever queued and ever written; their difference waits.
+    /// Bytes of frames ever queued and ever written; their difference waits.
     queued: u64,
     written: u64,
     /// For each waiting frame, `queued` as it was right after it: when `written` gets there, the
@@ -76,9 +81,17 @@ pub struct Outbound {
 impl Outbound {
     /// A codec for the link that `sending` is proof of.
     pub fn new(sending: Sending, limits: OutboundLimits) -> Self {
-        let (sending, seal) = sending.into_parts();
-        let segments = Segments::new(seal.is_some());
-        Self { sending, seal, limits, segments, queued: 0, written: 0, ends: VecDeque::new(), lent: false }
+        let (sending, sealer) = sending.into_parts();
+        Self {
+            sending,
+            sealing: sealer.map(Sealing::new).map(Box::new),
+            limits,
+            segments: Segments::default(),
+            queued: 0,
+            written: 0,
+            ends: VecDeque::new(),
+            lent: false,
+        }
     }
 
     /// The other end.
@@ -93,7 +106,7 @@ impl Outbound {
     ///
     /// [`SendError`] gives the frame back: with [`SendCause::Backpressure`] when the queue is full,
     /// with another cause when no link could carry the frame.
-    pub fn push(&mut self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
+    pub fn push(&mut self, header: &GenericHeader, body: impl Into<Bytes>) -> Result<(), SendError> {
         match self.enqueue(header, body.into()) {
             Ok(_) => Ok(()),
             Err((cause, body)) => Err(SendError::new(*header, body, cause)),
@@ -102,7 +115,7 @@ impl Outbound {
 
     /// Queues a frame. Returns what is left of a body that was copied, to be dropped where that
     /// may take its time.
-    fn enqueue(&mut self, header: &GenericHeader, body: Body) -> Result<Body, (SendCause, Body)> {
+    fn enqueue(&mut self, header: &GenericHeader, body: Bytes) -> Result<Bytes, (SendCause, Bytes)> {
         match self.check(header, &body) {
             Ok(()) => {
                 let copied = self.segments.push(header.bytes(), body);
@@ -159,7 +172,7 @@ impl Outbound {
     }
 
     fn push_control(&mut self, frame: &ControlFrame) {
-        self.segments.push(frame.header().bytes(), Body::default());
+        self.segments.push(frame.header().bytes(), Bytes::new());
         self.count(frame.header().size.get());
     }
 
@@ -168,12 +181,12 @@ impl Outbound {
         self.ends.push_back(self.queued);
     }
 
-    /// Frames that are not wholly written.
+    /// Frames that are not wholly written; a record is written when all of it is.
     pub fn queued_frames(&self) -> usize {
         self.ends.len()
     }
 
-    /// Bytes that are not written.
+    /// Bytes of frames that are not written.
     pub fn queued_bytes(&self) -> u64 {
         self.queued - self.written
     }
@@ -184,14 +197,24 @@ impl Outbound {
     }
 
     /// Fills `slices` with what to write next, in order, and returns how many there are: no more than one
-    /// write should take, and nothing while it is [lent](Outbound::lend). On a sealed link this closes the batch of
-    /// all that is queued (S-1).
+    /// write should take, and nothing while it is [lent](Outbound::lend). On a sealed link it is the records that
+    /// were not written before, or else new ones (S-1).
     pub fn slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         if self.lent {
             return 0;
         }
-        self.close_batches();
-        self.segments.batch().slices(slices, SEND_MAX)
+        if !self.seal_next() {
+            return 0;
+        }
+        let Some(sealing) = &self.sealing else { return self.segments.batch().slices(slices, SEND_MAX) };
+        let waiting = sealing.waiting();
+        match slices.first_mut() {
+            Some(slice) if !waiting.is_empty() => {
+                *slice = IoSlice::new(waiting);
+                1
+            }
+            _ => 0,
+        }
     }
 
     /// Gives away all that waits, to be written by an operation that ends later: `None` if nothing waits, or
@@ -200,9 +223,14 @@ impl Outbound {
         if self.lent || self.is_empty() {
             return None;
         }
-        self.close_batches();
+        if !self.seal_next() {
+            return None;
+        }
         self.lent = true;
-        Some(self.segments.take_batch())
+        Some(match &mut self.sealing {
+            Some(sealing) => sealing.lend(),
+            None => self.segments.take_batch(),
+        })
     }
 
     /// Takes back what was lent, of which the first `written` bytes are written.
@@ -214,21 +242,29 @@ impl Outbound {
         assert!(self.lent, "nothing was lent");
         batch.advance(written);
         self.lent = false;
-        self.segments.put_first(batch);
-        self.count_written(written);
+        match &mut self.sealing {
+            Some(sealing) => sealing.take_back(batch),
+            None => self.segments.put_first(batch),
+        }
+        self.count_taken(written);
     }
 
     /// Lets all memory go that nothing lies in: for links that are quiet.
     pub fn relax(&mut self) {
         if self.is_empty() {
             self.segments.relax();
+            if let Some(sealing) = &mut self.sealing {
+                sealing.relax();
+            }
             self.ends.shrink_to(CONTROL_FRAMES_MAX);
         }
     }
 
-    fn close_batches(&mut self) {
-        if let Some(seal) = &mut self.seal {
-            self.segments.seal(seal);
+    /// Whether there can be something to write: not where no record can be sealed any more (S-4).
+    fn seal_next(&mut self) -> bool {
+        match &mut self.sealing {
+            Some(sealing) => sealing.seal_next(self.segments.batch_mut()).is_ok(),
+            None => true,
         }
     }
 
@@ -240,12 +276,20 @@ impl Outbound {
     /// If `len` is more than what waits: the caller claims to have written what it was not given.
     pub fn advance(&mut self, len: usize) {
         assert!(!self.lent, "what is written is lent");
-        assert!(len as u64 <= self.queued_bytes(), "wrote more than was queued");
-        self.segments.advance(len);
-        self.count_written(len);
+        match &mut self.sealing {
+            Some(sealing) => sealing.advance(len),
+            None => self.segments.batch_mut().advance(len),
+        }
+        self.count_taken(len);
     }
 
-    /// `len` bytes more are written; the number of frames that were completed by that.
+    /// `len` bytes more were written, on a sealed link of records.
+    fn count_taken(&mut self, len: usize) {
+        let completed = self.sealing.as_mut().map_or(len, |sealing| sealing.count_written(len));
+        self.count_written(completed);
+    }
+
+    /// `len` bytes more of frames are written; the number of frames that were completed by that.
     fn count_written(&mut self, len: usize) -> usize {
         self.written += len as u64;
         let waited = self.ends.len();
@@ -259,8 +303,7 @@ impl Outbound {
     fn clear(&mut self) -> Segments {
         self.written = self.queued;
         self.ends.clear();
-        let another = self.segments.another();
-        std::mem::replace(&mut self.segments, another)
+        std::mem::take(&mut self.segments)
     }
 }
 

@@ -1,141 +1,166 @@
-//! Closing batches (section 5).
+//! Sealing what goes out (section 5).
 
 use std::collections::VecDeque;
+use std::mem;
 
-use bytes::BytesMut;
-use replink_frame::{GenericHeader, HEADER_SIZE, SealFields};
 use replink_handshake::{
-    SEAL_BATCH_BYTES_MAX, SEAL_BATCH_FRAMES_MAX, SEAL_BODY_HASHED_MIN, Seal, seal_body_hash,
+    RECORD_CIPHERTEXT_MAX, RECORD_OVERHEAD, RecordError, RecordSealer, wipe_record_stack,
 };
 
-use super::Body;
-use super::segments::COPY_MAX;
+use crate::memory::{Records, SendBatch};
 
-/// Frames that are queued on a sealed link, and that no tag proves yet.
-#[derive(Default)]
-pub(super) struct Unsealed {
-    /// Body lengths, in order.
-    frames: VecDeque<usize>,
-    /// Their bytes, in order; the rest is in the staging chunk behind them.
-    pub(super) parts: VecDeque<Part>,
+/// Most records that are sealed before they are written: they are still in the cache when the system copies
+/// them, and no link keeps more that its socket did not take.
+const RECORDS_MAX: usize = 4;
+
+/// Most bytes of records that wait to be written.
+pub(crate) const SEALED_MAX: usize = RECORDS_MAX * (RECORD_CIPHERTEXT_MAX + RECORD_OVERHEAD);
+
+/// Pieces from this size on, in bytes, have records of their own: bodies that the receiver opens into the memory
+/// where they stay.
+const OWN_RECORD_MIN: usize = 16 * 1024;
+
+/// What seals the records of a link, and those that are not written yet. They are sent as they are, and never
+/// sealed again (S-4).
+pub(super) struct Sealing {
+    sealer: RecordSealer,
+    records: Records,
+    /// Of each record that is not wholly written.
+    lens: VecDeque<RecordLens>,
 }
 
-/// Bytes of frames.
-pub(super) enum Part {
-    /// Small frames one behind the other, and headers of large ones. The first `sealed` bytes belong to
-    /// frames that are sealed.
-    Staged { bytes: BytesMut, sealed: usize },
-    /// A large body; its header is the last of the chunk before.
-    Body(Body),
+/// Bytes of a record.
+struct RecordLens {
+    /// That are not written.
+    unwritten: usize,
+    /// Of frames.
+    plaintext: usize,
 }
 
-impl Unsealed {
+impl Sealing {
+    pub(super) fn new(sealer: RecordSealer) -> Self {
+        Self { sealer, records: Records::default(), lens: VecDeque::new() }
+    }
+
+    /// Whether all that was sealed is written.
     pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.lens.is_empty()
     }
 
-    pub(super) fn add_frame(&mut self, body_len: usize) {
-        self.frames.push_back(body_len);
+    /// What is to be written.
+    pub(super) fn waiting(&self) -> &[u8] {
+        self.records.waiting()
     }
 
-    /// Writes marks and tags into all headers. `staging` has the last frames, from `staging_from` on.
-    pub(super) fn close(&mut self, staging: &mut BytesMut, staging_from: usize, seal: &mut Seal) {
-        let offset = match self.parts.front() {
-            Some(Part::Staged { sealed, .. }) => *sealed,
-            _ => staging_from,
-        };
-        let mut cursor = Cursor { parts: &mut self.parts, staging, part: 0, offset, hashed: offset };
-        while !self.frames.is_empty() {
-            let count = next_batch(&self.frames);
-            seal.begin();
-            let mut closing_header = (0, 0);
-            for (index, body_len) in self.frames.drain(..count).enumerate() {
-                let mark = if index + 1 == count { SealFields::CLOSING } else { SealFields::OPEN };
-                closing_header = cursor.frame(body_len, mark, seal);
+    /// If all that was sealed before is written, seals what comes first of `frames`, and takes it from there.
+    pub(super) fn seal_next(&mut self, frames: &mut SendBatch) -> Result<(), RecordError> {
+        if !self.lens.is_empty() {
+            return Ok(());
+        }
+        self.records.from = 0;
+        self.records.to = 0;
+        let mut result = Ok(());
+        while self.lens.len() < RECORDS_MAX && result.is_ok() {
+            let len = next_record_len(frames);
+            if len == 0 {
+                break; // S-1: no record waits for more
             }
-            cursor.hash_rest(seal);
-            cursor.fields_at(closing_header).tag = seal.finish().bytes();
+            result = self.seal_record(frames, len);
         }
+        if !self.lens.is_empty() {
+            wipe_record_stack(); // S-5
+        }
+        result
     }
-}
 
-/// How many of these frames make one batch (S-1).
-fn next_batch(frames: &VecDeque<usize>) -> usize {
-    let (mut count, mut bytes) = (0, 0);
-    for &body_len in frames {
-        bytes += HEADER_SIZE + body_len;
-        let full = count == SEAL_BATCH_FRAMES_MAX as usize || bytes > SEAL_BATCH_BYTES_MAX;
-        if full && count > 0 {
-            break;
+    fn seal_record(&mut self, frames: &mut SendBatch, len: usize) -> Result<(), RecordError> {
+        let record = self.records.add(len + RECORD_OVERHEAD);
+        if let Err(error) = self.sealer.seal(frames.first(len), record) {
+            self.records.to -= len + RECORD_OVERHEAD;
+            return Err(error);
         }
-        count += 1;
+        frames.advance(len);
+        self.lens.push_back(RecordLens { unwritten: len + RECORD_OVERHEAD, plaintext: len });
+        Ok(())
     }
-    count
-}
 
-/// Goes from frame to frame, and hashes what lies together as one long input.
-struct Cursor<'a> {
-    parts: &'a mut VecDeque<Part>,
-    staging: &'a mut BytesMut,
-    /// Where the next frame is: in this part, or in `staging` behind the last.
-    part: usize,
-    offset: usize,
-    /// Up to where this part has gone into the batch.
-    hashed: usize,
-}
+    /// Gives what is to be written away; [`Sealing::take_back`] brings it back.
+    pub(super) fn lend(&mut self) -> SendBatch {
+        SendBatch { records: mem::take(&mut self.records), ..SendBatch::default() }
+    }
 
-impl Cursor<'_> {
-    /// Takes the next frame into the batch; where its header is.
-    fn frame(&mut self, body_len: usize, mark: u8, seal: &mut Seal) -> (usize, usize) {
-        if self.offset == self.chunk(self.part).len() && self.part < self.parts.len() {
-            self.hash_rest(seal);
-            self.next_part();
-        }
-        let header = (self.part, self.offset);
-        self.fields_at(header).mark = mark;
-        self.offset += HEADER_SIZE;
-        if body_len < SEAL_BODY_HASHED_MIN {
-            self.offset += body_len;
-            return header;
-        }
-        self.hash_rest(seal);
-        if body_len <= COPY_MAX {
-            let (start, end) = (self.offset, self.offset + body_len);
-            let hash = seal_body_hash(&self.chunk(self.part)[start..end]);
-            seal.add(&hash);
-            (self.offset, self.hashed) = (end, end);
-        } else {
-            self.next_part();
-            if let Some(Part::Body(body)) = self.parts.get(self.part) {
-                seal.add(&body.seal_hash());
+    /// Takes back what was lent. The caller has counted what is written.
+    pub(super) fn take_back(&mut self, batch: SendBatch) {
+        self.records = batch.records;
+    }
+
+    /// The first `len` bytes of [`Sealing::waiting`] are written.
+    pub(super) fn advance(&mut self, len: usize) {
+        assert!(len <= self.records.waiting().len(), "more was sent than there was");
+        self.records.from += len;
+    }
+
+    /// So many bytes are written; how many bytes of frames were completed by that.
+    pub(super) fn count_written(&mut self, len: usize) -> usize {
+        let (mut left, mut completed) = (len, 0);
+        while let Some(first) = self.lens.front_mut() {
+            if left < first.unwritten {
+                first.unwritten -= left;
+                break;
             }
-            self.next_part();
+            left -= first.unwritten;
+            completed += first.plaintext;
+            self.lens.pop_front();
         }
-        header
+        completed
     }
 
-    fn hash_rest(&mut self, seal: &mut Seal) {
-        let (hashed, offset) = (self.hashed, self.offset);
-        seal.add(&self.chunk(self.part)[hashed..offset]);
-        self.hashed = offset;
-    }
-
-    fn next_part(&mut self) {
-        self.part += 1;
-        (self.offset, self.hashed) = (0, 0);
-    }
-
-    fn chunk(&mut self, part: usize) -> &mut BytesMut {
-        match self.parts.get_mut(part) {
-            Some(Part::Staged { bytes, .. }) => bytes,
-            // Bodies are stepped over: their frames say where they are.
-            Some(Part::Body(_)) | None => self.staging,
+    /// Lets the memory go, if nothing lies in it.
+    pub(super) fn relax(&mut self) {
+        if self.lens.is_empty() {
+            self.records = Records::default();
         }
     }
+}
 
-    fn fields_at(&mut self, (part, offset): (usize, usize)) -> &mut SealFields {
-        let bytes = &mut self.chunk(part)[offset..offset + HEADER_SIZE];
-        let header: &mut [u8; HEADER_SIZE] = bytes.try_into().expect("a header's bytes");
-        SealFields::view_mut(GenericHeader::view_mut(header))
+/// How many bytes of `frames` the next record seals: all, up to its limit, but a large body's record has nothing
+/// else in it. So the receiver knows its header before, and opens it to where it stays.
+fn next_record_len(frames: &SendBatch) -> usize {
+    let mut len = 0;
+    for piece in frames.iter() {
+        if piece.len() >= OWN_RECORD_MIN {
+            return if len > 0 { len } else { piece.len().min(RECORD_CIPHERTEXT_MAX) };
+        }
+        len += piece.len();
+        if len >= RECORD_CIPHERTEXT_MAX {
+            return RECORD_CIPHERTEXT_MAX;
+        }
+    }
+    len
+}
+
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
+mod carried {
+    use super::{RecordLens, RecordSealer, Records, Sealing};
+
+    impl Sealing {
+        /// Bytes of frames in records that are not wholly written.
+        pub(in crate::outbound) fn plaintext_len(&self) -> usize {
+            self.lens.iter().map(|record| record.plaintext).sum()
+        }
+
+        /// What goes on elsewhere: ciphertext as it is.
+        pub(in crate::outbound) fn into_parts(self) -> (RecordSealer, Vec<u8>) {
+            (self.sealer, self.records.waiting().to_vec())
+        }
+
+        /// Has `ciphertext` be written first. Which frames are in it is known elsewhere.
+        pub(in crate::outbound) fn resume_with(&mut self, ciphertext: Vec<u8>) {
+            if !ciphertext.is_empty() {
+                let unwritten = ciphertext.len();
+                self.records = Records { bytes: ciphertext, from: 0, to: unwritten };
+                self.lens.push_back(RecordLens { unwritten, plaintext: 0 });
+            }
+        }
     }
 }

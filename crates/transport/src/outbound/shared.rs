@@ -7,17 +7,19 @@ mod queueing;
 mod take;
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::sync::PoisonError;
 
+use bytes::Bytes;
 use replink_frame::{GenericHeader, GoodbyeReason};
-use replink_handshake::{Peer, Seal};
+use replink_handshake::Peer;
 
 use self::end::End;
 use self::take::Slot;
+use super::sealing::Sealing;
 use super::segments::Segments;
-use super::{Body, GatherWrite, Outbound, SendCause, SendError, write_once};
+use super::{GatherWrite, Outbound, SendCause, SendError, write_once};
 use crate::sync::{Mutex, MutexGuard};
 
 pub use lending::Loan;
@@ -93,6 +95,15 @@ enum Counted {
     Failed(io::ErrorKind),
 }
 
+/// What one write did.
+#[derive(Clone, Copy)]
+struct Written {
+    /// Bytes that the link took.
+    taken: usize,
+    /// Bytes of frames that are out by that. On a sealed link a record is out as a whole.
+    of_frames: usize,
+}
+
 /// How a turn of writing ended.
 struct Turn {
     stop: Stop,
@@ -106,10 +117,9 @@ impl<W: GatherWrite> SharedOutbound<W> {
     /// than wake the owner up. It may be called when there is nothing left to do.
     pub fn new(outbound: Outbound, writer: W, attention: impl Fn(Attention) + Send + Sync + 'static) -> Self {
         let peer = *outbound.peer();
-        let front = outbound.segments.another();
         let queue = Queue {
             outbound: Slot::new(outbound),
-            front,
+            front: Segments::default(),
             role: Role::Idle,
             lent: false,
             end: None,
@@ -146,7 +156,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     ///
     /// If the writer claims to have taken more than it was given, or panics; the link has failed
     /// then.
-    pub fn send(&self, header: &GenericHeader, body: impl Into<Body>) -> Result<Sent, SendError> {
+    pub fn send(&self, header: &GenericHeader, body: impl Into<Bytes>) -> Result<Sent, SendError> {
         let body = body.into();
         let mut queue = self.lock();
         if let Some(end) = queue.end {
@@ -288,11 +298,11 @@ impl<W: GatherWrite> SharedOutbound<W> {
 
     /// One turn as the writer, which nobody else may be.
     fn write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> Turn {
-        let mut batch = queue.take_front();
-        let mut seal = queue.outbound.seal.take();
+        let mut batch = mem::take(&mut queue.front);
+        let mut sealing = queue.outbound.sealing.take();
         let mut writes = 0;
         let stop = loop {
-            if !queue.fill(&mut batch) {
+            if !queue.fill(&mut batch, sealing.as_deref()) {
                 queue.role = Role::Idle;
                 break Stop::Empty;
             }
@@ -302,7 +312,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
             }
             queue.role = Role::Writing { flush_again: false };
             drop(queue);
-            let result = self.write_batch(&mut batch, seal.as_mut());
+            let result = self.write_batch(&mut batch, sealing.as_deref_mut());
             writes += 1;
             queue = self.lock();
             match queue.count_write(result) {
@@ -323,19 +333,25 @@ impl<W: GatherWrite> SharedOutbound<W> {
             }
         };
         let written = queue.outbound.written;
-        self.end_turn(queue, batch, seal, stop);
+        self.end_turn(queue, batch, sealing, stop);
         Turn { stop, written }
     }
 
     /// Puts back what a turn has left.
-    fn end_turn(&self, mut queue: MutexGuard<'_, Queue>, batch: Segments, seal: Option<Seal>, stop: Stop) {
+    fn end_turn(
+        &self,
+        mut queue: MutexGuard<'_, Queue>,
+        batch: Segments,
+        sealing: Option<Box<Sealing>>,
+        stop: Stop,
+    ) {
         if stop == Stop::Over {
             drop(queue);
             drop(batch); // may free much memory: not while the lock is held
             return;
         }
         queue.front = batch;
-        queue.outbound.seal = seal;
+        queue.outbound.sealing = sealing;
         if stop == Stop::Empty {
             self.leave(queue);
         }
@@ -361,21 +377,24 @@ impl<W: GatherWrite> SharedOutbound<W> {
         (self.attention)(Attention::Close);
     }
 
-    fn write_batch(&self, batch: &mut Segments, seal: Option<&mut Seal>) -> io::Result<usize> {
+    fn write_batch(&self, batch: &mut Segments, sealing: Option<&mut Sealing>) -> io::Result<Written> {
         let fail = FailOnPanic(self);
-        if let Some(seal) = seal {
-            batch.seal(seal); // S-1: all that was taken goes out at once
-        }
-        let result = match write_once(batch.batch(), &self.writer) {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => {
-                batch.advance(len);
-                Ok(len)
-            }
-            Err(error) => Err(error),
+        let result = match sealing {
+            Some(sealing) => self.write_records(batch, sealing),
+            None => write_once(batch.batch(), &self.writer).and_then(some_bytes).map(|taken| {
+                batch.batch_mut().advance(taken);
+                Written { taken, of_frames: taken }
+            }),
         };
         mem::forget(fail);
         result
+    }
+
+    fn write_records(&self, batch: &mut Segments, sealing: &mut Sealing) -> io::Result<Written> {
+        sealing.seal_next(batch.batch_mut()).map_err(io::Error::other)?;
+        let taken = self.writer.write_gathered(&[IoSlice::new(sealing.waiting())]).and_then(some_bytes)?;
+        sealing.advance(taken);
+        Ok(Written { taken, of_frames: sealing.count_written(taken) })
     }
 }
 
@@ -399,33 +418,32 @@ impl<W> Drop for FailOnPanic<'_, W> {
     }
 }
 
-impl Queue {
-    /// What was left of the last write.
-    fn take_front(&mut self) -> Segments {
-        // Nobody looks at it until it is put back. An empty one costs no memory, unless it is to be sealed.
-        mem::replace(&mut self.front, Segments::new(false))
-    }
+/// A link that takes nothing of something takes no more ever.
+fn some_bytes(taken: usize) -> io::Result<usize> {
+    if taken == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(taken) }
+}
 
+impl Queue {
     /// Puts what was queued into `batch`, if that is empty. Whether there is anything to write.
-    fn fill(&mut self, batch: &mut Segments) -> bool {
+    fn fill(&mut self, batch: &mut Segments, sealing: Option<&Sealing>) -> bool {
         if batch.is_empty() {
             // The emptied one takes what comes next: both keep their memory.
             mem::swap(batch, &mut self.outbound.segments);
         }
-        !batch.is_empty()
+        !batch.is_empty() || sealing.is_some_and(|sealing| !sealing.is_empty())
     }
 
-    fn count_write(&mut self, result: io::Result<usize>) -> Counted {
+    fn count_write(&mut self, result: io::Result<Written>) -> Counted {
         self.writes += 1;
-        if let Ok(len) = result {
-            self.written_bytes += len as u64;
+        if let Ok(Written { taken, .. }) = result {
+            self.written_bytes += taken as u64;
         }
         if self.end.and_then(End::error).is_some() {
             return Counted::Over;
         }
         match result.map_err(|error| error.kind()) {
-            Ok(len) => {
-                self.written_frames += self.outbound.count_written(len) as u64;
+            Ok(Written { of_frames, .. }) => {
+                self.written_frames += self.outbound.count_written(of_frames) as u64;
                 Counted::Written
             }
             Err(io::ErrorKind::Interrupted) => Counted::Written,
@@ -437,8 +455,7 @@ impl Queue {
     /// What waits is returned, to be dropped without the lock.
     fn end_with(&mut self, end: End) -> [Segments; 2] {
         self.end = Some(end);
-        let another = self.front.another();
-        [self.outbound.clear(), mem::replace(&mut self.front, another)]
+        [self.outbound.clear(), mem::take(&mut self.front)]
     }
 }
 

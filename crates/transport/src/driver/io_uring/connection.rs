@@ -290,10 +290,11 @@ fn own_memory(ring: &mut Ring, at_most: usize) -> ReceiveMemory {
 
 fn is_large(batch: &SendBatch) -> bool {
     let mut len = 0;
-    batch.iter().any(|bytes| {
-        len += bytes.len();
-        len >= ZERO_COPY_MIN
-    })
+    batch.can_be_shared()
+        && batch.iter().any(|bytes| {
+            len += bytes.len();
+            len >= ZERO_COPY_MIN
+        })
 }
 
 const _: () = assert!(SMALL_RECEIVE_MAX < BLOCK_SIZE);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use replink_frame::{GenericHeader, ReplicaId};
 
 use crate::driver::{Driver, SystemDriver, Token, Waker};
@@ -25,7 +26,7 @@ use crate::node::event::Event;
 use crate::node::inbox::{Message, Report};
 use crate::node::link::{OwnedLink, SharedLink};
 use crate::node::shared::Shared;
-use crate::{Body, SendError, Sent};
+use crate::{SendError, Sent};
 
 /// What is received on links in one [`Shard::poll`], after which timers and messages have their turn.
 const RECEIVES_PER_POLL: u32 = 64;
@@ -172,7 +173,7 @@ impl<D: Driver> Shard<D> {
         &self,
         peer: ReplicaId,
         header: &GenericHeader,
-        body: impl Into<Body>,
+        body: impl Into<Bytes>,
     ) -> Result<Sent, SendError> {
         self.shared.send(peer, self.lane, header, body.into())
     }
@@ -186,7 +187,7 @@ impl<D: Driver> Shard<D> {
         &self,
         peer: ReplicaId,
         header: &GenericHeader,
-        body: impl Into<Body>,
+        body: impl Into<Bytes>,
     ) -> Result<(), SendError> {
         self.shared.queue(peer, self.lane, header, body.into())
     }

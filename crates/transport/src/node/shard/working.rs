@@ -185,7 +185,7 @@ impl<D: Driver> Shard<D> {
         let reason = match error {
             InboundError::LateReject(reject) => DownReason::Rejected(reject), // H-9
             error => {
-                if matches!(error, InboundError::Seal(_)) {
+                if matches!(error, InboundError::Record(_)) {
                     self.shared.counters.broken_seals.fetch_add(1, Ordering::Relaxed);
                 }
                 tracing::warn!(

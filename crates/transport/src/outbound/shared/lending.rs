@@ -3,7 +3,7 @@
 use std::io;
 use std::mem;
 
-use super::{Counted, End, FailOnPanic, Flushed, Role, SharedOutbound};
+use super::{Counted, End, FailOnPanic, Flushed, Role, SharedOutbound, Written};
 use crate::GatherWrite;
 use crate::memory::SendBatch;
 
@@ -33,26 +33,36 @@ impl<W: GatherWrite> SharedOutbound<W> {
             *flush_again = true;
             return Ok(Loan::Nothing(Flushed::Elsewhere));
         }
-        if queue.front.is_empty() && queue.outbound.segments.is_empty() {
+        let mut segments = mem::take(&mut queue.front);
+        let mut sealing = queue.outbound.sealing.take();
+        if !queue.fill(&mut segments, sealing.as_deref()) {
+            queue.front = segments;
+            queue.outbound.sealing = sealing;
             queue.role = Role::Idle;
             self.leave(queue);
             return Ok(Loan::Nothing(Flushed::Empty));
         }
-        let mut segments = queue.take_front();
-        let mut seal = queue.outbound.seal.take();
-        queue.fill(&mut segments);
         queue.role = Role::Writing { flush_again: false };
-        queue.lent = true;
-        if let Some(seal) = &mut seal {
-            drop(queue); // sealing takes its time
-            let fail = FailOnPanic(self);
-            segments.seal(seal); // S-1: all that was taken goes out at once
-            mem::forget(fail);
-            queue = self.lock();
+        let batch = match &mut sealing {
+            Some(sealing) => {
+                drop(queue); // sealing takes its time
+                let fail = FailOnPanic(self);
+                let sealed = sealing.seal_next(segments.batch_mut());
+                mem::forget(fail);
+                queue = self.lock();
+                if let Err(error) = sealed {
+                    self.fail(queue, io::ErrorKind::Other);
+                    return Err(io::Error::other(error)); // S-4
+                }
+                sealing.lend()
+            }
+            None => segments.take_batch(),
+        };
+        if queue.end.and_then(End::error).is_none() {
+            queue.outbound.sealing = sealing;
+            queue.front = segments; // with the memory that it keeps
         }
-        let batch = segments.take_batch();
-        queue.outbound.seal = seal;
-        queue.front = segments; // with the memory that it keeps
+        queue.lent = true;
         Ok(Loan::Batch(batch))
     }
 
@@ -62,8 +72,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     /// # Panics
     ///
     /// If it had fewer bytes, which fails the link, or if nothing was lent.
-    pub fn take_back(&self, batch: SendBatch, result: io::Result<usize>) {
-        let mut batch = batch;
+    pub fn take_back(&self, mut batch: SendBatch, result: io::Result<usize>) {
         if let Ok(len) = result {
             let fail = FailOnPanic(self);
             batch.advance(len);
@@ -71,11 +80,18 @@ impl<W: GatherWrite> SharedOutbound<W> {
         }
         let mut queue = self.lock();
         assert!(mem::take(&mut queue.lent), "nothing was lent");
-        match queue.count_write(result) {
+        let written = result.map(|taken| {
+            let sealing = queue.outbound.sealing.as_mut();
+            Written { taken, of_frames: sealing.map_or(taken, |sealing| sealing.count_written(taken)) }
+        });
+        match queue.count_write(written) {
             // The caller goes on, or is told when it is time to.
             Counted::Written | Counted::Blocked => {
                 queue.role = Role::Idle;
-                queue.front.put_first(batch);
+                match &mut queue.outbound.sealing {
+                    Some(sealing) => sealing.take_back(batch),
+                    None => queue.front.put_first(batch),
+                }
             }
             Counted::Over => {
                 drop(queue);

@@ -2,10 +2,11 @@
 
 use std::borrow::Borrow;
 
+use bytes::Bytes;
 use replink_frame::GenericHeader;
 
 use super::{Attention, Role, SharedOutbound};
-use crate::{Body, GatherWrite, SendCause, SendError};
+use crate::{GatherWrite, SendCause, SendError};
 
 /// Most frames that are queued while the lock is held once: others that send wait no longer than a microsecond.
 const QUEUED_AT_ONCE: usize = 32;
@@ -17,7 +18,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     /// # Errors
     ///
     /// As [`SharedOutbound::send`].
-    pub fn queue(&self, header: &GenericHeader, body: impl Into<Body>) -> Result<(), SendError> {
+    pub fn queue(&self, header: &GenericHeader, body: impl Into<Bytes>) -> Result<(), SendError> {
         let body = body.into();
         let mut queue = self.lock();
         if let Some(end) = queue.end {
@@ -48,7 +49,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     /// # Errors
     ///
     /// As [`SharedOutbound::send`]; the frames before the one that is given back are queued.
-    pub fn queue_all<H: Borrow<GenericHeader>, B: Into<Body>>(
+    pub fn queue_all<H: Borrow<GenericHeader>, B: Into<Bytes>>(
         &self,
         frames: impl IntoIterator<Item = (H, B)>,
     ) -> Result<(), SendError> {
@@ -58,7 +59,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     }
 
     /// As many as are queued with the lock taken once. Whether there may be more.
-    fn queue_some<H: Borrow<GenericHeader>, B: Into<Body>>(
+    fn queue_some<H: Borrow<GenericHeader>, B: Into<Bytes>>(
         &self,
         frames: &mut impl Iterator<Item = (H, B)>,
     ) -> Result<bool, SendError> {

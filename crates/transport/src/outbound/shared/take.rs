@@ -25,7 +25,7 @@ impl<W> SharedOutbound<W> {
     /// Later sends give their frame back with [`SendCause::HandedOff`].
     ///
     /// What was written to the link is not in the result, and all else that was queued is, in order;
-    /// its first frame may be written in part.
+    /// its first frame, or on a sealed link its first record, may be written in part.
     ///
     /// # Errors
     ///
@@ -45,12 +45,8 @@ impl<W> SharedOutbound<W> {
         };
         queue.end = Some(End::HandedOff);
         queue.role = Role::Idle;
-        let another = queue.front.another();
-        let mut front = mem::replace(&mut queue.front, another);
+        let mut front = mem::take(&mut queue.front);
         drop(queue);
-        if let Some(seal) = &mut outbound.seal {
-            front.seal(seal); // a turn of writing may have ended just before it
-        }
         outbound.segments.put_first(front.take_batch());
         Ok(outbound)
     }

@@ -285,6 +285,8 @@ fn a_link_that_was_left_is_not_one_that_was_lost() {
         assert_eq!(end.to_string(), "peer closed the connection without a goodbye");
 
         // In the middle of a header, of a small body, and of a large one.
+        let in_clear = "sealed = \"off\"";
+        let ends = || open_link(&endpoint_with(0, AUTH, in_clear), &endpoint_with(ACCEPTOR, AUTH, in_clear));
         for (body, cut) in [(10, 1), (10, 255), (10, 256), (10, 265), (1 << 20, 256), (1 << 20, 700_000)] {
             let [(sender, _other_half), (_, mut receiver)] = ends();
             let bytes = wire(&plain(body, 1));

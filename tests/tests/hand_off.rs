@@ -324,7 +324,7 @@ fn what_was_read_ahead_travels() {
             4 * HEADER_SIZE + 305_009,
             4 * HEADER_SIZE + 305_010,
         ];
-        // A sealed frame is proved by itself, by one that comes later, or with all of them.
+        // A frame has records of its own, or shares one with others.
         for (sealed, batch) in [("off", 1), ("required", 1), ("required", 2), ("required", 4)] {
             let world = World::new(AUTH, &format!("sealed = \"{sealed}\""), false);
             for (cut, is_asked) in cuts.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
@@ -396,41 +396,84 @@ fn a_proved_control_frame_that_nobody_has_taken_travels_and_counters_go_on() {
     });
 }
 
-/// The peer does not read, so the first waiting frame is written in part; another process writes the rest.
+/// The peer does not read, so the first waiting frame is written in part; another process writes the rest. On a
+/// sealed link that is the first record, and it is not sealed again (S-4).
 #[test]
 fn a_frame_written_in_part_is_finished_by_the_next_process() {
-    watched(|| {
-        let world = World::new(AUTH, "max_frame_size = \"1MiB\"\nsend_queue_bytes = \"16MiB\"", true);
-        let ((link, inbound, mut outbound), (_sender, mut receiver)) = world.link();
-        SockRef::from(link.stream()).set_send_buffer_size(8 * 1024).unwrap();
-        link.stream().set_nonblocking(true).unwrap();
-        let frames: Vec<_> = (0..40).map(|number| frame_of(90_000 + number as usize, number)).collect();
-        for (header, body) in &frames {
-            outbound.push(header, body.clone()).unwrap();
-        }
-        let total = outbound.queued_bytes();
-        while let Ok(written) = write_to(&mut outbound, &link) {
-            assert!(written > 0);
-        }
-        let waiting = (outbound.queued_frames(), outbound.queued_bytes());
-        assert!(waiting.1 > 0 && waiting.1 < total, "{waiting:?} of {total}");
-        assert_ne!(waiting.1 % 256, 1, "not by accident");
+    for sealed in ["off", "required"] {
+        watched(move || finishes_what_was_written_in_part(sealed));
+    }
+}
 
-        let (link, _inbound, mut outbound) = world.hand_over((link, inbound, outbound));
+fn finishes_what_was_written_in_part(sealed: &str) {
+    let limits = "max_frame_size = \"1MiB\"\nsend_queue_bytes = \"16MiB\"";
+    let world = World::new(AUTH, &format!("sealed = \"{sealed}\"\n{limits}"), true);
+    let ((link, inbound, mut outbound), (_sender, mut receiver)) = world.link();
+    SockRef::from(link.stream()).set_send_buffer_size(8 * 1024).unwrap();
+    link.stream().set_nonblocking(true).unwrap();
+    let frames: Vec<_> = (0..40).map(|number| frame_of(90_000 + number as usize, number)).collect();
+    for (header, body) in &frames {
+        outbound.push(header, body.clone()).unwrap();
+    }
+    let total = outbound.queued_bytes();
+    while let Ok(written) = write_to(&mut outbound, &link) {
+        assert!(written > 0);
+    }
+    let waiting = (outbound.queued_frames(), outbound.queued_bytes());
+    assert!(waiting.1 > 0 && waiting.1 < total, "{waiting:?} of {total}");
+    assert_ne!(waiting.1 % 256, 1, "not by accident");
+
+    let (link, inbound, outbound) = world.hand_over((link, inbound, outbound));
+    if sealed == "off" {
         assert_eq!((outbound.queued_frames(), outbound.queued_bytes()), waiting);
-        link.stream().set_nonblocking(false).unwrap();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !outbound.is_empty() {
-                    write_to(&mut outbound, &link).unwrap();
+    } else {
+        // What is sealed counts as the bytes that it is, in no frames.
+        assert!(outbound.queued_frames() < waiting.0 && outbound.queued_bytes() <= waiting.1 + 80);
+    }
+    // Once more, with the same records.
+    let (link, _inbound, mut outbound) = world.hand_over((link, inbound, outbound));
+    link.stream().set_nonblocking(false).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !outbound.is_empty() {
+                write_to(&mut outbound, &link).unwrap();
+            }
+            assert_eq!(outbound.queued_frames(), 0);
+        });
+        for (header, body) in frames {
+            assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame::new(header, body));
+        }
+    });
+}
+
+/// S-4: the step to the next secret is behind the last record of the step before, in this process or the next.
+#[test]
+fn a_link_goes_on_around_a_step_to_the_next_secret() {
+    for records in [1023, 1024, 1025] {
+        watched(move || {
+            let world = World::new(AUTH, "sealed = \"required\"", true);
+            let (mut parts, (mut sender, mut receiver)) = world.link();
+            let exchange = |parts: &mut Parts, sender: &mut blocking::Sender, receiver: &mut blocking::Receiver| {
+                let frame = frame_of(5, 1);
+                parts.2.push(&frame.0, frame.1.clone()).unwrap();
+                while !parts.2.is_empty() {
+                    write_to(&mut parts.2, &parts.0).unwrap();
                 }
-                assert_eq!(outbound.queued_frames(), 0);
-            });
-            for (header, body) in frames {
-                assert_eq!(receive(&mut receiver).unwrap().frame(), OwnedFrame::new(header, body));
+                assert_eq!(receive(receiver).unwrap().frame().body, frame.1);
+                sender.send(&frame.0, frame.1.clone()).unwrap();
+                while parts.1.next().unwrap().is_none() {
+                    assert!(read_from(&mut parts.1, &parts.0).unwrap() > 0);
+                }
+            };
+            for _ in 0..records {
+                exchange(&mut parts, &mut sender, &mut receiver);
+            }
+            for _ in 0..2 {
+                parts = world.hand_over(parts);
+                exchange(&mut parts, &mut sender, &mut receiver);
             }
         });
-    });
+    }
 }
 
 /// As a node does it: threads send on a shared outbound until it is taken from them.

@@ -510,7 +510,7 @@ fn greetings_that_are_none() {
     watched(|| {
         let mut random = Random::new(10);
         let mut good = [0; 48];
-        good[..9].copy_from_slice(b"replhand\x01");
+        good[..9].copy_from_slice(b"replhand\x02");
         good[16..].copy_from_slice(&random.bytes(32));
         let with = |change: &dyn Fn(&mut [u8; 48])| {
             let mut greeting = good;
@@ -523,7 +523,7 @@ fn greetings_that_are_none() {
         };
         assert!(matches!(with(&|_| ()), HandOffError::Closed));
         assert!(matches!(with(&|greeting| greeting[0] = b'R'), HandOffError::Format { .. }));
-        assert!(matches!(with(&|greeting| greeting[8] = 2), HandOffError::Version { found: 2 }));
+        assert!(matches!(with(&|greeting| greeting[8] = 1), HandOffError::Version { found: 1 }));
         assert!(matches!(with(&|greeting| greeting[15] = 1), HandOffError::Format { .. }));
         assert!(matches!(with(&|greeting| greeting[16..].fill(0)), HandOffError::Format { .. }));
     });
@@ -542,7 +542,7 @@ fn nobody_waits_longer_than_the_deadline() {
         // A successor that greets, and then does nothing: the link is closed.
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut greeting = [1; 48];
-        greeting[..16].copy_from_slice(b"replhand\x01\0\0\0\0\0\0\0");
+        greeting[..16].copy_from_slice(b"replhand\x02\0\0\0\0\0\0\0");
         (&theirs).write_all(&greeting).unwrap();
         (&theirs).write_all(&[0; 8]).unwrap();
         let ((link, mut inbound, outbound), peer) = link();

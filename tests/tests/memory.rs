@@ -43,8 +43,10 @@ fn nothing_is_left_of_a_node_and_its_links() {
         let expected = [
             "control acceptor->dialer",
             "control dialer->acceptor",
-            "seal acceptor->dialer",
-            "seal dialer->acceptor",
+            "record acceptor->dialer",
+            "record dialer->acceptor",
+            "record key acceptor->dialer",
+            "record key dialer->acceptor",
             "version 1 MAC key",
             "version 2 MAC key",
         ];

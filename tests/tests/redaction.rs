@@ -210,7 +210,7 @@ fn states() {
         if version == Version::V2 {
             // The dialer refuses (D-12).
             let mut demanding = sides.clone();
-            demanding.dialer.flags.required = Flags::ENCRYPTED;
+            demanding.dialer.flags.required = Flags(2);
             let (waiting, hello) = demanding.dial_with(known_fresh(1).0);
             let (accepting, challenge) =
                 demanding.answer_with(hello.bytes(), Availability::Open, known_fresh(2).0).unwrap();

@@ -126,7 +126,7 @@ fn the_format_is_the_documented_one() {
     let ticket = issue(&mut issuer, (receiving, sending), &local(0), LinkKind::V2);
 
     let (fields, mac) = ticket.split_at(224);
-    assert_eq!(fields[..4], [1, 1, 2, 1]);
+    assert_eq!(fields[..4], [2, 1, 2, 1]);
     assert_eq!(fields[4..20], cluster_id("orders").0);
     assert_eq!(fields[20..28], [0, 2, 0, 0, 4, 0, 0, 0]);
     assert_eq!(fields[28..32], session_peer.release.to_le_bytes());
@@ -165,10 +165,10 @@ fn the_format_is_the_documented_one() {
 
 /// What the ticket of a sealed link has besides.
 #[test]
-fn a_sealed_links_ticket_has_its_batches_and_keys() {
+fn a_sealed_links_ticket_has_its_numbers_and_secrets() {
     let ticket = ticket(LinkKind::Sealed);
-    assert_eq!(ticket[24..26], [1, 0], "flags");
-    assert_eq!(ticket[144..160], [0; 16], "no batch was received or sent");
+    assert_eq!(ticket[24..26], [8, 0], "flags");
+    assert_eq!(ticket[144..160], [0; 16], "no record was opened or sealed");
     let keys: Vec<_> = ticket[80..144].chunks(32).chain(ticket[160..224].chunks(32)).collect();
     for (index, key) in keys.iter().enumerate() {
         assert!(**key != [0; 32] && !keys[..index].contains(key), "a key of its own for each purpose");
@@ -365,9 +365,11 @@ fn a_ticket_that_can_not_be_issued_uses_up_no_place() {
     assert_eq!(refused(mixed, &local(0), &held), IssueError::Halves);
     let mixed = (ends().dialer.0, Ends::new(LinkKind::V1).dialer.1);
     assert_eq!(refused(mixed, &local(0), &held), IssueError::Halves);
-    let run = Sides::with_flags(Flags::ENCRYPTED).run();
-    let ((), session): ((), Session) = run.dialed.into_parts();
-    assert_eq!(refused(session.split(), &local(0), &held), IssueError::Features);
+    // S-3: a record was broken.
+    let (receiving, sending) = Ends::new(LinkKind::Sealed).dialer;
+    let (control, mut opener) = receiving.into_parts();
+    opener.as_mut().unwrap().open(&[1], &[0; 16], &mut [0]).unwrap_err();
+    assert_eq!(refused((control.with_opener(opener), sending), &local(0), &held), IssueError::Broken);
 
     let first = issue(&mut issuer, ends().dialer, &local(0), LinkKind::V2);
     outcome(&first, &terms(local(0)), LinkKind::V2).unwrap();

@@ -18,6 +18,13 @@ impl KeyBytes {
     }
 }
 
+impl KeyBytes {
+    /// Another key in the same memory: of the one before nothing is left there.
+    pub(crate) fn replace(&mut self, bytes: &[u8; 32]) {
+        self.0.copy_from_slice(bytes);
+    }
+}
+
 impl Deref for KeyBytes {
     type Target = [u8; 32];
 
@@ -38,20 +45,35 @@ const STACK_WIPED: usize = 16 * 1024;
 /// Does `work` with keys, and then overwrites what it has left on this thread's stack. Once for a step that
 /// uses many: to wipe takes as long as to hash some frames.
 pub(crate) fn wiping<T>(work: impl FnOnce() -> T) -> T {
-    /// Has all of it in frames below this one, which are wiped.
-    #[inline(never)]
-    fn below<T>(work: impl FnOnce() -> T) -> T {
-        work()
-    }
     let result = below(work);
     wipe_stack();
     result
 }
 
+/// More than sealing or opening a record takes: states of 448 bytes, moved a few times where nothing is optimized.
+const RECORD_STACK_WIPED: usize = 8 * 1024;
+
+/// As [`wiping`], for `work` on one record. Less is wiped, since there are many.
+pub(crate) fn wiping_record<T>(work: impl FnOnce() -> T) -> T {
+    let result = below(work);
+    wipe::<RECORD_STACK_WIPED>();
+    result
+}
+
+/// Has all of it in frames below the caller's, which are wiped.
+#[inline(never)]
+fn below<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
 /// Overwrites what calls that have returned left on this thread's stack: copies of keys among it, which
 /// others' code and the compiler make.
-#[inline(never)]
 pub(crate) fn wipe_stack() {
-    let mut left = [0_u8; STACK_WIPED];
+    wipe::<STACK_WIPED>();
+}
+
+#[inline(never)]
+fn wipe<const LEN: usize>() {
+    let mut left = [0_u8; LEN];
     black_box(&mut left);
 }

@@ -70,7 +70,6 @@ pub use local::Local;
 pub use policy::FlagPolicy;
 pub use records::{
     RECORD_CIPHERTEXT_MAX, RECORD_HEAD_LEN, RECORD_OVERHEAD, RECORD_TAG_LEN, RecordError, RecordOpener, RecordSealer,
-    wipe_record_stack,
 };
 pub use rejected::{AcceptFailed, Rejected, Rejection};
 pub use ring::KeyRing;

@@ -42,6 +42,13 @@ pub(crate) fn keyed_secret(key: &[u8; 32], parts: &[&[u8]]) -> KeyBytes {
     finish_secret(&mut Hasher::new_keyed(key), parts)
 }
 
+/// `keyed(key, label)`, a key in the place of another: nothing is allocated.
+pub(crate) fn keyed_in_place(key: &[u8; 32], label: &[u8], into: &mut KeyBytes) {
+    let mut hash = finish(&mut Hasher::new_keyed(key), &[label]);
+    into.replace(hash.as_bytes());
+    hash.zeroize();
+}
+
 /// `keyed(key, parts…)` where the result goes over the wire.
 pub(crate) fn keyed_mac(key: &[u8; 32], parts: &[&[u8]]) -> Mac {
     Mac(finish(&mut Hasher::new_keyed(key), parts))

@@ -7,7 +7,7 @@ use core::fmt;
 use aegis::aegis128x2::Aegis128X2;
 use thiserror::Error;
 
-use crate::key_bytes::KeyBytes;
+use crate::key_bytes::{KeyBytes, wiping_record};
 use direction::Direction;
 
 /// Most bytes of ciphertext in one record (S-3), and so of what is sealed in it.
@@ -78,8 +78,6 @@ impl RecordSealer {
     /// Seals `pieces`, one behind the other, as the next record. It fills `record`, which is longer by
     /// [`RECORD_OVERHEAD`].
     ///
-    /// What this leaves on the stack is for [`wipe_record_stack`].
-    ///
     /// # Errors
     ///
     /// [`RecordError::Numbers`]; nothing is to be sent on this link any more.
@@ -97,15 +95,18 @@ impl RecordSealer {
         let head = u32::try_from(len).expect("a record's length has 32 bits").to_le_bytes();
         let (into_head, behind) = record.split_at_mut(RECORD_HEAD_LEN);
         let (mut ciphertext, tag) = behind.split_at_mut(len);
-        let mut encryptor = self.0.cipher()?.encryptor(&[]);
-        for piece in pieces {
-            let (into, behind) = ciphertext.split_at_mut(piece.len());
-            encryptor.update(piece, into);
-            ciphertext = behind;
-        }
-        assert!(ciphertext.is_empty(), "the pieces do not fill the record");
         into_head.copy_from_slice(&head);
-        tag.copy_from_slice(&encryptor.finalize());
+        wiping_record(|| {
+            let mut encryptor = self.0.cipher()?.encryptor(&[]);
+            for piece in pieces {
+                let (into, behind) = ciphertext.split_at_mut(piece.len());
+                encryptor.update(piece, into);
+                ciphertext = behind;
+            }
+            assert!(ciphertext.is_empty(), "the pieces do not fill the record");
+            tag.copy_from_slice(&encryptor.finalize());
+            Ok(())
+        })?;
         self.0.advance(); // S-4
         Ok(())
     }
@@ -147,8 +148,6 @@ impl RecordOpener {
     /// Opens the next record into `plaintext`, which is as long as its ciphertext, and holds nothing but zeros
     /// where the tag does not verify (S-2).
     ///
-    /// What this leaves on the stack is for [`wipe_record_stack`].
-    ///
     /// # Errors
     ///
     /// [`RecordError`]; from then on nothing is opened any more (S-3).
@@ -167,24 +166,16 @@ impl RecordOpener {
             return Err(RecordError::Over);
         }
         self.broken = true; // until it went well
-        let cipher = self.direction.cipher()?;
-        let mut decryptor = cipher.decryptor(&[], plaintext);
-        // It fits: the lengths are the same.
-        let opened = decryptor.update(ciphertext).and_then(|()| decryptor.finalize(tag).map(|_| ()));
-        if opened.is_err() {
-            plaintext.fill(0);
-            return Err(RecordError::Tag);
-        }
+        wiping_record(|| {
+            let mut decryptor = self.direction.cipher()?.decryptor(&[], plaintext);
+            // It fits: the lengths are the same. Where it does not verify the plaintext is overwritten.
+            let opened = decryptor.update(ciphertext).and_then(|()| decryptor.finalize(tag).map(|_| ()));
+            opened.map_err(|_| RecordError::Tag)
+        })?;
         self.direction.advance();
         self.broken = false;
         Ok(())
     }
-}
-
-/// Overwrites what sealing and opening have left on this thread's stack: the cipher's key among it, which its
-/// library copies. Once for all records that go out, or have come, at once.
-pub fn wipe_record_stack() {
-    direction::wipe_stack();
 }
 
 impl fmt::Debug for RecordSealer {

@@ -1,4 +1,4 @@
-//! What a replica does with secrets: configuration, links, sealed frames both ways, a hand-off.
+//! What a replica does with secrets: configuration, links, records both ways, a hand-off.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -84,7 +84,7 @@ impl World {
         world
     }
 
-    /// Sealed frames both ways, and control frames.
+    /// Frames in records both ways, and control frames.
     fn exchange(&mut self) {
         let (link, inbound, outbound) = &mut self.parts;
         assert!(inbound.peer().flags.contains(Flags::SEALED));

@@ -1,6 +1,6 @@
 //! A node that dials, and acceptors that are not what they should be.
 
-use replink_frame::{ReplicaId, Status};
+use replink_frame::{Command, ReplicaId, Status};
 use replink_handshake::{Availability, Side};
 use replink_tests::fixtures::SECRET;
 use replink_tests::links::AUTH;
@@ -9,7 +9,7 @@ use replink_tests::raw_peer::{RawLink, RawPeer, at, command, put};
 use replink_tests::watchdog::{TEST_TIME_MAX, soon, watched};
 use replink_transport::mesh::{DownReason, Loss};
 use replink_transport::node::{NodeOptions, RejectedBy};
-use replink_transport::{Link, blocking};
+use replink_transport::{InboundError, Link, blocking};
 
 /// What an acceptor answers a Hello with.
 type Answer<'a> = Box<dyn Fn(&[u8; 256]) -> Vec<u8> + Send + Sync + 'a>;
@@ -112,7 +112,7 @@ fn a_reject_that_is_proved_is_told_and_one_that_is_not_is_a_hint() {
 }
 
 #[test]
-fn a_late_reject_without_a_mac_ends_the_link_and_proves_nothing() {
+fn a_late_reject_without_a_mac_is_a_violation_and_its_status_told_nowhere() {
     watched(|| {
         let (ground, mut node) = dials("");
         let acceptor = RawPeer::new(1, SECRET);
@@ -126,9 +126,9 @@ fn a_late_reject_without_a_mac_ends_the_link_and_proves_nothing() {
         });
         poll_until(&mut node, "it is down", |node| node[0].downs().count() == 1);
         let reason = node[0].downs().next().unwrap().reason;
-        let DownReason::Rejected(reject) = reason else { panic!("{reason}") };
-        assert_eq!((reject.status, reject.authenticated), (Status::DUPLICATE_REPLICA, false));
-        assert_eq!(node[0].warnings().count(), 0, "a hint is not loud");
+        let violation = InboundError::HandshakeFrame { command: Command::REPLICA_CHALLENGE };
+        assert!(matches!(reason, DownReason::Lost(Loss::Violation(found)) if found == violation), "{reason}");
+        assert!(!reason.to_string().contains("duplicate"), "{reason}");
         connects(&ground, &mut node);
     });
 }

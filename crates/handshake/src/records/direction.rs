@@ -1,10 +1,8 @@
 //! The state of one direction: which secret, and which number comes next (S-4).
 
-use core::hint::black_box;
-
 use super::{Cipher, RecordError};
 use crate::key_bytes::{KeyBytes, wiping};
-use crate::mac::keyed_secret;
+use crate::mac::{keyed_in_place, keyed_secret};
 
 /// Records that are sealed with keys of one secret.
 const STEP_RECORDS: u64 = 1 << 10;
@@ -12,8 +10,8 @@ const STEP_RECORDS: u64 = 1 << 10;
 /// The number that is never used.
 const NUMBERS_END: u64 = 1 << 63;
 
-/// More than the cipher takes: its states of 448 bytes, with what it saves of registers.
-const STACK_WIPED: usize = 4 * 1024;
+/// What a secret's keys are derived with.
+const RECORD_KEY: &[u8] = b"record key";
 
 /// Secret, step and number in one value, which nobody can clone: who has it is the only one that uses its
 /// numbers.
@@ -22,17 +20,12 @@ pub(super) struct Direction {
     /// `key_k || base_k`.
     key: KeyBytes,
     number: u64,
-    /// Of who drops this.
-    _stack: WipedStack,
 }
-
-/// Wipes the stack when dropped: what records have left there, of a thread that ends the link as well.
-struct WipedStack;
 
 impl Direction {
     pub(super) fn new(secret: KeyBytes, number: u64) -> Self {
-        let key = wiping(|| record_key(&secret));
-        Self { secret, key, number, _stack: WipedStack }
+        let key = wiping(|| keyed_secret(&secret, &[RECORD_KEY]));
+        Self { secret, key, number }
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -43,7 +36,8 @@ impl Direction {
         (self.secret, self.number)
     }
 
-    /// What the record of the next number is sealed and opened with. It is on the stack.
+    /// What the record of the next number is sealed and opened with. It is on the stack, and has no Drop: whoever
+    /// calls wipes that.
     pub(super) fn cipher(&self) -> Result<Cipher, RecordError> {
         if self.number >= NUMBERS_END {
             return Err(RecordError::Numbers); // S-4
@@ -61,26 +55,12 @@ impl Direction {
     pub(super) fn advance(&mut self) {
         self.number += 1;
         if self.number % STEP_RECORDS == 0 {
-            wipe_stack();
-            self.secret = wiping(|| keyed_secret(&self.secret, &[b"record next"]));
-            self.key = wiping(|| record_key(&self.secret));
+            wiping(|| {
+                // In this order: the first needs a place beside the secret that it takes the place of.
+                keyed_in_place(&self.secret, b"record next", &mut self.key);
+                self.secret.replace(&self.key);
+                keyed_in_place(&self.secret, RECORD_KEY, &mut self.key);
+            });
         }
     }
-}
-
-impl Drop for WipedStack {
-    fn drop(&mut self) {
-        wipe_stack();
-    }
-}
-
-fn record_key(secret: &[u8; 32]) -> KeyBytes {
-    keyed_secret(secret, &[b"record key"])
-}
-
-/// As [`crate::key_bytes::wipe_stack`], as far as records go.
-#[inline(never)]
-pub(super) fn wipe_stack() {
-    let mut left = [0_u8; STACK_WIPED];
-    black_box(&mut left);
 }

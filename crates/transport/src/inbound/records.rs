@@ -2,7 +2,6 @@
 
 use replink_handshake::{
     RECORD_CIPHERTEXT_MAX, RECORD_HEAD_LEN, RECORD_OVERHEAD, RECORD_TAG_LEN, RecordError, RecordOpener,
-    wipe_record_stack,
 };
 
 use super::DirectBody;
@@ -18,8 +17,6 @@ pub(super) struct ArrivedRecords {
     opener: RecordOpener,
     /// From the first byte on that is not opened.
     pub(super) ciphertext: ReadAhead,
-    /// Whether the stack may have something of the keys.
-    stack_used: bool,
 }
 
 /// What the next bytes are.
@@ -34,7 +31,7 @@ pub(super) enum Next {
 
 impl ArrivedRecords {
     pub(super) fn new(opener: RecordOpener) -> Self {
-        Self { opener, ciphertext: ReadAhead::default(), stack_used: false }
+        Self { opener, ciphertext: ReadAhead::default() }
     }
 
     #[cfg(all(feature = "hand-off", target_os = "linux"))]
@@ -51,19 +48,6 @@ impl ArrivedRecords {
         plaintext: &mut ReadAhead,
         may_be_clear: bool,
     ) -> Result<Next, RecordError> {
-        let next = self.try_open(direct, plaintext, may_be_clear);
-        if !matches!(next, Ok(Next::Opened)) && std::mem::take(&mut self.stack_used) {
-            wipe_record_stack(); // S-5
-        }
-        next
-    }
-
-    fn try_open(
-        &mut self,
-        direct: &mut Option<DirectBody>,
-        plaintext: &mut ReadAhead,
-        may_be_clear: bool,
-    ) -> Result<Next, RecordError> {
         let unread = self.ciphertext.unread();
         let Some((head, behind)) = unread.split_first_chunk::<RECORD_HEAD_LEN>() else {
             return Ok(Next::Incomplete);
@@ -74,7 +58,6 @@ impl ArrivedRecords {
         let len = self.opener.ciphertext_len(*head)?; // S-3
         let Some((ciphertext, behind)) = behind.split_at_checked(len) else { return Ok(Next::Incomplete) };
         let Some(tag) = behind.first_chunk::<RECORD_TAG_LEN>() else { return Ok(Next::Incomplete) };
-        self.stack_used = true;
         match direct {
             Some(direct) if direct.missing() >= len => {
                 self.opener.open(ciphertext, tag, &mut direct.body[direct.filled..][..len])?;

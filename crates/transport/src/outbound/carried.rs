@@ -68,12 +68,14 @@ impl Outbound {
         unwritten: Bytes,
     ) -> Self {
         let mut outbound = Self::new(sending, limits);
-        frame_sizes.for_each(|size| outbound.count(size));
-        assert_eq!(outbound.queued, unwritten.len() as u64, "the sizes of the frames add up");
-        outbound.segments = Segments::of(unwritten);
+        let sealed = ciphertext.len() as u64;
         if let Some(sealing) = &mut outbound.sealing {
             sealing.resume_with(ciphertext);
+            outbound.queued = sealed;
         }
+        frame_sizes.for_each(|size| outbound.count(size));
+        assert_eq!(outbound.queued, sealed + unwritten.len() as u64, "the sizes of the frames add up");
+        outbound.segments = Segments::of(unwritten);
         outbound
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use replink_handshake::{
-    RECORD_CIPHERTEXT_MAX, RECORD_OVERHEAD, RecordError, RecordSealer, wipe_record_stack,
+    RECORD_CIPHERTEXT_MAX, RECORD_OVERHEAD, RecordError, RecordSealer,
 };
 
 use crate::memory::{Records, SendBatch};
@@ -66,9 +66,6 @@ impl Sealing {
                 break; // S-1: no record waits for more
             }
             result = self.seal_record(frames, len);
-        }
-        if !self.lens.is_empty() {
-            wipe_record_stack(); // S-5
         }
         result
     }
@@ -154,12 +151,13 @@ mod carried {
             (self.sealer, self.records.waiting().to_vec())
         }
 
-        /// Has `ciphertext` be written first. Which frames are in it is known elsewhere.
+        /// Has `ciphertext` be written first. Which frames are in it was known elsewhere: here it counts as it
+        /// is.
         pub(in crate::outbound) fn resume_with(&mut self, ciphertext: Vec<u8>) {
             if !ciphertext.is_empty() {
                 let unwritten = ciphertext.len();
                 self.records = Records { bytes: ciphertext, from: 0, to: unwritten };
-                self.lens.push_back(RecordLens { unwritten, plaintext: 0 });
+                self.lens.push_back(RecordLens { unwritten, plaintext: unwritten });
             }
         }
     }

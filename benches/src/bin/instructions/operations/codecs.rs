@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use replink_tests::frames::{Ends, LinkKind, ROOMY, plain, wire};
 use replink_transport::frame::{GenericHeader, ReplicatedHeader};
-use replink_transport::handshake::Seal;
+use replink_transport::handshake::{RECORD_OVERHEAD, RecordOpener, RecordSealer};
 use replink_transport::{GatherWrite, Inbound, Loan, Outbound, Received, SharedOutbound};
 
 use super::{BATCH, TIMES};
 
 const FRAME_SIZE: usize = 256;
+const RECORD_LEN: usize = FRAME_SIZE + RECORD_OVERHEAD;
 
 /// The view of a header, and its check.
 pub(crate) fn header(times: usize) {
@@ -47,12 +48,12 @@ pub(crate) fn admit_lent(times: usize) {
     assert!(inbound.is_at_frame_boundary());
 }
 
-/// One tag for frames that come together.
+/// One record for frames that come together.
 pub(crate) fn admit_sealed(times: usize) {
     receive(LinkKind::Sealed, BATCH, times);
 }
 
-/// A tag for each.
+/// A record for each.
 pub(crate) fn admit_sealed_single(times: usize) {
     receive(LinkKind::Sealed, 1, times);
 }
@@ -62,7 +63,7 @@ pub(crate) fn queue(times: usize) {
     queue_on(LinkKind::V2, times);
 }
 
-/// The same with a tag for them all.
+/// The same in one record.
 pub(crate) fn queue_sealed(times: usize) {
     queue_on(LinkKind::Sealed, times);
 }
@@ -102,24 +103,34 @@ pub(crate) fn send_lent(times: usize) {
     }
 }
 
-/// The tag of a batch of one frame.
+/// A frame as a record of its own.
 pub(crate) fn seal(times: usize) {
-    let (mut seal, _) = seals();
+    let (mut sealer, _) = records();
     let frame = frame();
+    let mut record = [0; RECORD_LEN];
     for _ in 0..times {
-        black_box(tag(&mut seal, black_box(&frame)));
+        sealer.seal([&black_box(&frame)[..]], &mut record).unwrap();
+        black_box(&record);
     }
 }
 
-/// The check of such a tag.
+/// Such a record.
 pub(crate) fn open(times: usize) {
-    let (mut sealing, mut opening) = seals();
+    let (mut sealer, mut opener) = records();
     let frame = frame();
-    let tags: Vec<[u8; 16]> = (0..prepared(times)).map(|_| tag(&mut sealing, &frame)).collect();
-    for tag in &tags[..times] {
-        opening.begin();
-        opening.add(black_box(&frame));
-        assert!(opening.finish().matches(tag));
+    let sealed: Vec<[u8; RECORD_LEN]> = (0..prepared(times))
+        .map(|_| {
+            let mut record = [0; RECORD_LEN];
+            sealer.seal([&frame[..]], &mut record).unwrap();
+            record
+        })
+        .collect();
+    let mut opened = [0; FRAME_SIZE];
+    for record in &sealed[..times] {
+        let (head, behind) = black_box(record).split_first_chunk().unwrap();
+        let (ciphertext, tag) = behind.split_at(opener.ciphertext_len(*head).unwrap());
+        opener.open(ciphertext, tag.try_into().unwrap(), &mut opened).unwrap();
+        black_box(&opened);
     }
 }
 
@@ -141,14 +152,15 @@ fn receive(kind: LinkKind, together: usize, times: usize) {
     let mut outbound = Outbound::new(ends.dialer.1, ROOMY);
     let mut inbound = Inbound::new(ends.acceptor.0, ROOMY.frame_size);
     let (header, body) = plain(0, 0);
-    let mut bytes = Vec::with_capacity(prepared(times) * FRAME_SIZE);
+    let mut bytes = Vec::with_capacity(prepared(times) * RECORD_LEN);
     for _ in 0..prepared(times) / together {
         for _ in 0..together {
             outbound.push(&header, body.clone()).unwrap();
         }
         write_out(&mut outbound, |slice| bytes.extend_from_slice(slice));
     }
-    for chunk in bytes.chunks(together * FRAME_SIZE).take(times / together) {
+    let chunk_len = bytes.len() / (prepared(times) / together);
+    for chunk in bytes.chunks(chunk_len).take(times / together) {
         assert_eq!(inbound.push(black_box(chunk)), chunk.len());
         take_all(&mut inbound);
     }
@@ -205,13 +217,7 @@ impl GatherWrite for Sink {
 }
 
 /// Of one direction: what seals, and what opens.
-fn seals() -> (Seal, Seal) {
+fn records() -> (RecordSealer, RecordOpener) {
     let (sending, receiving) = Ends::new(LinkKind::Sealed).direction(true);
     (sending.into_parts().1.unwrap(), receiving.into_parts().1.unwrap())
-}
-
-fn tag(seal: &mut Seal, frame: &[u8]) -> [u8; 16] {
-    seal.begin();
-    seal.add(frame);
-    seal.finish().bytes()
 }

@@ -369,6 +369,22 @@ fn commands_that_are_not_the_embedders_are_refused() {
     }
 }
 
+/// F-4: version 1 has no use for them, and whoever has carries them.
+#[test]
+fn the_transports_reserved_bytes_are_carried_on_version_1() {
+    for kind in [LinkKind::V1, LinkKind::Disabled] {
+        let (sending, receiving) = Ends::new(kind).direction(true);
+        let (mut outbound, mut inbound) = (Outbound::new(sending, ROOMY), Inbound::new(receiving, LIMIT));
+        let (mut header, body) = plain(10, 1);
+        header.reserved_frame = [7; 66];
+        outbound.push(&header, body.clone()).unwrap();
+        let batch = outbound.lend().unwrap();
+        batch.iter().for_each(|bytes| assert_eq!(inbound.push(bytes), bytes.len()));
+        let Some(Received::Frame(frame)) = inbound.next().unwrap() else { panic!("no frame") };
+        assert_eq!((frame.header(), frame.body()), (&header, &body[..]));
+    }
+}
+
 #[test]
 fn the_transports_reserved_bytes_must_be_zero() {
     for offset in 62..128 {

@@ -156,7 +156,7 @@ fn the_format_is_the_documented_one() {
     // Without authentication the key is no secret.
     let ticket = self::ticket(LinkKind::Disabled);
     let (fields, mac) = ticket.split_at(224);
-    assert_eq!(fields[..4], [1, 1, 0, 0]);
+    assert_eq!(fields[..4], [2, 1, 0, 0]);
     let mut input = input;
     (input[2], input[6]) = (&[0; 8], fields);
     let key = blake3::derive_key("replink replica-auth v2 hand-off disabled", b"");
@@ -187,6 +187,16 @@ fn a_ticket_with_any_bit_changed_is_refused() {
             }
         }
         outcome(&good, &terms(local(0)), kind).unwrap();
+    }
+}
+
+/// The format before this one, which carried seals, and one that comes behind it.
+#[test]
+fn a_ticket_of_another_format_is_refused() {
+    for found in [0, 1, 3, 255] {
+        let mut other = ticket(LinkKind::Sealed);
+        other[0] = found;
+        assert_eq!(error(&other, &terms(local(0))), TicketError::Format { found });
     }
 }
 

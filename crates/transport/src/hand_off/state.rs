@@ -1,6 +1,6 @@
 //! What travels with a ticket: the bytes on their way in and out. Integers are little-endian.
 
-use replink_frame::{Flags, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader};
+use replink_frame::{Flags, GenericHeader, GoodbyeReason, HEADER_SIZE, ReplicatedHeader, Version};
 use replink_handshake::ControlMessage;
 
 use super::StateError;
@@ -143,7 +143,9 @@ impl StateHead {
             .saturating_add(u64::from(self.frame_count) * FRAME_SIZE_LEN as u64)
             .saturating_add(self.unwritten_len);
         if let Some((header, len)) = &self.direct {
-            let header = ReplicatedHeader::check(header, endpoint.local().cluster, limits.frame_size)?;
+            // Its reserved bytes are checked once the ticket has told the link's version.
+            let (cluster, version) = (endpoint.local().cluster, Version::V1);
+            let header = ReplicatedHeader::check(header, cluster, limits.frame_size, version)?;
             at_most("bytes of a body", u64::from(*len), header.body_len() as u64)?;
             expected = expected.saturating_add(u64::from(*len));
         }

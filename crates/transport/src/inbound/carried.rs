@@ -65,7 +65,8 @@ impl Inbound {
         inbound.begun = begun;
         inbound.ready = control.map(Ready::Control);
         if let Some((header, mut body)) = direct {
-            let checked = ReplicatedHeader::check(&header, inbound.receiving.cluster(), frame_limit)?;
+            let (cluster, version) = (inbound.receiving.cluster(), inbound.receiving.peer().version);
+            let checked = ReplicatedHeader::check(&header, cluster, frame_limit, version)?;
             let filled = body.len();
             if checked.body_len() < filled {
                 let limit = u32::try_from(HEADER_SIZE + filled).unwrap_or(u32::MAX);

@@ -246,7 +246,8 @@ impl Inbound {
         }
         let (header, behind) = self.ahead.unread().split_first_chunk::<HEADER_SIZE>()?;
         let header = GenericHeader::view(header);
-        let header = ReplicatedHeader::check(header, self.receiving.cluster(), self.frame_limit).ok()?;
+        let (cluster, version) = (self.receiving.cluster(), self.receiving.peer().version);
+        let header = ReplicatedHeader::check(header, cluster, self.frame_limit, version).ok()?;
         let body_len = header.body_len();
         self.expects_large = body_len >= LARGE_BODY_MIN;
         (behind.len() >= body_len).then_some(HEADER_SIZE + body_len)
@@ -304,8 +305,9 @@ impl Inbound {
             // The check below refuses the two that no frame may have.
             CommandClass::Embedder | CommandClass::Reserved | CommandClass::TransportReserved => {}
         }
-        // F-1, F-3, before a byte of body gets memory.
-        let header = ReplicatedHeader::check(header, self.receiving.cluster(), self.frame_limit)?;
+        // F-1, F-3, F-4, before a byte of body gets memory.
+        let (cluster, version) = (self.receiving.cluster(), self.receiving.peer().version);
+        let header = ReplicatedHeader::check(header, cluster, self.frame_limit, version)?;
         let body_len = header.body_len();
         self.expects_large = body_len >= LARGE_BODY_MIN;
         if behind.len() >= body_len {

@@ -127,7 +127,8 @@ impl Outbound {
     }
 
     fn check(&self, header: &GenericHeader, body: &[u8]) -> Result<(), SendCause> {
-        ReplicatedHeader::check(header, self.sending.cluster(), self.limits.frame_size)?;
+        let version = self.peer().version;
+        ReplicatedHeader::check(header, self.sending.cluster(), self.limits.frame_size, version)?;
         let size = header.size.get() as usize;
         if size != HEADER_SIZE + body.len() {
             return Err(SendCause::BodyLength { announced: size - HEADER_SIZE, given: body.len() });

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use replink_tests::frames::{Ends, LinkKind, ROOMY, plain, wire};
-use replink_transport::frame::{GenericHeader, ReplicatedHeader};
+use replink_transport::frame::{GenericHeader, ReplicatedHeader, Version};
 use replink_transport::handshake::{RECORD_OVERHEAD, RecordOpener, RecordSealer};
 use replink_transport::{GatherWrite, Inbound, Loan, Outbound, Received, SharedOutbound};
 
@@ -17,10 +17,11 @@ const RECORD_LEN: usize = FRAME_SIZE + RECORD_OVERHEAD;
 /// The view of a header, and its check.
 pub(crate) fn header(times: usize) {
     let frame = frame();
-    let (cluster, limit) = black_box((GenericHeader::view(&frame).cluster, ROOMY.frame_size));
+    let cluster = GenericHeader::view(&frame).cluster;
+    let (cluster, limit, version) = black_box((cluster, ROOMY.frame_size, Version::V2));
     for _ in 0..times {
         let header = GenericHeader::view(black_box(&frame));
-        black_box(ReplicatedHeader::check(header, cluster, limit).unwrap().body_len());
+        black_box(ReplicatedHeader::check(header, cluster, limit, version).unwrap().body_len());
     }
 }
 

@@ -1,5 +1,5 @@
 //! Someone who sits between two replicas from before the handshake on: a process that passes on every
-//! frame, and changes, drops, repeats, swaps, reflects or splices one.
+//! record, and changes, drops, repeats, swaps, cuts, reflects or splices one, or puts a reject in its place.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "tests fail by panicking; their support is shared")]
 #![allow(clippy::float_cmp, reason = "whole numbers")]
 
@@ -8,6 +8,8 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use replink_transport::InboundError;
+use replink_transport::frame::{Command, ReplicaId};
+use replink_transport::handshake::RecordError;
 use replink_transport::mesh::{DownReason, Loss};
 use serde_json::Value;
 use support::cluster::Cluster;
@@ -55,8 +57,8 @@ impl Scene {
         Primary::start(&self.cluster.path("replica-0.toml"))
     }
 
-    fn broken_seals(&self) -> f64 {
-        Samples::scrape(self.metrics).get("replink_broken_seals_total")
+    fn broken_records(&self) -> f64 {
+        Samples::scrape(self.metrics).find("replink_broken_records_total{peer=\"0\"}").unwrap_or(0.0)
     }
 
     /// The views of all Prepares that replica 1 was given, up to this one.
@@ -67,8 +69,8 @@ impl Scene {
     }
 }
 
-fn is_broken_seal(event: &Value) -> bool {
-    event["reason"].as_str().unwrap().contains("broken seal")
+fn is_broken_record(event: &Value) -> bool {
+    event["reason"].as_str().unwrap().contains("broken record")
 }
 
 #[test]
@@ -91,9 +93,9 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
     expected.push(recorded);
 
     let deeds = [
-        Deed::Header,
-        Deed::Body,
+        Deed::Ciphertext,
         Deed::Tag,
+        Deed::Length,
         Deed::Drop,
         Deed::Repeat,
         Deed::Swap,
@@ -115,9 +117,9 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
         primary.poll_until("the link is made again", |primary| primary.ups == count + 2);
         assert_eq!(primary.downs.len(), count as usize + 1, "{:?}", primary.downs);
         let down = scene.serve.event("down");
-        assert!(is_broken_seal(&down) && down["peer"] == 0, "{deed:?}: {down}");
+        assert!(is_broken_record(&down) && down["peer"] == 0, "{deed:?}: {down}");
         scene.serve.event("up");
-        assert_eq!(scene.broken_seals(), f64::from(count + 1), "{deed:?}");
+        assert_eq!(scene.broken_records(), f64::from(count + 1), "{deed:?}");
 
         // What came before the deed may be delivered, as it was sent, and nothing else.
         let last = next();
@@ -125,7 +127,7 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
         let delivered = scene.delivered(last);
         let intact = match deed {
             Deed::Reflect => 3, // done to the answer of one of them
-            Deed::Repeat => 1,  // its first copy is as good as ever
+            Deed::Repeat => 3,  // its first copy is as good as ever, whatever is in it
             _ => 0,
         };
         let of_affected = delivered.len() - 1 - expected.len();
@@ -135,18 +137,40 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
         assert_eq!(delivered, expected, "{deed:?}");
     }
 
-    // In the other direction it is replica 0 that finds out.
-    scene.proxy.prepare(Deed::Answer);
-    let answers = primary.answers.len();
-    primary.send(next());
-    scene.proxy.wait();
-    let ups = primary.ups;
-    primary.poll_until("the link is made again", |primary| primary.ups == ups + 1);
-    assert_eq!(primary.answers.len(), answers, "nothing of it was delivered");
-    let reason = primary.downs.last().unwrap();
-    assert!(matches!(reason, DownReason::Lost(Loss::Violation(InboundError::Seal(_)))), "{reason:?}");
-    assert_eq!(primary.stats().broken_seals, 1);
-    assert!(!is_broken_seal(&scene.serve.event("down")));
+    // In the other direction it is replica 0 that finds out, and tells no reject that its acceptor did not make.
+    let challenge = InboundError::HandshakeFrame { command: Command::REPLICA_CHALLENGE };
+    for (deed, error) in [
+        (Deed::Answer, InboundError::Record(RecordError::Tag)),
+        (Deed::Reject, challenge),
+        (Deed::LateReject, InboundError::Record(RecordError::Length { found: 0 })),
+    ] {
+        if deed == Deed::Reject {
+            // It is done to the first record of a link, which the next one has.
+            scene.proxy.prepare(Deed::Cut);
+            primary.send(next());
+            scene.proxy.wait();
+            let ups = primary.ups;
+            primary.poll_until("the link is made again", |primary| primary.ups == ups + 1);
+            assert!(!is_broken_record(&scene.serve.event("down")), "it ended in the middle of one");
+        }
+        if deed == Deed::LateReject {
+            primary.exchange(next());
+        }
+        scene.proxy.prepare(deed);
+        let before = primary.answers.len();
+        primary.send(next());
+        scene.proxy.wait();
+        let ups = primary.ups;
+        primary.poll_until("the link is made again", |primary| primary.ups == ups + 1);
+        assert_eq!(primary.answers.len(), before, "nothing of it was delivered");
+        let reason = primary.downs.last().unwrap();
+        assert!(matches!(reason, DownReason::Lost(Loss::Violation(found)) if *found == error), "{reason:?}");
+        assert!(!is_broken_record(&scene.serve.event("down")));
+    }
+    assert_eq!(primary.stats().broken_records, [(ReplicaId(1), 2)]);
+
+    // From the first byte behind the handshakes on.
+    assert!(!scene.proxy.has_seen_a_body());
 
     for &(view, hash) in &primary.answers {
         assert_eq!(hash, *blake3::hash(&body(view)).as_bytes(), "view {view}");
@@ -155,7 +179,7 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
     let finished = scene.serve.finish();
     let told = |line: &&str| {
         line.contains("WARN")
-            && line.contains("broken seal")
+            && line.contains("broken record")
             && line.contains("peer=0")
             && line.contains("address=127.")
     };
@@ -177,7 +201,8 @@ fn on_a_link_that_is_not_sealed_a_changed_body_is_delivered() {
     assert_eq!(answered, *blake3::hash(&changed).as_bytes(), "replica 1 got what was never sent");
     assert_eq!(primary.exchange(8), *blake3::hash(&body(8)).as_bytes(), "and the link stays up");
     assert_eq!(scene.delivered(8), [7, 8]);
-    assert_eq!(scene.broken_seals(), 0.0);
+    assert!(scene.proxy.has_seen_a_body(), "which whoever is in the middle can read");
+    assert_eq!(scene.broken_records(), 0.0);
     assert_eq!(Samples::scrape(scene.metrics).get("replink_sealed_links"), 0.0);
 }
 
@@ -188,13 +213,13 @@ fn two_serves_notice_a_changed_ping() {
     let mut zero = Running::serve(&scene.cluster.path("replica-0.toml"), 0, &[]);
     assert_eq!(zero.event("up")["sealed"], true);
     scene.serve.event("up");
-    scene.proxy.prepare(Deed::Ping);
+    scene.proxy.prepare(Deed::Ciphertext);
     scene.proxy.wait();
     let down = scene.serve.event("down");
-    assert!(is_broken_seal(&down), "{down}");
+    assert!(is_broken_record(&down), "{down}");
     assert_eq!(zero.event("down")["peer"], 1);
     assert_eq!((&zero.event("up")["peer"], &scene.serve.event("up")["sealed"]), (&1.into(), &true.into()));
-    assert_eq!(scene.broken_seals(), 1.0);
+    assert_eq!(scene.broken_records(), 1.0);
     zero.signal("TERM");
     assert!(zero.finish().status.success());
     assert_eq!(scene.serve.event("down")["reason"], "shutdown");

@@ -30,9 +30,9 @@ fn node(text: &mut Exposition, stats: &NodeStats, replica: ReplicaId) {
         one(stats.ended.links),
     );
     text.counter(
-        "replink_broken_seals_total",
-        "Links that ended because a seal did not prove what came.",
-        one(stats.broken_seals),
+        "replink_broken_records_total",
+        "Links that ended because a record that came was broken.",
+        stats.broken_records.iter().map(|&(peer, count)| (format!("{{peer=\"{peer}\"}}"), count)),
     );
     let (received, sent) = (stats.received(), stats.sent());
     text.counter("replink_received_bytes_total", "Bytes received on all links.", one(received.bytes));
@@ -189,7 +189,7 @@ mod tests {
             (Status::UNKNOWN_KEY, RejectedBy::Peer, 1),
             (Status(77), RejectedBy::Us, 5),
         ];
-        (stats.ended.links, stats.broken_seals) = (8, 6);
+        (stats.ended.links, stats.broken_records) = (8, vec![(ReplicaId(2), 6)]);
         (stats.ended.received.bytes, stats.ended.sent.written_frames) = (1000, 2000);
         stats
     }
@@ -202,7 +202,7 @@ mod tests {
             "replink_links 1",
             "replink_links_ended_total 8",
             "replink_sealed_links 1",
-            "replink_broken_seals_total 6",
+            "replink_broken_records_total{peer=\"2\"} 6",
             "replink_received_bytes_total 1100",
             "replink_received_frames_total 10",
             "replink_reads_total 5",

@@ -1,5 +1,5 @@
-//! Someone on the path between two replicas: a process of its own that passes frames on, and does to
-//! one of them what it is told.
+//! Someone on the path between two replicas: a process of its own that passes on what they send, record by
+//! record or frame by frame, and does to one of them what it is told.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -8,73 +8,103 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use replink_tests::raw_peer::{at, command};
+use replink_tests::raw_peer::{RawPeer, at, command};
+use replink_transport::frame::Status;
 
 use super::peer;
 use super::process::PATIENCE;
 
+/// Asks for [`Proxy::has_seen_a_body`].
+const SEARCH: &str = "search";
+
 /// Tells the process where its test listens, and where to pass on to.
 const VARIABLE: &str = "REPLINK_TEST_PROXY";
 
-/// `PrepareOk`.
-const PREPARE_OK: u8 = 7;
+/// Where the flags of a handshake frame are (section 2), and the one of sealed links.
+const FLAGS: usize = 128 + 66;
+const SEALED: u8 = 8;
 
-/// Where in a frame the tag of a seal is (section 5).
-const TAG: usize = 64;
-
-/// Where the embedder's own bytes begin, and where a body does.
-const RESERVED_COMMAND: usize = 128;
+/// Where a body begins.
 const BODY: usize = 256;
+
+/// Bytes of a record in front of its ciphertext and behind it (section 5).
+const HEAD: usize = 4;
+const TAG: usize = 16;
+
+/// As many equal bytes in a row are a body's, and no ciphertext's.
+const RUN: usize = 16;
 
 /// What the proxy can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deed {
-    /// Flips a bit in the header of a Prepare.
-    Header,
-    /// Flips a bit in the body of a Prepare.
-    Body,
-    /// Flips a bit in the seal of a Prepare.
+    /// Flips a bit in the ciphertext of a record.
+    Ciphertext,
+    /// Flips a bit in the tag of a record.
     Tag,
-    /// Leaves a Prepare out.
+    /// Flips a bit in the length of a record, which none has then.
+    Length,
+    /// Leaves a record out.
     Drop,
-    /// Passes a Prepare on twice.
+    /// Passes a record on twice.
     Repeat,
-    /// Passes a Prepare on behind the frame that follows it.
+    /// Passes a record on behind the one that follows it.
     Swap,
-    /// Remembers a Prepare, and passes it on.
+    /// Remembers a record, and passes it on.
     Record,
-    /// Puts the Prepare that it remembers before another one.
+    /// Puts the record that it remembers before another one.
     Splice,
-    /// Passes a `PrepareOk` on, and gives it back to who sent it.
+    /// Passes on half of a record, and ends the connection.
+    Cut,
+    /// Passes a record of the acceptor's on, and gives it back to who sent it.
     Reflect,
-    /// Flips a bit in the header of a `PrepareOk`.
+    /// Flips a bit in a record of the acceptor's.
     Answer,
-    /// Flips a bit in a `LinkPing`.
-    Ping,
+    /// Puts a late reject in the place of the acceptor's first record.
+    Reject,
+    /// Puts a late reject in the place of a later one.
+    LateReject,
+    /// Flips a bit in the body of a Prepare, on a link that is not sealed.
+    Body,
 }
 
-const DEEDS: [Deed; 11] = [
-    Deed::Header,
-    Deed::Body,
+const DEEDS: [Deed; 14] = [
+    Deed::Ciphertext,
     Deed::Tag,
+    Deed::Length,
     Deed::Drop,
     Deed::Repeat,
     Deed::Swap,
     Deed::Record,
     Deed::Splice,
+    Deed::Cut,
     Deed::Reflect,
     Deed::Answer,
-    Deed::Ping,
+    Deed::Reject,
+    Deed::LateReject,
+    Deed::Body,
 ];
 
+/// What is read next of one direction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Handshake,
+    Frame,
+    /// The first one of this direction, or a later one.
+    Record {
+        first: bool,
+    },
+}
+
 impl Deed {
-    /// Whether it can be done to this frame, that comes from the dialer or goes to it.
-    fn fits(self, frame: &[u8], from_dialer: bool) -> bool {
-        let command = frame[at::COMMAND];
-        match self {
-            Self::Reflect | Self::Answer => !from_dialer && command == PREPARE_OK,
-            Self::Ping => from_dialer && command == command::PING,
-            _ => from_dialer && command == command::PREPARE,
+    /// Whether it can be done to this, that comes from the dialer or goes to it.
+    fn fits(self, unit: Unit, bytes: &[u8], from_dialer: bool) -> bool {
+        match (self, unit) {
+            (Self::Body, Unit::Frame) => from_dialer && bytes[at::COMMAND] == command::PREPARE,
+            (Self::Reject, Unit::Record { first }) => !from_dialer && first,
+            (Self::LateReject, Unit::Record { first }) => !from_dialer && !first,
+            (Self::Reflect | Self::Answer, Unit::Record { .. }) => !from_dialer,
+            (Self::Body, _) | (_, Unit::Handshake | Unit::Frame) => false,
+            (_, Unit::Record { .. }) => from_dialer,
         }
     }
 }
@@ -116,6 +146,12 @@ impl Proxy {
         assert_eq!(self.next_line(), "done");
     }
 
+    /// Whether what it has passed on behind the handshakes shows a body.
+    pub fn has_seen_a_body(&mut self) -> bool {
+        writeln!(self.control.get_mut(), "{SEARCH}").unwrap();
+        self.next_line() == "seen"
+    }
+
     fn next_line(&mut self) -> String {
         let mut line = String::new();
         self.control.read_line(&mut line).unwrap();
@@ -140,11 +176,16 @@ pub fn run() {
         control: Mutex::new(control.try_clone().unwrap()),
         deed: Mutex::new(None),
         recorded: Mutex::new(Vec::new()),
+        captured: Mutex::new([Vec::new(), Vec::new()]),
     });
     middle.say(&listener.local_addr().unwrap().to_string());
     let accepting = Arc::clone(&middle);
     thread::spawn(move || accepting.accept(&listener, target));
     for line in BufReader::new(control).lines().map_while(Result::ok) {
+        if line == SEARCH {
+            middle.say(if middle.has_seen_a_body() { "seen" } else { "not seen" });
+            continue;
+        }
         *middle.deed.lock().unwrap() = Some(DEEDS[line.parse::<usize>().unwrap()]);
         middle.say("ready");
     }
@@ -154,11 +195,19 @@ struct Middle {
     control: Mutex<TcpStream>,
     deed: Mutex<Option<Deed>>,
     recorded: Mutex<Vec<u8>>,
+    /// All that came behind handshakes, from either side.
+    captured: Mutex<[Vec<u8>; 2]>,
 }
 
 impl Middle {
     fn say(&self, line: &str) {
         writeln!(self.control.lock().unwrap(), "{line}").unwrap();
+    }
+
+    fn has_seen_a_body(&self) -> bool {
+        let captured = self.captured.lock().unwrap();
+        let is_body = |run: &[u8]| run[0] != 0 && run.iter().all(|byte| *byte == run[0]);
+        captured.iter().any(|bytes| bytes.windows(RUN).any(is_body))
     }
 
     fn accept(self: &Arc<Self>, listener: &TcpListener, target: SocketAddr) {
@@ -184,7 +233,7 @@ impl Middle {
         }
     }
 
-    /// Passes on what one end sends, frame by frame, until the connection ends.
+    /// Passes on what one end sends, piece by piece, until the connection ends.
     fn pass_on(
         &self,
         mut from: TcpStream,
@@ -193,35 +242,66 @@ impl Middle {
         from_dialer: bool,
     ) -> io::Result<()> {
         let mut held: Option<Vec<u8>> = None;
+        // A Hello and a Finish, or a Challenge. The last of them says whether the link is sealed.
+        let mut handshake_left = if from_dialer { 2 } else { 1 };
+        let mut unit = Unit::Handshake;
         loop {
-            let mut frame = read_frame(&mut from)?;
-            let deed = self.deed.lock().unwrap().take_if(|deed| deed.fits(&frame, from_dialer));
+            let mut bytes = match unit {
+                Unit::Handshake | Unit::Frame => read_frame(&mut from)?,
+                Unit::Record { .. } => read_record(&mut from)?,
+            };
+            if unit != Unit::Handshake {
+                self.captured.lock().unwrap()[usize::from(from_dialer)].extend_from_slice(&bytes);
+            }
+            let deed = self.deed.lock().unwrap().take_if(|deed| deed.fits(unit, &bytes, from_dialer));
             match deed {
-                Some(Deed::Header | Deed::Answer | Deed::Ping) => frame[RESERVED_COMMAND] ^= 1,
-                Some(Deed::Body) => frame[BODY] ^= 1,
-                Some(Deed::Tag) => frame[TAG] ^= 1,
-                Some(Deed::Drop) => frame.clear(),
-                Some(Deed::Repeat) => frame.extend_from_within(..),
-                Some(Deed::Record) => self.recorded.lock().unwrap().clone_from(&frame),
+                Some(Deed::Ciphertext | Deed::Answer) => bytes[HEAD] ^= 1,
+                Some(Deed::Tag) => *bytes.last_mut().unwrap() ^= 1,
+                Some(Deed::Length) => bytes[HEAD - 1] ^= 1,
+                Some(Deed::Body) => bytes[BODY] ^= 1,
+                Some(Deed::Drop) => bytes.clear(),
+                Some(Deed::Repeat) => bytes.extend_from_within(..),
+                Some(Deed::Record) => self.recorded.lock().unwrap().clone_from(&bytes),
                 Some(Deed::Splice) => {
-                    frame.splice(..0, self.recorded.lock().unwrap().iter().copied());
+                    bytes.splice(..0, self.recorded.lock().unwrap().iter().copied());
                 }
-                Some(Deed::Reflect) => back.lock().unwrap().write_all(&frame)?,
+                Some(Deed::Reflect) => back.lock().unwrap().write_all(&bytes)?,
+                Some(Deed::Reject | Deed::LateReject) => bytes = reject().to_vec(),
+                Some(Deed::Cut) => bytes.truncate(bytes.len() / 2),
                 Some(Deed::Swap) => {
-                    held = Some(frame);
+                    held = Some(bytes);
                     continue;
                 }
                 None => {}
             }
             let swapped = held.take();
-            frame.extend_from_slice(swapped.as_deref().unwrap_or_default());
-            let written = to.lock().unwrap().write_all(&frame);
+            bytes.extend_from_slice(swapped.as_deref().unwrap_or_default());
+            let written = to.lock().unwrap().write_all(&bytes);
             if deed.is_some() || swapped.is_some() {
                 self.say("done");
             }
             written?;
+            if deed == Some(Deed::Cut) {
+                return Ok(());
+            }
+            unit = match unit {
+                Unit::Handshake if handshake_left > 1 => {
+                    handshake_left -= 1;
+                    Unit::Handshake
+                }
+                Unit::Handshake if bytes[FLAGS] & SEALED != 0 => Unit::Record { first: true },
+                Unit::Handshake | Unit::Frame => Unit::Frame,
+                Unit::Record { .. } => Unit::Record { first: false },
+            };
         }
     }
+}
+
+/// A reject that nobody proves (H-7), as an acceptor with this id would send it.
+fn reject() -> [u8; BODY] {
+    let mut reject = RawPeer::new(1, &[0; 32]).reject(Status::DUPLICATE_REPLICA.0);
+    reject[..HEAD].fill(0);
+    reject
 }
 
 fn read_frame(from: &mut TcpStream) -> io::Result<Vec<u8>> {
@@ -231,4 +311,13 @@ fn read_frame(from: &mut TcpStream) -> io::Result<Vec<u8>> {
     frame.resize(size as usize, 0);
     from.read_exact(&mut frame[BODY..])?;
     Ok(frame)
+}
+
+fn read_record(from: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut record = vec![0; HEAD];
+    from.read_exact(&mut record)?;
+    let len = u32::from_le_bytes(record[..].try_into().unwrap()) as usize;
+    record.resize(HEAD + len + TAG, 0);
+    from.read_exact(&mut record[HEAD..])?;
+    Ok(record)
 }

@@ -173,7 +173,7 @@ impl<S: Socket> Handle<S> {
             broken: counters.broken.load(Ordering::Relaxed),
             handshakes: counters.handshakes(),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
-            broken_seals: counters.broken_seals.load(Ordering::Relaxed),
+            broken_records: counters.broken_records(),
             ended,
         }
     }

@@ -60,7 +60,7 @@ pub(super) struct Counters {
     pub(super) broken: AtomicU64,
     pub(super) accept_errors: AtomicU64,
     /// By whichever shard has the link.
-    pub(super) broken_seals: AtomicU64,
+    broken_records: Mutex<BTreeMap<ReplicaId, u64>>,
     handshakes: Mutex<BTreeMap<(Status, RejectedBy), u64>>,
     ended: Mutex<EndedStats>,
 }
@@ -279,6 +279,15 @@ impl<S: Socket> Shared<S> {
 impl Counters {
     pub(super) fn count_handshake(&self, status: Status, by: RejectedBy) {
         *lock(&self.handshakes).entry((status, by)).or_default() += 1;
+    }
+
+    /// A record that came on a link of `peer` was broken.
+    pub(super) fn count_broken_record(&self, peer: ReplicaId) {
+        *lock(&self.broken_records).entry(peer).or_default() += 1;
+    }
+
+    pub(super) fn broken_records(&self) -> Vec<(ReplicaId, u64)> {
+        lock(&self.broken_records).iter().map(|(&peer, &count)| (peer, count)).collect()
     }
 
     pub(super) fn handshakes(&self) -> Vec<(Status, RejectedBy, u64)> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use replink_frame::{Flags, Status};
+use replink_frame::{Flags, ReplicaId, Status};
 use replink_handshake::Peer;
 
 use super::event::RejectedBy;
@@ -33,9 +33,9 @@ pub struct NodeStats {
     pub handshakes: Vec<(Status, RejectedBy, u64)>,
     /// Errors of `accept`.
     pub accept_errors: u64,
-    /// Links that ended because a seal did not prove what came on them (S-3): someone on the way
-    /// changes frames, or a peer is faulty.
-    pub broken_seals: u64,
+    /// Links that ended because a record that came on them was broken (S-3), by peer: someone on the way changes
+    /// what is sent, or the peer is faulty. A peer on whose links none was is not named.
+    pub broken_records: Vec<(ReplicaId, u64)>,
     /// Links that were up and are not any more: their counts are in here.
     pub ended: EndedStats,
 }

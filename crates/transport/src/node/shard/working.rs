@@ -186,7 +186,7 @@ impl<D: Driver> Shard<D> {
             InboundError::LateReject(reject) => DownReason::Rejected(reject), // H-9
             error => {
                 if matches!(error, InboundError::Record(_)) {
-                    self.shared.counters.broken_seals.fetch_add(1, Ordering::Relaxed);
+                    self.shared.counters.count_broken_record(link.shared.peer().replica);
                 }
                 tracing::warn!(
                     peer = %link.shared.peer().replica,

@@ -45,9 +45,9 @@ pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 8] {
     ]
 }
 
-/// Batches of all sizes, each way of writing, and one edit of each kind at each kind of place.
+/// Records of all sizes, each way of writing, and one edit of each kind at each kind of place.
 fn sealed() -> Vec<Vec<u8>> {
-    // Length, shift, whether near the size from which on bodies are hashed, how often.
+    // Length, shift, whether somewhat larger, how often.
     let send = |len: u8, shift: u8, near: u8, times: u8| vec![0, len, shift, near, times];
     let write = |most: u8, shift: u8, slots: u8| vec![6, most, shift, slots];
     let all = write(255, 11, 64);
@@ -78,7 +78,7 @@ fn sealed() -> Vec<Vec<u8>> {
             let head = [index as u8, 255, 11 + chunks[0], 100, 3 + chunks[1], 17, chunks[2]];
             seeds.push([&head[..], script, &[7, 0]].concat());
         }
-        for kind in (0..5).flat_map(|edit| [0, 16, 32].map(|place| edit + place)) {
+        for kind in (0..6).flat_map(|edit| [0, 16, 32].map(|place| edit + 6 * place)) {
             let edit = [1, kind, 3, 0, 70, 0, 9, 0, 5, 0];
             seeds.push([&head[..], script, &[7], &edit].concat());
         }
@@ -293,9 +293,10 @@ fn pooled(index: u8, changes: &[&[u8]]) -> Vec<u8> {
 fn frames(vector: &Value) -> Vec<Vec<u8>> {
     let named = ["hello", "challenge", "finish", "reject_busy", "goodbye"];
     let mut frames: Vec<_> = named.iter().filter_map(|name| vector.get(name)).map(unhex).collect();
-    let batches = vector.get("sealed_batches").and_then(Value::as_array);
-    for frame in batches.into_iter().flatten().flat_map(|batch| batch["frames"].as_array()).flatten() {
-        frames.extend([unhex(&frame["header"]), unhex(&frame["sealed_header"])]);
+    // What is sealed is often a frame, and what comes of it never is.
+    let records = vector.get("records").and_then(Value::as_array);
+    for record in records.into_iter().flatten() {
+        frames.extend([unhex(&record["plaintext"]), unhex(&record["record"])]);
     }
     frames
 }

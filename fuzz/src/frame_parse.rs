@@ -3,7 +3,7 @@
 
 use replink_frame::{
     Challenge, ClusterId, Command, ControlFrame, Finish, FrameError, GenericHeader, HandshakeFrameError,
-    Hello, ReplicatedHeader, Status,
+    Hello, ReplicatedHeader, Status, Version,
 };
 
 use crate::wire::{self, Frame, HandshakeFault, LinkFault};
@@ -105,9 +105,7 @@ fn link(frame: &Frame, cluster: [u8; 16], limit: u32) -> usize {
             assert_eq!(fields.echo.get(), wire::u64_at(frame, wire::ECHO));
             assert_eq!(fields.reason.0, frame[wire::REASON]);
             assert_eq!(fields.mac, frame[wire::CONTROL_MAC]);
-            let mut authenticated = wire::without_mac(frame);
-            authenticated[62..80].fill(0);
-            assert_eq!(control.authenticated_header().bytes(), &authenticated);
+            assert_eq!(control.authenticated_header().bytes(), &wire::without_mac(frame));
             assert!(format!("{control:?} {}", fields.reason).is_ascii());
             found += 1;
         }
@@ -115,7 +113,7 @@ fn link(frame: &Frame, cluster: [u8; 16], limit: u32) -> usize {
     }
 
     let expected = wire::embedder_fault(frame, &cluster, limit);
-    match ReplicatedHeader::check(header, ClusterId(cluster), limit) {
+    match ReplicatedHeader::check(header, ClusterId(cluster), limit, Version::V2) {
         Ok(checked) => {
             assert_eq!(expected, None, "{checked:?} must be refused");
             assert_eq!(checked.bytes(), frame);
@@ -124,6 +122,9 @@ fn link(frame: &Frame, cluster: [u8; 16], limit: u32) -> usize {
         }
         Err(error) => assert_eq!(Some(link_fault(error, limit)), expected),
     }
+    let expected = wire::version_1_fault(frame, &cluster, limit);
+    let checked = ReplicatedHeader::check(header, ClusterId(cluster), limit, Version::V1);
+    assert_eq!(checked.err().map(|error| link_fault(error, limit)), expected);
     found
 }
 

@@ -53,6 +53,9 @@ impl Dialed {
                 return None;
             }
             reject.authenticated &= same(wire::NONCE);
+            if frame[wire::VERSION] == 2 && !reject.authenticated {
+                return None; // H-9
+            }
         }
         Some(reject)
     }
@@ -179,7 +182,7 @@ impl End {
     pub fn deliver(&mut self, frame: &Frame) -> bool {
         let header = GenericHeader::view(frame);
         let fault = wire::embedder_fault(frame, &CLUSTER, 4096);
-        let checked = ReplicatedHeader::check(header, self.receiving.cluster(), 4096);
+        let checked = ReplicatedHeader::check(header, self.receiving.cluster(), 4096, Version::V2);
         assert_eq!(checked.err().map(|error| link_fault(error, 4096)), fault);
 
         let expected = self.judge(frame);

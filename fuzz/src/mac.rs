@@ -94,13 +94,6 @@ pub fn same(received: &[u8], mac: [u8; 32]) -> bool {
     blake3::Hash::from_slice(received).expect("a MAC's length") == blake3::Hash::from_bytes(mac)
 }
 
-/// Whether `received` is the tag of section 5 over `message`; compared as [`same`] does.
-pub fn same_tag(received: &[u8], key: &[u8; 32], message: &[u8]) -> bool {
-    let mut tag = [0; 32];
-    tag[..16].copy_from_slice(&keyed(key, &[message])[..16]);
-    same(&[received, &[0; 16]].concat(), tag)
-}
-
 /// K-3.
 pub fn pair_secret(root: &[u8], low: u8, high: u8) -> [u8; 32] {
     derive(" replica-auth v2 pair-secret", &[root, &[low, high]])
@@ -111,9 +104,7 @@ pub fn subkey(session: &[u8; 32], label: &str) -> [u8; 32] {
     keyed(session, &[label.as_bytes()])
 }
 
-/// Section 4: over the header without its mac and without the seal.
+/// Section 4: over the header without its mac.
 pub fn control(key: &[u8; 32], frame: &Frame) -> [u8; 32] {
-    let mut message = wire::without_mac(frame);
-    message[62..80].fill(0);
-    keyed(key, &[&message])
+    keyed(key, &[&wire::without_mac(frame)])
 }

@@ -1,5 +1,5 @@
 //! A sealed link: what an honest end sends, how someone on the way changes it, and what of it the other end
-//! hands up. Nothing that was changed, repeated, left out or moved, and nothing behind it (section 5).
+//! hands up. Nothing that was changed, repeated, left out, moved or put in, and nothing behind it (section 5).
 
 mod reading;
 mod script;
@@ -22,10 +22,11 @@ use crate::wire;
 /// The largest frame of the link, in bytes.
 const FRAME_LIMIT: u32 = 256 * 1024;
 
-/// What a link may hold, in bytes: a block, one frame, a body that nobody took, and 2 MiB for a batch.
-const HELD_MAX: usize = BLOCK_SIZE + FRAME_LIMIT as usize + (1 << 20) + (2 << 20) + SMALL_CHANGE;
+/// What a link may hold, in bytes: a block of records, as much that was opened, one frame, and a body that
+/// nobody took.
+const HELD_MAX: usize = 2 * BLOCK_SIZE + FRAME_LIMIT as usize + (1 << 20) + SMALL_CHANGE;
 
-/// What a link holds on which nothing comes: the codec's seal, and what owns the rest.
+/// What a link holds on which nothing comes: its secrets, and what owns the rest.
 const SMALL_CHANGE: usize = 16 * 1024;
 
 const DIALER: Knobs = Knobs {
@@ -44,11 +45,13 @@ const ACCEPTOR: Knobs = Knobs { replica: 2, release: 7, incarnation: 0x1002, ..D
 pub struct Reached {
     pub frames: usize,
     pub controls: usize,
-    pub batches: usize,
-    /// Batches of several frames.
-    pub shared_tags: usize,
-    /// Bodies that go into a tag as their hash.
-    pub hashed: usize,
+    pub records: usize,
+    /// Records as long as there may be.
+    pub full: usize,
+    /// Frames that are in several records.
+    pub split: usize,
+    /// Records that lie wholly within a body.
+    pub within_bodies: usize,
     /// Streams that arrive as they were sent.
     pub honest: usize,
     /// Streams in which the receiver found a fault, and those that only lack their end.
@@ -57,6 +60,8 @@ pub struct Reached {
     /// Chunks for which memory was lent, and that came in somebody else's.
     pub lent: usize,
     pub foreign: usize,
+    /// Rejects in clear that were put in.
+    pub rejects: usize,
 }
 
 pub fn run(data: &[u8]) -> Reached {
@@ -76,31 +81,31 @@ pub fn run_measured(data: &[u8], allocated: impl Fn() -> usize) -> Reached {
     let key = DIALER.keys().next().expect("a key");
     let session = key.session([&frames[0], &frames[1], &frames[2]], DIALER.binding(), &[0; 32]);
     let ((((), near), ((), far)), label) = if from_dialer {
-        ((answered.into_parts(), dialed.into_parts()), "seal dialer->acceptor")
+        ((answered.into_parts(), dialed.into_parts()), "record dialer->acceptor")
     } else {
-        ((dialed.into_parts(), answered.into_parts()), "seal acceptor->dialer")
+        ((dialed.into_parts(), answered.into_parts()), "record acceptor->dialer")
     };
     let (receiving, sending): (Receiving, Sending) = (near.split().0, far.split().1);
-    let key = mac::subkey(&session, label);
+    let secret = mac::subkey(&session, label);
 
     let mut script = Script::new(sending, if from_dialer { ReplicaId(2) } else { ReplicaId(1) });
     script.play(input);
     let sent = script.finish();
-    let honest = Reading::of(&sent.bytes, &key, FRAME_LIMIT);
-    assert!(!honest.faulty && honest.end == sent.bytes.len(), "what an honest end sends is proved");
+    let honest = Reading::of(&sent.bytes, &secret, !from_dialer);
+    assert!(honest.at_boundary, "what an honest end sends is proved");
     sent.check(&honest);
     honest.count(&mut reached);
 
-    let arrived = script::tamper(input, &sent.bytes, &honest);
-    let expected = Reading::of(&arrived, &key, FRAME_LIMIT);
+    let arrived = script::tamper(input, &sent.bytes, &honest.records(), &mut reached);
+    let expected = Reading::of(&arrived, &secret, !from_dialer);
     let untouched = arrived.iter().zip(&sent.bytes).take_while(|(one, other)| one == other).count();
-    // The seal's promise, without a word of how it is made: whole batches ahead of the first change, no more.
-    let whole = honest.batch_ends.iter().filter(|(_, end)| *end <= untouched).map(|(items, _)| *items);
-    assert_eq!(expected.items.len(), whole.max().unwrap_or(0));
+    // The promise, without a word of how it is kept: what is in records ahead of the first change, no more.
+    let whole = honest.items.iter().take_while(|item| item.record_end <= untouched);
+    assert_eq!(expected.items.len(), whole.count());
     assert_eq!(expected.items, honest.items[..expected.items.len()]);
     reached.honest += usize::from(arrived == sent.bytes);
     reached.broken += usize::from(expected.faulty);
-    reached.short += usize::from(!expected.faulty && expected.end < arrived.len());
+    reached.short += usize::from(!expected.faulty && !expected.at_boundary);
 
     deliver(receiving, &arrived, chunks, &expected, &mut reached, &allocated);
     reached
@@ -144,7 +149,7 @@ fn deliver(
             match inbound.next() {
                 Ok(Some(received)) => {
                     let item = items.next().expect("nothing is handed up that is not proved");
-                    assert!(item.batch_end <= taken, "nothing is handed up before its tag has come");
+                    assert!(item.record_end <= taken, "nothing is handed up before its tag has come");
                     compare(received, item, index % 2 == 0);
                     assert!(held() <= HELD_MAX, "{} bytes are held", held());
                 }
@@ -168,7 +173,7 @@ fn deliver(
     assert_eq!(items.len(), 0, "what is proved is handed up");
     assert_eq!(failed, expected.faulty);
     if !failed {
-        assert_eq!(inbound.is_at_frame_boundary(), expected.end == stream.len());
+        assert_eq!(inbound.is_at_frame_boundary(), expected.at_boundary);
         inbound.relax();
         assert!(!inbound.is_at_frame_boundary() || inbound.holds_nothing());
         assert!(!inbound.holds_nothing() || held() <= SMALL_CHANGE, "{} bytes are kept", held());

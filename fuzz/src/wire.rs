@@ -38,12 +38,11 @@ pub const PING: u8 = 250;
 pub const PONG: u8 = 251;
 pub const GOODBYE: u8 = 252;
 
-pub const SEALED: u16 = 1;
-pub const ENCRYPTED: u16 = 2;
 pub const SHARE: u16 = 4;
+pub const SEALED: u16 = 8;
 
-/// Every field that a fuzzed frame is changed in: the header's, the handshake's, the control
-/// frame's, and the seal's.
+/// Every field that a fuzzed frame is changed in: the header's, the handshake's, and the control
+/// frame's.
 pub const FIELDS: [Range<usize>; 26] = [
     CHECKSUM,
     CHECKSUM_BODY,
@@ -276,6 +275,12 @@ pub fn control_fault(frame: &Frame, cluster: &[u8; 16]) -> Option<LinkFault> {
 
 /// Section 1, for the embedder's frames: F-1, F-3, the commands and the reserved bytes.
 pub fn embedder_fault(frame: &Frame, cluster: &[u8; 16], limit: u32) -> Option<LinkFault> {
+    version_1_fault(frame, cluster, limit)
+        .or_else(|| RESERVED_FRAME.clone().find(|&at| frame[at] != 0).map(LinkFault::Unused))
+}
+
+/// The same on a link of version 1, which carries reserved bytes as they are (F-4).
+pub fn version_1_fault(frame: &Frame, cluster: &[u8; 16], limit: u32) -> Option<LinkFault> {
     let (command, size) = (frame[COMMAND], u32_at(frame, SIZE));
     if size < 256 || size > limit {
         return Some(LinkFault::Size(size));
@@ -286,5 +291,5 @@ pub fn embedder_fault(frame: &Frame, cluster: &[u8; 16], limit: u32) -> Option<L
     if matches!(command, 0 | HELLO | CHALLENGE | FINISH | 248..=255) {
         return Some(LinkFault::Command(command));
     }
-    RESERVED_FRAME.clone().find(|&at| frame[at] != 0).map(LinkFault::Unused)
+    None
 }

@@ -36,6 +36,6 @@ reaches! {
     exchange: up unproved moved_on key_retries refused rejected refused_late lingered_to_the_bound left timed_out;
     inbound: frames large controls violations late_rejects cut long v1 over_sockets queued refused backpressure
         lent foreign partly nothing found behind;
-    sealed: frames controls batches shared_tags hashed honest broken short lent foreign;
+    sealed: frames controls records full split within_bodies honest broken short lent foreign rejects;
     config: valid inline files environment disabled mistakes secrets_in_mistakes;
 }

@@ -212,7 +212,7 @@ impl Dialer {
             let error = DialError::Direction { local: local.replica, peer: target.peer };
             return Err(DialFailed::silent(link, error)); // H-1
         }
-        if v1 && (offered != Flags::NONE || target.lane != 0) {
+        if v1 && (config.flags.offered() != Flags::NONE || target.lane != 0) {
             return Err(DialFailed::silent(link, DialError::NotInVersion1)); // H-13
         }
         let pair = Pair::new(local.replica, target.peer);

@@ -105,7 +105,8 @@ impl Pair {
                     Err(fault) => return Expected { items, end: at, fault: Some(fault) },
                 },
                 _ => {
-                    if let Some(fault) = wire::embedder_fault(header, &CLUSTER, limit) {
+                    let fault_of = if self.v1 { wire::version_1_fault } else { wire::embedder_fault };
+                    if let Some(fault) = fault_of(header, &CLUSTER, limit) {
                         return Expected { items, end: at, fault: Some(Fault::Frame(fault)) };
                     }
                     let size = wire::u32_at(header, wire::SIZE) as usize;

@@ -1,122 +1,133 @@
-//! What section 5 makes of a stream, read frame by frame and hashed in one piece.
+//! What section 5 makes of a stream: a second reading, which opens records one by one with keys of its own
+//! making, and then takes frames from all that was opened.
+
+use aegis::aegis128x2::Aegis128X2;
 
 use super::Reached;
-use crate::mac::same_tag;
-use crate::node::CLUSTER;
+use crate::mac;
 use crate::wire::{self, Frame};
 
-/// H[62], H[63] and H[64..80].
-const MARK: usize = 62;
-const ZERO: usize = 63;
-const TAG: std::ops::Range<usize> = 64..80;
+/// S-3.
+const CIPHERTEXT_MAX: usize = 65_536;
 
-/// S-1.
-const BATCH_FRAMES: usize = 1024;
-const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of a record in front of its ciphertext and behind it.
+const HEAD: usize = 4;
+const TAG: usize = 16;
 
-/// A frame that is proved, as it is handed up.
+/// A frame that was opened, as it is handed up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Item {
     pub header: Frame,
     pub body: Vec<u8>,
-    /// Where in the stream its tag is.
-    pub batch_end: usize,
+    /// Where in the stream the record with its last byte ends.
+    pub record_end: usize,
+}
+
+/// A record that was opened.
+struct Record {
+    /// Where it is in the stream.
+    at: usize,
+    end: usize,
+    /// Where its plaintext is among all plaintext.
+    plaintext: std::ops::Range<usize>,
 }
 
 #[derive(Default)]
 pub struct Reading {
     pub items: Vec<Item>,
-    /// For each batch that is proved: items up to its end, and where in the stream that is.
-    pub batch_ends: Vec<(usize, usize)>,
-    /// Where what is proved ends.
-    pub end: usize,
+    records: Vec<Record>,
     pub faulty: bool,
-    /// Where frames begin.
-    pub frames: Vec<usize>,
+    /// Whether nothing is left that is not a whole frame.
+    pub at_boundary: bool,
 }
 
-/// A batch under way.
-#[derive(Default)]
-struct Batch {
-    items: Vec<Item>,
-    bytes: usize,
-    message: Vec<u8>,
+/// The keys of one direction.
+struct Keys {
+    secret: [u8; 32],
+    number: u64,
+}
+
+impl Keys {
+    fn open(&mut self, ciphertext: &[u8], tag: &[u8; TAG]) -> Option<Vec<u8>> {
+        let derived = mac::subkey(&self.secret, "record key");
+        let key: [u8; 16] = derived[..16].try_into().expect("half of it");
+        let base = u128::from_le_bytes(derived[16..].try_into().expect("half of it"));
+        let nonce = (base ^ u128::from(self.number)).to_le_bytes();
+        let plaintext = Aegis128X2::<TAG>::new(&key, &nonce).decrypt(ciphertext, tag, &[]).ok()?;
+        self.number += 1;
+        if self.number.is_multiple_of(1024) {
+            self.secret = mac::subkey(&self.secret, "record next");
+        }
+        Some(plaintext)
+    }
 }
 
 impl Reading {
-    pub fn of(stream: &[u8], key: &[u8; 32], limit: u32) -> Self {
-        let mut reading = Self::default();
-        let mut batch = Batch::default();
+    /// `may_be_refused` says whether a late reject may come in clear in the place of the first record (H-9).
+    pub fn of(stream: &[u8], secret: &[u8; 32], may_be_refused: bool) -> Self {
+        let mut keys = Keys { secret: *secret, number: 0 };
+        let (mut reading, mut plaintext) = (Self::default(), Vec::new());
         let mut at = 0;
-        while let Some((header, rest)) = stream[at..].split_first_chunk::<256>() {
-            let size = wire::u32_at(header, wire::SIZE) as usize;
-            if fault(header, &batch, limit) {
+        while let Some((head, behind)) = stream[at..].split_first_chunk::<HEAD>() {
+            let len = u32::from_le_bytes(*head) as usize;
+            if len == 0 && at == 0 && may_be_refused {
+                // Nobody on the way makes one that is proved.
+                reading.faulty = stream.len() >= 256;
+                break;
+            }
+            if !(1..=CIPHERTEXT_MAX).contains(&len) {
                 reading.faulty = true;
                 break;
             }
-            let Some(body) = rest.get(..size - 256) else { break };
-            reading.frames.push(at);
-            at += size;
-            batch.add(header, body, reading.batch_ends.len() as u64);
-            if header[MARK] == 0 {
-                let batch = std::mem::take(&mut batch);
-                if !same_tag(&header[TAG], key, &batch.message) {
-                    reading.faulty = true;
-                    break;
-                }
-                reading.items.extend(batch.items.into_iter().map(|item| Item { batch_end: at, ..item }));
-                reading.batch_ends.push((reading.items.len(), at));
-                reading.end = at;
-            }
+            let Some(record) = behind.get(..len + TAG) else { break };
+            let (ciphertext, tag) = record.split_at(len);
+            let Some(opened) = keys.open(ciphertext, tag.try_into().expect("its length")) else {
+                reading.faulty = true;
+                break;
+            };
+            let (begin, end) = (plaintext.len(), at + HEAD + len + TAG);
+            plaintext.extend_from_slice(&opened);
+            reading.records.push(Record { at, end, plaintext: begin..plaintext.len() });
+            at = end;
         }
+        let left = reading.take_frames(&plaintext);
+        reading.at_boundary = !reading.faulty && at == stream.len() && left == 0;
         reading
+    }
+
+    /// What is sealed is what the honest end sealed, so every frame is good. How many bytes are not of a whole one.
+    fn take_frames(&mut self, plaintext: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some((header, behind)) = plaintext[at..].split_first_chunk::<256>() {
+            let size = wire::u32_at(header, wire::SIZE) as usize;
+            let Some(body) = behind.get(..size - 256) else { break };
+            at += size;
+            let last = self.records.iter().find(|record| record.plaintext.end >= at).expect("it was opened");
+            self.items.push(Item { header: *header, body: body.to_vec(), record_end: last.end });
+        }
+        plaintext.len() - at
+    }
+
+    /// Where records begin.
+    pub fn records(&self) -> Vec<usize> {
+        self.records.iter().map(|record| record.at).collect()
     }
 
     pub fn count(&self, reached: &mut Reached) {
         let is_control = |item: &&Item| item.header[wire::COMMAND] >= wire::PING;
         reached.controls += self.items.iter().filter(is_control).count();
         reached.frames += self.items.iter().filter(|item| !is_control(item)).count();
-        reached.hashed += self.items.iter().filter(|item| item.body.len() >= 1024).count();
-        reached.batches += self.batch_ends.len();
-        let mut before = 0;
-        for &(items, _) in &self.batch_ends {
-            reached.shared_tags += usize::from(items - before > 1);
-            before = items;
+        reached.records += self.records.len();
+        let is_full = |record: &&Record| record.plaintext.len() == CIPHERTEXT_MAX;
+        reached.full += self.records.iter().filter(is_full).count();
+        let mut begin = 0;
+        for item in &self.items {
+            let (body, end) = (begin + 256, begin + 256 + item.body.len());
+            let whole = |record: &&Record| record.plaintext.start <= begin && end <= record.plaintext.end;
+            reached.split += usize::from(!self.records.iter().any(|record| whole(&record)));
+            let within = |record: &&Record| body <= record.plaintext.start && record.plaintext.end <= end;
+            reached.within_bodies += self.records.iter().filter(within).count();
+            begin = end;
         }
-    }
-}
-
-/// What is wrong with a header, before a tag was looked at.
-fn fault(header: &Frame, batch: &Batch, limit: u32) -> bool {
-    let mut plain = *header;
-    plain[MARK..TAG.end].fill(0);
-    let size = wire::u32_at(header, wire::SIZE);
-    let of_its_kind = match header[wire::COMMAND] {
-        wire::PING..=wire::GOODBYE => size != 256, // the rest is looked at once it is proved
-        _ => wire::embedder_fault(&plain, &CLUSTER, limit).is_some(),
-    };
-    let open = header[MARK] == 1;
-    let seal = header[MARK] > 1 || header[ZERO] != 0 || open && !wire::is_zero(&header[TAG]);
-    let single = batch.items.is_empty() && !open;
-    let too_much = batch.items.len() == BATCH_FRAMES || !single && batch.bytes + size as usize > BATCH_BYTES;
-    of_its_kind || seal || too_much
-}
-
-impl Batch {
-    fn add(&mut self, header: &Frame, body: &[u8], seq: u64) {
-        if self.items.is_empty() {
-            self.message.extend_from_slice(&seq.to_le_bytes());
-        }
-        let mut item = *header;
-        item[TAG].fill(0);
-        self.message.extend_from_slice(&item);
-        if body.len() < 1024 {
-            self.message.extend_from_slice(body);
-        } else {
-            self.message.extend_from_slice(blake3::hash(body).as_bytes());
-        }
-        item[MARK] = 0;
-        self.bytes += 256 + body.len();
-        self.items.push(Item { header: item, body: body.to_vec(), batch_end: 0 });
     }
 }

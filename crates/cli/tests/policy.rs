@@ -71,27 +71,48 @@ fn where_one_has_it_off_and_none_requires_it_the_link_goes_without() {
     for (dialer, acceptor, expected) in
         [("off", "optional", false), ("optional", "off", false), ("optional", "required", true)]
     {
-        run(dialer, acceptor, |both| {
+        let both = run(dialer, acceptor, |both| {
             for serve in both {
-                assert_eq!(serve.event("up")["sealed"], expected);
+                let up = serve.event("up");
+                assert_eq!((&up["sealed"], &up["forward_secret"]), (&expected.into(), &true.into()));
             }
         });
     }
 }
 
 #[test]
-fn check_says_which_links_are_sealed() {
+fn check_says_which_links_are_sealed_and_forward_secret() {
     let cluster = Cluster::new("", "");
-    for (auth, link, expected) in [
-        (AUTH, "", "version 2 links to peers whose sealed is not off"),
-        (AUTH, "sealed = \"required\"", "every link: each frame is authenticated"),
-        (AUTH, "sealed = \"off\"", "no: frames after the handshake are not authenticated"),
-        ("enabled = false", "", "no: authentication is disabled"),
+    for (auth, link, sealed, forward_secret) in [
+        (
+            AUTH,
+            "",
+            "version 2 links to peers whose sealed is not off: there encrypted and proved; on others",
+            "version 2 links to peers whose forward_secrecy is not off; on others every holder of the secret",
+        ),
+        (
+            AUTH,
+            "sealed = \"required\"\nforward_secrecy = \"required\"",
+            "every link: encrypted and proved",
+            "every link",
+        ),
+        (
+            AUTH,
+            "sealed = \"off\"\nforward_secrecy = \"off\"",
+            "no: whoever is on the path can read and change frames",
+            "no: every holder of the secret can read a sealed link",
+        ),
+        ("enabled = false", "", "no: authentication is disabled", "no: authentication is disabled"),
     ] {
         cluster.write_config(auth, link);
         let shown = finish(replink().args(["check", "--json", "--config"]).arg(cluster.config()));
         let report: Value = serde_json::from_str(&shown.stdout).unwrap();
-        let sealed = report["security"]["sealed"].as_str().unwrap();
-        assert!(sealed.starts_with(expected), "{sealed}");
+        for (key, expected) in [("sealed", sealed), ("forward_secret", forward_secret)] {
+            let shown = report["security"][key].as_str().unwrap();
+            assert!(shown.starts_with(expected), "{shown}");
+        }
+        for (section, key) in [("security", "encrypted"), ("link", "encryption"), ("link", "renew_after")] {
+            assert_eq!(report[section][key], Value::Null, "{section}.{key}");
+        }
     }
 }

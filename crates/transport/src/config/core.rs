@@ -81,6 +81,11 @@ impl Config {
         settings
     }
 
+    /// Whether this end ever seals a link: never where authentication is disabled (H-12).
+    pub fn can_seal(&self) -> bool {
+        self.auth.enabled && self.link.sealed != Policy::Off
+    }
+
     fn pairs(&self) -> HashMap<KeyId, ReplicaId> {
         let (Some(ring), Some(pairwise)) = (&self.auth.keys, &self.auth.pairwise) else {
             return HashMap::new();

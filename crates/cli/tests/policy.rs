@@ -77,6 +77,13 @@ fn where_one_has_it_off_and_none_requires_it_the_link_goes_without() {
                 assert_eq!((&up["sealed"], &up["forward_secret"]), (&expected.into(), &true.into()));
             }
         });
+        for (serve, policy) in both.iter().zip([dialer, acceptor]) {
+            let told = logged(serve, &["is weaker than", "not sealed, so whoever is on the path"]);
+            // Whoever would have had it sealed is told.
+            assert_eq!(told, policy == "optional" && !expected, "{}", serve.stderr);
+            let events = serve.stdout.lines().filter(|line| line.contains("\"warning\""));
+            assert_eq!(events.filter(|line| line.contains("is weaker than")).count(), usize::from(told));
+        }
     }
 }
 

@@ -73,6 +73,7 @@ impl Config {
         // H-13: version 1 has no lanes; without authentication there is nothing else (H-12).
         settings.lanes = if auth.enabled && auth.version == Version::V2 { link.lanes } else { 1 };
         settings.pairs = self.pairs();
+        settings.flags = link.flag_policy().offered();
         settings.heartbeat_interval = link.heartbeat_interval;
         settings.heartbeat_timeout = link.heartbeat_timeout;
         settings.reconnect_min = link.reconnect_min;

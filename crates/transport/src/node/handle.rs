@@ -173,6 +173,7 @@ impl<S: Socket> Handle<S> {
             handshakes: counters.handshakes(),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
             broken_seals: counters.broken_seals.load(Ordering::Relaxed),
+            weaker_links: counters.weaker(),
             ended,
         }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use replink_frame::{Flags, Status};
+use replink_frame::{Flags, ReplicaId, Status};
 use replink_handshake::Peer;
 
 use super::event::RejectedBy;
@@ -36,6 +36,9 @@ pub struct NodeStats {
     /// Links that ended because a seal did not prove what came on them (S-3): someone on the way
     /// changes frames, or a peer is faulty.
     pub broken_seals: u64,
+    /// Links that came up weaker than this end would have had them, by peer: not sealed or not
+    /// forward-secret, since the peer has that off or speaks version 1.
+    pub weaker_links: Vec<(ReplicaId, u64)>,
     /// Links that were up and are not any more: their counts are in here.
     pub ended: EndedStats,
 }

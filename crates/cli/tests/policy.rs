@@ -123,3 +123,43 @@ fn check_says_which_links_are_sealed_and_forward_secret() {
         }
     }
 }
+
+/// S-5: by `check`, and by `serve` when it starts.
+#[test]
+fn seals_without_forward_secrecy_are_warned_of() {
+    const WARNING: &str =
+        "sealed links have no forward secrecy, which is off: every holder of the secret can read them";
+    let cluster = Cluster::new("", "");
+    let has = |policy| {
+        cluster.write_config(AUTH, &format!("forward_secrecy = \"{policy}\""));
+        let check = finish(replink().args(["check", "--config"]).arg(cluster.config()));
+        check.stdout.contains(&format!("warning: {WARNING}"))
+    };
+    assert!(!has("optional") && has("off"));
+    let mut serve = Running::serve(&cluster.config(), 0, &[]);
+    serve.event_where("warning", |event| event["message"].as_str().unwrap().contains(WARNING));
+    serve.signal("TERM");
+    let finished = serve.finish();
+    assert!(logged(&finished, &[WARNING]), "{}", finished.stderr);
+}
+
+/// What the processor and the build make of the cipher stands in no file.
+#[test]
+fn check_and_serve_say_what_the_cipher_was_measured_to_do() {
+    let cluster = Cluster::new("", "");
+    let check =
+        |cluster: &Cluster| finish(replink().args(["check", "--json", "--config"]).arg(cluster.config()));
+    let report: Value = serde_json::from_str(&check(&cluster).stdout).unwrap();
+    assert_eq!(report["cipher"]["name"], "AEGIS-128X2");
+    let measured = report["cipher"]["measured"].as_str().unwrap();
+    assert!(measured.strip_suffix(" GB/s").unwrap().parse::<f64>().unwrap() > 0.0, "{measured}");
+    let log_of = |cluster: &Cluster| {
+        let serve = Running::serve(&cluster.config(), 0, &[]);
+        serve.signal("TERM");
+        serve.finish().stderr
+    };
+    let log = log_of(&cluster);
+    assert!(log.lines().any(|line| line.contains("AEGIS-128X2") && line.contains("GB/s")), "{log}");
+    cluster.write_config(AUTH, "sealed = \"off\"");
+    assert!(!log_of(&cluster).contains("GB/s"), "nothing is sealed");
+}

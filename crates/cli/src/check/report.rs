@@ -1,10 +1,12 @@
+use replink_transport::CipherSpeed;
 use replink_transport::config::{Config, Policy, duration_text, size_text};
 use replink_transport::frame::{ReplicaId, Version};
 use replink_transport::security::SecurityStatus;
 use serde_json::{Value, json};
 
-/// The effective configuration, secrets as their key ids only, and the security status.
-pub(super) fn report(config: &Config, replica: Option<ReplicaId>) -> Value {
+/// The effective configuration, secrets as their key ids only, and the security status; with what the `cipher`
+/// of sealed links was measured to do.
+pub(super) fn report(config: &Config, replica: Option<ReplicaId>, cipher: CipherSpeed) -> Value {
     json!({
         "valid": true,
         "file": config.path.as_ref().map(|file| file.display().to_string()),
@@ -13,7 +15,8 @@ pub(super) fn report(config: &Config, replica: Option<ReplicaId>) -> Value {
         "link": link(config),
         "nodes": nodes(config, replica),
         "security": security(config, replica),
-        "warnings": warnings(config, replica),
+        "cipher": {"name": CipherSpeed::CIPHER, "measured": cipher.to_string()},
+        "warnings": warnings(config, replica, cipher),
     })
 }
 
@@ -117,8 +120,13 @@ fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
 }
 
 /// What an operator should look at, worst first.
-fn warnings(config: &Config, replica: Option<ReplicaId>) -> Vec<String> {
-    SecurityStatus::of(config, replica).warnings().iter().map(ToString::to_string).collect()
+fn warnings(config: &Config, replica: Option<ReplicaId>, cipher: CipherSpeed) -> Vec<String> {
+    let status = SecurityStatus::of(config, replica);
+    let mut warnings: Vec<_> = status.warnings().iter().map(ToString::to_string).collect();
+    if config.can_seal() {
+        warnings.extend(cipher.warning().map(|slow| slow.to_string()));
+    }
+    warnings
 }
 
 /// The report for a person.

@@ -813,7 +813,8 @@ fn an_acceptor_that_is_not_the_one() {
         let error = dial_error(|hello| sign(hello, at::KEY_ID, &[1; 8]));
         assert_eq!(error, DialError::NotRepeated { field: "key_id" });
         let error = dial_error(|hello| sign(hello, at::FLAGS, &[2]));
-        assert_eq!(error, DialError::NotOffered { selected: Flags(2), offered: Flags::SEALED });
+        let offered = Flags::SEALED | Flags::EPHEMERAL;
+        assert_eq!(error, DialError::NotOffered { selected: Flags(2), offered });
     });
 }
 

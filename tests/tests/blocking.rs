@@ -29,7 +29,8 @@ const DISABLED: &str = "enabled = false";
 #[test]
 fn both_ends_know_each_other_in_both_versions() {
     watched(|| {
-        for (auth, version, flags) in [(AUTH, Version::V2, Flags::SEALED), (V1, Version::V1, Flags::NONE)] {
+        let default = Flags::SEALED | Flags::EPHEMERAL;
+        for (auth, version, flags) in [(AUTH, Version::V2, default), (V1, Version::V1, Flags::NONE)] {
             let (dialed, accepted) = shake_hands(&endpoint(0, auth), &endpoint(ACCEPTOR, auth));
             let (dialed, accepted) = (dialed.unwrap(), accepted.unwrap());
             let (theirs, ours) = (dialed.peer(), accepted.peer());

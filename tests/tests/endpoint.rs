@@ -30,9 +30,6 @@ fn no_endpoint_without_the_protection_that_is_required() {
     assert_eq!(error_of(|_| ()), None);
     assert_eq!(error_of(|config| config.link.forward_secrecy = Policy::Required), None);
     assert_eq!(error_of(|config| config.link.sealed = Policy::Required), None);
-    // Not in this version.
-    let key = mistake_of(|config| config.link.encryption = Policy::Required);
-    assert_eq!(key, "cluster.link.encryption");
     // H-13, H-12
     let settings: [(&str, Require); 2] = [
         ("cluster.link.sealed", |config| config.link.sealed = Policy::Required),

@@ -10,6 +10,7 @@ use replink_tests::raw_peer::{RawPeer, at, put};
 use replink_tests::watchdog::watched;
 use replink_transport::config::Policy::{self, Off, Optional, Required};
 use replink_transport::exchange::{AcceptFailure, DialFailure};
+use replink_transport::mesh::MeshWarning;
 use replink_transport::node::{NodeOptions, RejectedBy, Warning};
 use replink_transport::{Endpoint, EndpointError, EndpointSettings};
 
@@ -180,6 +181,48 @@ fn nodes_tell_of_it_on_both_sides() {
                     assert_eq!(replica.ups().count(), 0, "no link without it");
                 }
             }
+        }
+    });
+}
+
+/// Whoever would have had a link better is told so: once, however many links there are, while all are counted.
+#[test]
+fn nodes_tell_of_links_that_are_weaker_than_they_could_be() {
+    watched(|| {
+        for (setting, flag) in SETTINGS {
+            let lanes = "lanes = 2\n";
+            let (optional, off) = (lanes.to_owned(), format!("{lanes}{setting} = \"off\"\n"));
+            for (files, loser) in [([&optional, &off], 0), ([&off, &optional], 1)] {
+                let (_ground, mut replicas) = two(files[0], files[1]);
+                let up = |replicas: &mut [Replica]| replicas.iter().all(|replica| replica.ups().count() == 2);
+                poll_until(&mut replicas, "all is up", up);
+                poll_until(&mut replicas, "it is told", |replicas| replicas[loser].warnings().count() > 0);
+                let other = ReplicaId(u8::from(loser == 0));
+                let told: Vec<_> = replicas[loser].warnings().collect();
+                let Warning::Mesh(MeshWarning::Weaker { peer, missing, .. }) = told[0] else {
+                    panic!("{told:?}")
+                };
+                assert_eq!((told.len(), *peer, *missing), (1, other, flag), "{told:?}");
+                assert_eq!(replicas[loser].handle().stats().weaker_links, [(other, 2)]);
+                let winner = &replicas[1 - loser];
+                assert_eq!((winner.warnings().count(), winner.handle().stats().weaker_links), (0, vec![]));
+            }
+        }
+    });
+}
+
+/// Nodes with the least that a file can say have all of it.
+#[test]
+fn links_are_sealed_and_forward_secret_by_default() {
+    watched(|| {
+        let (_ground, mut replicas) = two("", "");
+        poll_until(&mut replicas, "it is up", |replicas| {
+            replicas.iter().all(|replica| replica.ups().count() == 1)
+        });
+        for replica in &replicas {
+            let up = replica.ups().next().unwrap();
+            assert_eq!(up.peer.flags, Flags::SEALED | Flags::EPHEMERAL);
+            assert_eq!(replica.warnings().count(), 0);
         }
     });
 }

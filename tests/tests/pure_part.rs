@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 
 /// All that the pure part is made of, with what those need in turn. What is new here is argued for in
 /// docs/decisions/0002-dependencies.md.
-const PURE: [&str; 24] = [
+const PURE: [&str; 26] = [
+    "aegis",
     "arrayvec",
     "blake3",
     "bytes",
@@ -24,6 +25,7 @@ const PURE: [&str; 24] = [
     "replink-frame",
     "replink-handshake",
     "replink-transport",
+    "softaes",
     "subtle",
     "syn",
     "thiserror",

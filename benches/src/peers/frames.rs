@@ -111,11 +111,11 @@ impl Walk {
 
     /// A header, as far as it is there; returns what is behind it.
     fn begin<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
-        if self.begun.is_empty() {
-            if let Some((header, behind)) = bytes.split_first_chunk::<HEADER_SIZE>() {
-                self.look(header)?;
-                return Ok(behind);
-            }
+        if self.begun.is_empty()
+            && let Some((header, behind)) = bytes.split_first_chunk::<HEADER_SIZE>()
+        {
+            self.look(header)?;
+            return Ok(behind);
         }
         let (part, behind) = bytes.split_at((HEADER_SIZE - self.begun.len()).min(bytes.len()));
         self.begun.extend_from_slice(part);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use replink_transport::blocking::{self, LinkEnd, Receiver, Sender};
 use replink_transport::config::Config;
 use replink_transport::exchange::DialFailure;
-use replink_transport::frame::{GoodbyeReason, ReplicaId, Status, Version};
+use replink_transport::frame::{Flags, GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, ControlMessage, DialError, DialTarget, Peer};
 use replink_transport::mesh::PROBE_LANE;
 use replink_transport::{Endpoint, InboundError, Received, incarnation};
@@ -156,6 +156,8 @@ impl Outcome {
                 "authenticated": peer.authentication != Authentication::Disabled,
                 "version": peer.version.number(),
                 "flags": peer.flags.to_string(),
+                "sealed": peer.flags.contains(Flags::SEALED),
+                "forward_secret": peer.flags.contains(Flags::EPHEMERAL),
                 "key_id": peer.authentication.key_id().map(|id| id.to_string()),
                 "incarnation": (peer.version == Version::V2).then(|| format!("{:016x}", peer.incarnation)),
                 "release": (peer.version == Version::V2).then_some(peer.release),
@@ -189,12 +191,12 @@ fn milliseconds(duration: Duration) -> f64 {
 fn text(report: &Value) -> String {
     let Value::Object(fields) = report else { return report.to_string() };
     let lines = fields.iter().map(|(key, value)| match value {
-        Value::String(text) => format!("{key:>13}  {text}"),
-        Value::Null => format!("{key:>13}  -"),
+        Value::String(text) => format!("{key:>14}  {text}"),
+        Value::Null => format!("{key:>14}  -"),
         Value::Number(number) if number.is_f64() => {
-            format!("{key:>13}  {:.3}", number.as_f64().unwrap_or(0.0))
+            format!("{key:>14}  {:.3}", number.as_f64().unwrap_or(0.0))
         }
-        other => format!("{key:>13}  {other}"),
+        other => format!("{key:>14}  {other}"),
     });
     lines.collect::<Vec<_>>().join("\n")
 }

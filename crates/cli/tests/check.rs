@@ -66,7 +66,7 @@ fn check_names_file_line_key_and_cure_of_every_mistake() {
         "cluster.toml:5: cluster.auth.min_version: is 3; must be 1 or 2",
         "cluster.toml:6: cluster.auth.sared",
         "cluster.toml:8: cluster.link.lanes",
-        "cluster.toml:9: cluster.link.encryption",
+        "cluster.toml:9: cluster.link.encryption: is not a key any more; remove it: cluster.link.sealed encrypts",
     ] {
         assert!(text.stderr.contains(expected), "{expected} not in {}", text.stderr);
     }
@@ -118,7 +118,7 @@ fn probe(cluster: &Cluster, arguments: &[&str]) -> (Option<i32>, Value) {
 
 #[test]
 fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
-    let cluster = Cluster::new("", "forward_secrecy = \"optional\"");
+    let cluster = Cluster::new("", "");
     let as_zero = ["--replica-id", "0", "--peer", "1"];
     let (code, report) = probe(&cluster, &as_zero);
     assert_eq!((code, &report["result"]), (Some(3), &"unreachable".into()));
@@ -127,6 +127,7 @@ fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
     let (code, report) = probe(&cluster, &as_zero);
     assert_eq!((code, &report["status"]), (Some(0), &"ok".into()), "{report}");
     assert_eq!((&report["authenticated"], &report["flags"]), (&true.into(), &"sealed+ephemeral".into()));
+    assert_eq!((&report["sealed"], &report["forward_secret"]), (&true.into(), &true.into()));
     assert_eq!((&report["release"], &report["version"]), (&1.into(), &2.into()));
     assert!(
         report["round_trip_ms"].as_f64().unwrap() > 0.0 && report["handshake_ms"].as_f64().unwrap() > 0.0

@@ -71,27 +71,95 @@ fn where_one_has_it_off_and_none_requires_it_the_link_goes_without() {
     for (dialer, acceptor, expected) in
         [("off", "optional", false), ("optional", "off", false), ("optional", "required", true)]
     {
-        run(dialer, acceptor, |both| {
+        let both = run(dialer, acceptor, |both| {
             for serve in both {
-                assert_eq!(serve.event("up")["sealed"], expected);
+                let up = serve.event("up");
+                assert_eq!((&up["sealed"], &up["forward_secret"]), (&expected.into(), &true.into()));
             }
         });
+        for (serve, policy) in both.iter().zip([dialer, acceptor]) {
+            let told = logged(serve, &["is weaker than", "not sealed, so whoever is on the path"]);
+            // Whoever would have had it sealed is told.
+            assert_eq!(told, policy == "optional" && !expected, "{}", serve.stderr);
+            let events = serve.stdout.lines().filter(|line| line.contains("\"warning\""));
+            assert_eq!(events.filter(|line| line.contains("is weaker than")).count(), usize::from(told));
+        }
     }
 }
 
 #[test]
-fn check_says_which_links_are_sealed() {
+fn check_says_which_links_are_sealed_and_forward_secret() {
     let cluster = Cluster::new("", "");
-    for (auth, link, expected) in [
-        (AUTH, "", "version 2 links to peers whose sealed is not off"),
-        (AUTH, "sealed = \"required\"", "every link: each frame is authenticated"),
-        (AUTH, "sealed = \"off\"", "no: frames after the handshake are not authenticated"),
-        ("enabled = false", "", "no: authentication is disabled"),
+    for (auth, link, sealed, forward_secret) in [
+        (
+            AUTH,
+            "",
+            "version 2 links to peers whose sealed is not off: there encrypted and proved; on others",
+            "version 2 links to peers whose forward_secrecy is not off; on others every holder of the secret",
+        ),
+        (
+            AUTH,
+            "sealed = \"required\"\nforward_secrecy = \"required\"",
+            "every link: encrypted and proved",
+            "every link",
+        ),
+        (
+            AUTH,
+            "sealed = \"off\"\nforward_secrecy = \"off\"",
+            "no: whoever is on the path can read and change frames",
+            "no: every holder of the secret can read a sealed link",
+        ),
+        ("enabled = false", "", "no: authentication is disabled", "no: authentication is disabled"),
     ] {
         cluster.write_config(auth, link);
         let shown = finish(replink().args(["check", "--json", "--config"]).arg(cluster.config()));
         let report: Value = serde_json::from_str(&shown.stdout).unwrap();
-        let sealed = report["security"]["sealed"].as_str().unwrap();
-        assert!(sealed.starts_with(expected), "{sealed}");
+        for (key, expected) in [("sealed", sealed), ("forward_secret", forward_secret)] {
+            let shown = report["security"][key].as_str().unwrap();
+            assert!(shown.starts_with(expected), "{shown}");
+        }
+        for (section, key) in [("security", "encrypted"), ("link", "encryption"), ("link", "renew_after")] {
+            assert_eq!(report[section][key], Value::Null, "{section}.{key}");
+        }
     }
+}
+
+/// S-5: by `check`, and by `serve` when it starts.
+#[test]
+fn seals_without_forward_secrecy_are_warned_of() {
+    const WARNING: &str =
+        "sealed links have no forward secrecy, which is off: every holder of the secret can read them";
+    let cluster = Cluster::new("", "");
+    let has = |policy| {
+        cluster.write_config(AUTH, &format!("forward_secrecy = \"{policy}\""));
+        let check = finish(replink().args(["check", "--config"]).arg(cluster.config()));
+        check.stdout.contains(&format!("warning: {WARNING}"))
+    };
+    assert!(!has("optional") && has("off"));
+    let mut serve = Running::serve(&cluster.config(), 0, &[]);
+    serve.event_where("warning", |event| event["message"].as_str().unwrap().contains(WARNING));
+    serve.signal("TERM");
+    let finished = serve.finish();
+    assert!(logged(&finished, &[WARNING]), "{}", finished.stderr);
+}
+
+/// What the processor and the build make of the cipher stands in no file.
+#[test]
+fn check_and_serve_say_what_the_cipher_was_measured_to_do() {
+    let cluster = Cluster::new("", "");
+    let check =
+        |cluster: &Cluster| finish(replink().args(["check", "--json", "--config"]).arg(cluster.config()));
+    let report: Value = serde_json::from_str(&check(&cluster).stdout).unwrap();
+    assert_eq!(report["cipher"]["name"], "AEGIS-128X2");
+    let measured = report["cipher"]["measured"].as_str().unwrap();
+    assert!(measured.strip_suffix(" GB/s").unwrap().parse::<f64>().unwrap() > 0.0, "{measured}");
+    let log_of = |cluster: &Cluster| {
+        let serve = Running::serve(&cluster.config(), 0, &[]);
+        serve.signal("TERM");
+        serve.finish().stderr
+    };
+    let log = log_of(&cluster);
+    assert!(log.lines().any(|line| line.contains("AEGIS-128X2") && line.contains("GB/s")), "{log}");
+    cluster.write_config(AUTH, "sealed = \"off\"");
+    assert!(!log_of(&cluster).contains("GB/s"), "nothing is sealed");
 }

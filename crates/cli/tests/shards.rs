@@ -93,7 +93,9 @@ fn a_standby_that_leads_or_votes_is_turned_out() {
 #[test]
 fn acknowledgements_wait_for_a_peer_that_reads_late() {
     const PREPARES: u32 = 50_000;
-    let cluster = Cluster::new("", "send_queue_frames = 4\nheartbeat_interval = \"0s\"");
+    // The peer seals nothing; that is no news then.
+    let off = "sealed = \"off\"\nforward_secrecy = \"off\"";
+    let cluster = Cluster::new("", &format!("send_queue_frames = 4\nheartbeat_interval = \"0s\"\n{off}"));
     let mut serve = Running::serve(&cluster.config(), 1, &[]);
     let mut peer = peer::dial(cluster.addresses[1], 0, 2);
     serve.event("up");

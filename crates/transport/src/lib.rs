@@ -35,6 +35,7 @@ pub mod node;
 pub mod security;
 
 mod backoff;
+mod cipher_speed;
 mod duration;
 mod endpoint;
 #[cfg(feature = "sockets")]
@@ -48,6 +49,7 @@ mod sync;
 mod sys;
 
 pub use backoff::Backoff;
+pub use cipher_speed::{CIPHER_SLOW_MEGABYTES, CipherSpeed, SlowCipher};
 pub use duration::DURATION_MAX;
 pub use endpoint::{Endpoint, EndpointError, EndpointSettings};
 #[cfg(feature = "sockets")]

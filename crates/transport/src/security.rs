@@ -23,8 +23,10 @@ pub enum SecurityWarning {
     Version1Accepted,
     /// This replica could not talk to another one with the same configuration.
     DialsBelowMinimum,
-    /// Whoever is on the path can change the frames of a link that is not sealed, and the path may be
-    /// the internet.
+    /// Sealed links can be read by every holder of the secret, also from a recording (S-5).
+    SealedNotForwardSecret,
+    /// Whoever is on the path can read and change the frames of a link that is not sealed, and the path may
+    /// be the internet.
     PublicUnsealed {
         /// Where it listens, or is dialed.
         address: SocketAddr,
@@ -55,11 +57,15 @@ impl SecurityStatus {
         } else if auth.version < auth.min_version {
             warnings.push(SecurityWarning::DialsBelowMinimum);
         }
-        let protected = config.link.sealed == Policy::Required || config.link.encryption == Policy::Required;
-        if let Some(address) = replica.and_then(|replica| public_address(config, replica)) {
-            if !protected {
-                warnings.push(SecurityWarning::PublicUnsealed { address });
-            }
+        let link = &config.link;
+        if let Some(address) = replica.and_then(|replica| public_address(config, replica))
+            && link.sealed != Policy::Required
+        {
+            warnings.push(SecurityWarning::PublicUnsealed { address });
+        }
+        // S-5
+        if config.can_seal() && link.forward_secrecy == Policy::Off {
+            warnings.push(SecurityWarning::SealedNotForwardSecret);
         }
         let unused = auth.pairwise.iter().flat_map(|pairwise| &pairwise.unused);
         warnings.extend(unused.map(|&replica| SecurityWarning::UnusedPairSecrets { replica }));
@@ -135,8 +141,13 @@ impl fmt::Display for SecurityWarning {
             Self::PublicUnsealed { address } => write!(
                 f,
                 "{address} is a public address, and a link need not be sealed: where one is not, whoever is on the \
-                 path can change its frames after the handshake; set cluster.link.sealed = \"required\", or put \
-                 the links inside a tunnel"
+                 path can read and change its frames after the handshake; set cluster.link.sealed = \"required\", or \
+                 put the links inside a tunnel"
+            ),
+            Self::SealedNotForwardSecret => f.write_str(
+                "sealed links have no forward secrecy, which is off: every holder of the secret can read them, also \
+                 from a recording, and whoever gets the secret later can as well; set \
+                 cluster.link.forward_secrecy = \"optional\"",
             ),
             Self::UnusedPairSecrets { replica } => write!(
                 f,
@@ -177,7 +188,39 @@ impl KeyStats {
 
 #[cfg(test)]
 mod tests {
+    use replink_handshake::Secret;
+
     use super::*;
+
+    /// S-5
+    #[test]
+    fn sealed_without_forward_secrecy_is_warned_of() {
+        use Policy::{Off, Optional, Required};
+        let secret = || Secret::new(b"a secret for tests, 32 bytes or more".to_vec()).unwrap();
+        for (enabled, sealed, forward_secrecy, warned) in [
+            (true, Optional, Optional, false),
+            (true, Required, Optional, false),
+            (true, Required, Required, false),
+            (true, Optional, Off, true),
+            (true, Required, Off, true),
+            (true, Off, Off, false),
+            (false, Optional, Off, false),
+        ] {
+            let config = Config::builder("orders")
+                .node(ReplicaId(0), SocketAddr::from(([127, 0, 0, 1], 7400)))
+                .shared_secret(secret())
+                .enabled(enabled)
+                .sealed(sealed)
+                .forward_secrecy(forward_secrecy)
+                .build()
+                .unwrap();
+            let status = SecurityStatus::of(&config, Some(ReplicaId(0)));
+            let found = status.warnings().contains(&SecurityWarning::SealedNotForwardSecret);
+            assert_eq!(found, warned, "{enabled} {sealed:?} {forward_secrecy:?}");
+        }
+        let text = SecurityWarning::SealedNotForwardSecret.to_string();
+        assert!(text.contains("every holder of the secret can read them, also from a recording"), "{text}");
+    }
 
     #[test]
     fn which_addresses_are_public() {

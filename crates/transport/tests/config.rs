@@ -99,9 +99,9 @@ fn the_defaults_are_the_documented_ones() -> TestResult {
 
     let link = &config.link;
     assert_eq!(link, &LinkConfig::default());
-    let policies = [link.sealed, link.encryption, link.forward_secrecy];
-    assert_eq!(policies, [Policy::Optional, Policy::Off, Policy::Off]);
-    assert_eq!((link.lanes, link.driver, link.renew_after), (1, DriverChoice::Auto, 0));
+    // Two nodes with files like this have both (S-5).
+    assert_eq!([link.sealed, link.forward_secrecy], [Policy::Optional; 2]);
+    assert_eq!((link.lanes, link.driver), (1, DriverChoice::Auto));
     assert_eq!((link.max_frame_size, link.send_queue_frames), (64 << 20, 1024));
     assert_eq!((link.send_queue_bytes, link.busy_poll), (128 << 20, Duration::ZERO));
     assert_eq!(link.heartbeat_interval, Duration::from_secs(1));
@@ -134,11 +134,9 @@ max_pending_per_address = 100
 
 [cluster.link]
 sealed = "off"
-encryption = "off"
-forward_secrecy = "optional"
+forward_secrecy = "off"
 lanes = 1
 busy_poll = "0us"
-renew_after = "0B"
 driver = "auto"
 max_frame_size = "1MiB"
 send_queue_frames = 7
@@ -178,7 +176,7 @@ fn every_setting_is_read() -> TestResult {
     assert_eq!((config.auth.max_pending, config.auth.max_pending_per_address), (100, 100));
     let mut link = LinkConfig::default();
     link.sealed = Policy::Off;
-    link.forward_secrecy = Policy::Optional;
+    link.forward_secrecy = Policy::Off;
     link.max_frame_size = 1 << 20;
     link.send_queue_frames = 7;
     link.send_queue_bytes = 1 << 20;
@@ -482,7 +480,7 @@ fn limits_of_unauthenticated_peers() {
 
 #[test]
 fn link_values() {
-    for key in ["sealed", "encryption", "forward_secrecy"] {
+    for key in ["sealed", "forward_secrecy"] {
         assert_link(&format!("{key} = \"yes\""), &format!("{key}: is \"yes\"; {POLICY}"));
         assert_link(&format!("{key} = \"\""), &format!("{key}: is an empty string; {POLICY}"));
     }
@@ -499,9 +497,7 @@ fn link_values() {
             assert_link(&format!("{key} = \"{bad}\""), &format!("{key}: is \"{bad}\"; {POSITIVE}"));
         }
     }
-    for key in ["renew_after", "send_queue_bytes"] {
-        assert_link(&format!("{key} = \"64MB\""), &format!("{key}: is \"64MB\"; {SIZE}"));
-    }
+    assert_link("send_queue_bytes = \"64MB\"", &format!("send_queue_bytes: is \"64MB\"; {SIZE}"));
     for bad in ["0B", "255B", "4GiB", "64"] {
         let expected = format!("max_frame_size: is \"{bad}\"; {FRAME_SIZE}");
         assert_link(&format!("max_frame_size = \"{bad}\""), &expected);
@@ -551,14 +547,22 @@ fn link_values_that_contradict_each_other() -> TestResult {
 }
 
 #[test]
-fn what_is_not_available_yet() {
+fn keys_that_there_were_once_are_refused_with_what_has_their_place() {
+    let sealed = "remove it: cluster.link.sealed encrypts and proves all that a link carries, by default wherever \
+                  the peer takes part";
+    let renewed = "remove it: the keys of sealed links are renewed within the link, after each 64MiB";
     for (line, key, cure) in [
-        ("encryption = \"optional\"", "encryption", "must be \"off\", or be left out"),
-        ("encryption = \"required\"", "encryption", "must be \"off\", or be left out"),
-        ("renew_after = \"1TiB\"", "renew_after", "must be \"0B\", or be left out"),
+        ("encryption = \"off\"", "encryption", sealed),
+        ("encryption = \"required\"", "encryption", sealed),
+        ("renew_after = \"0B\"", "renew_after", renewed),
+        ("renew_after = \"1TiB\"", "renew_after", renewed),
     ] {
-        assert_link(line, &format!("{key}: is not available in this version; {cure}"));
+        assert_link(line, &format!("{key}: is not a key any more; {cure}"));
     }
+    // Also where it never was one.
+    let misplaced = text("", "encryption = \"off\"", "", "");
+    let expected = format!("5: cluster.auth.encryption: is not a key any more; {sealed}");
+    assert_mistakes(&with_secret(), &misplaced, &[&expected]);
 }
 
 #[test]

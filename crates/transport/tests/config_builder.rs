@@ -65,8 +65,8 @@ fn every_setting_can_be_made() {
          version = 1\nallow = [\"10.0.0.0/8\", \"::ffff:192.0.2.0/120\"]\nhandshake_timeout = \"3s\"\n\
          max_pending = 100\nmax_pending_per_address = 99"
     );
-    let link = "sealed = \"off\"\nencryption = \"off\"\nforward_secrecy = \"optional\"\nlanes = 3\n\
-                busy_poll = \"9us\"\nrenew_after = \"0B\"\ndriver = \"poll\"\nmax_frame_size = \"1MiB\"\n\
+    let link = "sealed = \"off\"\nforward_secrecy = \"off\"\nlanes = 3\n\
+                busy_poll = \"9us\"\ndriver = \"poll\"\nmax_frame_size = \"1MiB\"\n\
                 send_queue_frames = 7\nsend_queue_bytes = \"2MiB\"\nheartbeat_interval = \"200ms\"\n\
                 heartbeat_timeout = \"201ms\"\nreconnect_min = \"1s\"\nreconnect_max = \"4s\"";
     let cluster = "replica_id = 1\nlisten = \"0.0.0.0:7400\"";
@@ -89,11 +89,9 @@ fn every_setting_can_be_made() {
         .max_pending(100)
         .max_pending_per_address(99)
         .sealed(Policy::Off)
-        .encryption(Policy::Off)
-        .forward_secrecy(Policy::Optional)
+        .forward_secrecy(Policy::Off)
         .lanes(3)
         .busy_poll(Duration::from_micros(9))
-        .renew_after(0)
         .driver(DriverChoice::Poll)
         .max_frame_size(1 << 20)
         .send_queue_frames(7)
@@ -180,7 +178,6 @@ fn all_mistakes_are_reported_at_once() {
         Config::builder(" ")
             .lanes(0)
             .allow([])
-            .encryption(Policy::Required)
             .heartbeat_interval(Duration::from_secs(9))
             .heartbeat_timeout(Duration::from_secs(8)),
     );
@@ -192,7 +189,6 @@ fn all_mistakes_are_reported_at_once() {
         "cluster.nodes",
         "cluster.link.lanes",
         "cluster.link.heartbeat_timeout",
-        "cluster.link.encryption",
     ];
     assert_eq!(keys, expected, "{found:#?}");
 }
@@ -242,9 +238,6 @@ const BAD: &[Bad] = &[
         |config| config.auth.max_pending_per_address = 257,
         "cluster.auth.max_pending_per_address: max_pending_per_address (257) is above max_pending (256); ",
     ),
-    (|config| config.link.encryption = Policy::Optional, "cluster.link.encryption: is not available in this"),
-    (|config| config.link.encryption = Policy::Required, "cluster.link.encryption: is not available in this"),
-    (|config| config.link.renew_after = 1, "cluster.link.renew_after: is not available in this version; "),
     (|config| config.link.lanes = 0, "cluster.link.lanes: is 0; must be a whole number from 1 to 65535"),
     (|config| config.link.busy_poll = OVER, "cluster.link.busy_poll: is \"86400000001us\"; must be a whole"),
     (|config| config.link.max_frame_size = 0, "cluster.link.max_frame_size: is \"0B\"; must be a size from"),

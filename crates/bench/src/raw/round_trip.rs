@@ -44,10 +44,10 @@ fn echo(stream: TcpStream, size: usize, course: &Course) -> Result<Vec<std::time
     let mut stream = stream;
     let mut frame = vec![0; size];
     while read_whole(&mut stream, &mut frame, course)? {
-        if let Err(error) = stream.write_all(&frame) {
-            if !course.is_over() {
-                return Err(error.into());
-            }
+        if let Err(error) = stream.write_all(&frame)
+            && !course.is_over()
+        {
+            return Err(error.into());
         }
     }
     Ok(Vec::new())

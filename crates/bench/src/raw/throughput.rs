@@ -44,10 +44,10 @@ fn send(streams: &[TcpStream], bytes: usize, course: &Course) -> Result<Counted,
     let mut counter = Counter::of_time(course);
     while counter.goes_on() {
         for mut stream in streams {
-            if let Err(error) = stream.write_all(&bytes) {
-                if !course.is_over() {
-                    return Err(error.into());
-                }
+            if let Err(error) = stream.write_all(&bytes)
+                && !course.is_over()
+            {
+                return Err(error.into());
             }
         }
     }

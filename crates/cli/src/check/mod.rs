@@ -3,7 +3,9 @@
 mod report;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
+use replink_transport::CipherSpeed;
 use replink_transport::config::{Config, ConfigError, ConfigErrors};
 use replink_transport::frame::ReplicaId;
 use serde_json::{Value, json};
@@ -30,7 +32,7 @@ pub(crate) fn run(options: &CheckOptions) -> ExitCode {
             return fail(error);
         }
     }
-    let report = report::report(&config, replica);
+    let report = report::report(&config, replica, CipherSpeed::measure(Instant::now));
     print_line(&if options.json { report.to_string() } else { report::text(&report) });
     ExitCode::SUCCESS
 }

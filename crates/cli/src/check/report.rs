@@ -1,10 +1,12 @@
+use replink_transport::CipherSpeed;
 use replink_transport::config::{Config, Policy, duration_text, size_text};
 use replink_transport::frame::{ReplicaId, Version};
 use replink_transport::security::SecurityStatus;
 use serde_json::{Value, json};
 
-/// The effective configuration, secrets as their key ids only, and the security status.
-pub(super) fn report(config: &Config, replica: Option<ReplicaId>) -> Value {
+/// The effective configuration, secrets as their key ids only, and the security status; with what the `cipher`
+/// of sealed links was measured to do.
+pub(super) fn report(config: &Config, replica: Option<ReplicaId>, cipher: CipherSpeed) -> Value {
     json!({
         "valid": true,
         "file": config.path.as_ref().map(|file| file.display().to_string()),
@@ -13,7 +15,8 @@ pub(super) fn report(config: &Config, replica: Option<ReplicaId>) -> Value {
         "link": link(config),
         "nodes": nodes(config, replica),
         "security": security(config, replica),
-        "warnings": warnings(config, replica),
+        "cipher": {"name": CipherSpeed::CIPHER, "measured": cipher.to_string()},
+        "warnings": warnings(config, replica, cipher),
     })
 }
 
@@ -51,11 +54,9 @@ fn link(config: &Config) -> Value {
     let link = &config.link;
     json!({
         "sealed": link.sealed.as_str(),
-        "encryption": link.encryption.as_str(),
         "forward_secrecy": link.forward_secrecy.as_str(),
         "lanes": link.lanes,
         "busy_poll": duration_text(link.busy_poll),
-        "renew_after": size_text(link.renew_after),
         "driver": link.driver.as_str(),
         "max_frame_size": size_text(link.max_frame_size.into()),
         "send_queue_frames": link.send_queue_frames,
@@ -103,13 +104,6 @@ fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
         (true, 1, Some(_)) => "which replica speaks; of version 1 peers only ids and nonces",
         (true, _, Some(_)) => "which replica speaks, and every byte of the handshake",
     };
-    let has_flags = auth.enabled;
-    let forward_secret = match config.link.forward_secrecy {
-        _ if !has_flags => "no: authentication is disabled",
-        Policy::Off => "no",
-        Policy::Optional => "links to peers that offer it",
-        Policy::Required => "every link",
-    };
     let reachable = match (replica.and_then(|replica| config.listen_address(replica)), auth.allow.is_empty())
     {
         (Some(address), true) => format!("{address}, from any address"),
@@ -120,15 +114,19 @@ fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
     json!({
         "authenticated_at_connection": connection,
         "sealed": sealed(config),
-        "encrypted": "no",
-        "forward_secret": forward_secret,
+        "forward_secret": forward_secret(config),
         "reachable": reachable,
     })
 }
 
 /// What an operator should look at, worst first.
-fn warnings(config: &Config, replica: Option<ReplicaId>) -> Vec<String> {
-    SecurityStatus::of(config, replica).warnings().iter().map(ToString::to_string).collect()
+fn warnings(config: &Config, replica: Option<ReplicaId>, cipher: CipherSpeed) -> Vec<String> {
+    let status = SecurityStatus::of(config, replica);
+    let mut warnings: Vec<_> = status.warnings().iter().map(ToString::to_string).collect();
+    if config.can_seal() {
+        warnings.extend(cipher.warning().map(|slow| slow.to_string()));
+    }
+    warnings
 }
 
 /// The report for a person.
@@ -175,20 +173,36 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// Which links prove every frame (section 5), and what that leaves open.
+/// Which links are encrypted and proved (section 5), and what that leaves open.
 fn sealed(config: &Config) -> String {
-    const OPEN: &str = "frames after the handshake are not authenticated; keep the network trusted";
-    let auth = &config.auth;
+    const OPEN: &str =
+        "whoever is on the path can read and change frames after the handshake; keep the network trusted";
     match config.link.sealed {
-        _ if !auth.enabled => format!("no: authentication is disabled; {OPEN}"), // H-12
+        _ if !config.auth.enabled => format!("no: authentication is disabled; {OPEN}"), // H-12
         Policy::Off => format!("no: {OPEN}"),
-        Policy::Required => "every link: each frame is authenticated".to_owned(),
+        Policy::Required => "every link: encrypted and proved".to_owned(),
         Policy::Optional => {
-            let mut which = "version 2 links to peers whose sealed is not off".to_owned(); // H-13
-            if auth.version == Version::V1 {
-                which.push_str(", of those that dial this replica");
-            }
-            format!("{which}: there each frame is authenticated; on others {OPEN}")
+            format!("{}: there encrypted and proved; on others {OPEN}", takes_part(config, "sealed"))
         }
     }
+}
+
+/// Which links nobody can read later who gets at the secret (S-5).
+fn forward_secret(config: &Config) -> String {
+    const OPEN: &str = "every holder of the secret can read a sealed link, also from a recording";
+    match config.link.forward_secrecy {
+        _ if !config.auth.enabled => "no: authentication is disabled".to_owned(),
+        Policy::Off => format!("no: {OPEN}"),
+        Policy::Required => "every link".to_owned(),
+        Policy::Optional => format!("{}; on others {OPEN}", takes_part(config, "forward_secrecy")),
+    }
+}
+
+/// The links that have what is optional at this end (H-13).
+fn takes_part(config: &Config, key: &str) -> String {
+    let mut which = format!("version 2 links to peers whose {key} is not off");
+    if config.auth.version == Version::V1 {
+        which.push_str(", of those that dial this replica");
+    }
+    which
 }

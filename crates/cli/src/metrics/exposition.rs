@@ -23,7 +23,17 @@ fn node(text: &mut Exposition, stats: &NodeStats, replica: ReplicaId) {
     let build = format!("{{version=\"{version}\",replica=\"{replica}\"}}");
     text.gauge("replink_build_info", "The program that runs, and as which replica.", [(build, 1)]);
     text.gauge("replink_links", "Links that are up.", one(stats.links.len()));
-    text.gauge("replink_sealed_links", "Links that are up and sealed.", one(stats.sealed_links()));
+    text.gauge(
+        "replink_sealed_links",
+        "Links that are up and sealed: encrypted and proved.",
+        one(stats.sealed_links()),
+    );
+    let weaker = stats.weaker_links.iter().map(|&(peer, count)| (format!("{{peer=\"{peer}\"}}"), count));
+    text.counter(
+        "replink_weaker_links_total",
+        "Links that came up weaker than this replica would have had them: not sealed, or not forward-secret.",
+        weaker,
+    );
     text.counter(
         "replink_links_ended_total",
         "Links that were up and are not any more.",
@@ -190,6 +200,7 @@ mod tests {
             (Status(77), RejectedBy::Us, 5),
         ];
         (stats.ended.links, stats.broken_records) = (8, vec![(ReplicaId(2), 6)]);
+        stats.weaker_links = vec![(ReplicaId(2), 9)];
         (stats.ended.received.bytes, stats.ended.sent.written_frames) = (1000, 2000);
         stats
     }
@@ -203,6 +214,7 @@ mod tests {
             "replink_links_ended_total 8",
             "replink_sealed_links 1",
             "replink_broken_records_total{peer=\"2\"} 6",
+            "replink_weaker_links_total{peer=\"2\"} 9",
             "replink_received_bytes_total 1100",
             "replink_received_frames_total 10",
             "replink_reads_total 5",

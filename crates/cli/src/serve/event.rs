@@ -36,6 +36,7 @@ impl Line<'_> {
                 "address": address.to_string(),
                 "version": peer.version.number(),
                 "sealed": peer.flags.contains(Flags::SEALED),
+                "forward_secret": peer.flags.contains(Flags::EPHEMERAL),
                 "key_id": peer.authentication.key_id().map(|id| id.to_string()),
                 "lane": peer.lane,
                 "shard": shard,

@@ -69,10 +69,10 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
         Ok(threads) => threads,
         Err(error) => return fail(format_args!("can't start a thread: {error}")),
     };
-    if let Some(metrics) = metrics {
-        if let Err(error) = metrics.start(threads.handle().clone()) {
-            return fail(format_args!("can't start a thread: {error}"));
-        }
+    if let Some(metrics) = metrics
+        && let Err(error) = metrics.start(threads.handle().clone())
+    {
+        return fail(format_args!("can't start a thread: {error}"));
     }
     names.keep_up(has_names);
     signals.until_stopped(|| match reload(threads.handle(), options) {

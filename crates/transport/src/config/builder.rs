@@ -137,11 +137,9 @@ impl ConfigBuilder {
 
     settings! { link, "LinkConfig":
         sealed: Policy,
-        encryption: Policy,
         forward_secrecy: Policy,
         lanes: u16,
         busy_poll: Duration,
-        renew_after: u64,
         driver: DriverChoice,
         max_frame_size: u32,
         send_queue_frames: u32,

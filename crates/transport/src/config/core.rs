@@ -73,12 +73,18 @@ impl Config {
         // H-13: version 1 has no lanes; without authentication there is nothing else (H-12).
         settings.lanes = if auth.enabled && auth.version == Version::V2 { link.lanes } else { 1 };
         settings.pairs = self.pairs();
+        settings.flags = link.flag_policy().offered();
         settings.heartbeat_interval = link.heartbeat_interval;
         settings.heartbeat_timeout = link.heartbeat_timeout;
         settings.reconnect_min = link.reconnect_min;
         settings.reconnect_max = link.reconnect_max;
         settings.commands = commands;
         settings
+    }
+
+    /// Whether this end ever seals a link: never where authentication is disabled (H-12).
+    pub fn can_seal(&self) -> bool {
+        self.auth.enabled && self.link.sealed != Policy::Off
     }
 
     fn pairs(&self) -> HashMap<KeyId, ReplicaId> {

@@ -34,11 +34,9 @@ pub(super) static LINK: Section = Section {
     header: "[cluster.link]",
     keys: &[
         "sealed",
-        "encryption",
         "forward_secrecy",
         "lanes",
         "busy_poll",
-        "renew_after",
         "driver",
         "max_frame_size",
         "send_queue_frames",
@@ -60,6 +58,21 @@ const GUESSED_LEN_MAX: usize = 64;
 /// The known key, of any table, that is spelled like `text`.
 pub(super) fn known(text: &str) -> Option<&'static str> {
     ALL.into_iter().flat_map(|section| section.keys).copied().find(|&key| key == text)
+}
+
+/// Keys that there were once, and what has their place: a file that has one asks for something.
+static GONE: [(&str, &str); 2] = [
+    (
+        "encryption",
+        "remove it: cluster.link.sealed encrypts and proves all that a link carries, by default wherever the peer \
+         takes part",
+    ),
+    ("renew_after", "remove it: the keys of sealed links are renewed within the link, after each 64MiB"),
+];
+
+/// What to do about a key that is none any more.
+pub(super) fn gone(key: &str) -> Option<&'static str> {
+    GONE.into_iter().find(|&(gone, _)| gone == key).map(|(_, cure)| cure)
 }
 
 /// What would be right instead of the unknown `key` in `section`.

@@ -13,19 +13,15 @@ use crate::DURATION_MAX;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct LinkConfig {
-    /// Whether each batch of frames carries a tag that proves it (section 5).
+    /// Whether what the link carries is encrypted and proved, record by record (section 5).
     pub sealed: Policy,
-    /// Whether the kernel encrypts the link (section 6).
-    pub encryption: Policy,
-    /// Whether the session key takes an ephemeral secret in (K-4). Follows `encryption` unless
-    /// it is set.
+    /// Whether the session key takes an ephemeral secret in (K-4). Without it every holder of the secret can
+    /// read a recording of a sealed link (S-5).
     pub forward_secrecy: Policy,
     /// Links to each peer; at least 1.
     pub lanes: u16,
     /// How long a shard looks for work before it sleeps; zero to sleep at once.
     pub busy_poll: Duration,
-    /// Bytes in one direction after which a link is renewed; 0 for never of its own accord.
-    pub renew_after: u64,
     /// Which driver moves the bytes.
     pub driver: DriverChoice,
     /// Longest frame in bytes, header included (F-1); at least the 256 of a header.
@@ -103,11 +99,9 @@ impl Default for LinkConfig {
     fn default() -> Self {
         Self {
             sealed: Policy::Optional,
-            encryption: Policy::Off,
-            forward_secrecy: Policy::Off,
+            forward_secrecy: Policy::Optional, // S-5
             lanes: 1,
             busy_poll: Duration::ZERO,
-            renew_after: 0,
             driver: DriverChoice::Auto,
             max_frame_size: 64 << 20,
             send_queue_frames: 1024,
@@ -124,11 +118,9 @@ impl Default for LinkConfig {
 #[derive(Clone, Default, Debug)]
 pub(super) struct GivenLink {
     pub(super) sealed: Option<Policy>,
-    pub(super) encryption: Option<Policy>,
     pub(super) forward_secrecy: Option<Policy>,
     pub(super) lanes: Option<u16>,
     pub(super) busy_poll: Option<Duration>,
-    pub(super) renew_after: Option<u64>,
     pub(super) driver: Option<DriverChoice>,
     pub(super) max_frame_size: Option<u32>,
     pub(super) send_queue_frames: Option<u32>,
@@ -154,14 +146,11 @@ impl GivenLink {
             Some(most) if !most.is_zero() => default.reconnect_min.min(most),
             _ => default.reconnect_min,
         });
-        let encryption = self.encryption.unwrap_or(default.encryption);
         LinkConfig {
             sealed: self.sealed.unwrap_or(default.sealed),
-            encryption,
-            forward_secrecy: self.forward_secrecy.unwrap_or(encryption),
+            forward_secrecy: self.forward_secrecy.unwrap_or(default.forward_secrecy),
             lanes: self.lanes.unwrap_or(default.lanes),
             busy_poll: self.busy_poll.unwrap_or(default.busy_poll),
-            renew_after: self.renew_after.unwrap_or(default.renew_after),
             driver: self.driver.unwrap_or(default.driver),
             max_frame_size,
             send_queue_frames: self.send_queue_frames.unwrap_or(default.send_queue_frames),
@@ -194,11 +183,9 @@ pub(super) fn read(link: &Table<'_>) -> GivenLink {
     let driver = "must be \"auto\", \"io_uring\" or \"poll\"";
     GivenLink {
         sealed: policy("sealed"),
-        encryption: policy("encryption"),
         forward_secrecy: policy("forward_secrecy"),
         lanes: link.entry("lanes").and_then(|entry| entry.integer(&whole_number(1, u16::MAX))),
         busy_poll: duration("busy_poll"),
-        renew_after: size("renew_after"),
         driver: link.entry("driver").and_then(|entry| entry.word(driver, DriverChoice::from_word)),
         max_frame_size: link
             .entry("max_frame_size")
@@ -230,19 +217,7 @@ pub(super) fn check(config: &LinkConfig, auth: &AuthConfig, findings: &Findings<
     check_positive_duration(&link, "reconnect_min", config.reconnect_min);
     check_positive_duration(&link, "reconnect_max", config.reconnect_max);
     check_conflicts(config, &link);
-    check_available(config, &link);
     check_required(config, auth, &link);
-}
-
-/// What can be said and not be done yet (section 6): nobody runs without what they asked for.
-fn check_available(config: &LinkConfig, link: &Findings<'_>) {
-    let refused = [
-        ("encryption", config.encryption != Policy::Off, "\"off\""),
-        ("renew_after", config.renew_after != 0, "\"0B\""),
-    ];
-    for (key, _, available) in refused.into_iter().filter(|&(_, refused, _)| refused) {
-        link.about(key, "is not available in this version", format!("must be {available}, or be left out"));
-    }
 }
 
 /// A link that every peer must have what no version 1 link can have (H-13), and no link without
@@ -262,12 +237,10 @@ fn check_required(config: &LinkConfig, auth: &AuthConfig, link: &Findings<'_>) {
     };
     let within = if auth.enabled { "in" } else { "with" };
     let problem = format!("is \"required\", which is impossible {within} {problem}");
-    if config.sealed == Policy::Required {
-        link.about("sealed", problem.as_str(), cure);
-    }
-    // It follows `encryption`, which is refused by itself.
-    if config.forward_secrecy == Policy::Required {
-        link.conflict(["forward_secrecy", "encryption"], problem, cure);
+    for (key, policy) in [("sealed", config.sealed), ("forward_secrecy", config.forward_secrecy)] {
+        if policy == Policy::Required {
+            link.about(key, problem.as_str(), cure);
+        }
     }
 }
 

@@ -162,8 +162,11 @@ impl<'a> Table<'a> {
         for name in entries.filter(|name| !self.section.keys.contains(&name.get_ref().as_ref())) {
             let key = self.key_of(&key_text(name.get_ref()));
             let line = self.reader.line(name.span().start);
-            let cure = keys::cure(self.section, name.get_ref());
-            self.reader.report(Some(line), key, "is not a known key".to_owned(), cure);
+            let (problem, cure) = match keys::gone(name.get_ref()) {
+                Some(cure) => ("is not a key any more", cure.to_owned()),
+                None => ("is not a known key", keys::cure(self.section, name.get_ref())),
+            };
+            self.reader.report(Some(line), key, problem.to_owned(), cure);
         }
     }
 }

@@ -44,7 +44,7 @@ fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn text(number: u64, units: &[(&str, u64)]) -> String {
-    let exact = units.iter().find(|&&(_, factor)| number % factor == 0);
+    let exact = units.iter().find(|&&(_, factor)| number.is_multiple_of(factor));
     exact.map_or_else(|| number.to_string(), |(name, factor)| format!("{}{name}", number / factor))
 }
 

@@ -26,7 +26,7 @@ impl AcceptErrors {
     pub fn failed(&mut self, error: &io::Error) -> Duration {
         if is_the_peers(error) {
             self.peers = self.peers.saturating_add(1);
-            if self.peers % PEER_ERRORS_MAX != 0 {
+            if !self.peers.is_multiple_of(PEER_ERRORS_MAX) {
                 return Duration::ZERO;
             }
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use replink_frame::{Command, GoodbyeReason, ReplicaId, Status};
+use replink_frame::{Command, Flags, GoodbyeReason, ReplicaId, Status};
 use replink_handshake::Peer;
 
 use super::DownReason;
@@ -103,6 +103,15 @@ pub enum MeshWarning {
         /// Where the one is that was turned away.
         refused: SocketAddr,
     },
+    /// A link is weaker than this end would have had it; said once of each peer, until one has it all.
+    Weaker {
+        /// The peer.
+        peer: ReplicaId,
+        /// Where it is.
+        address: SocketAddr,
+        /// What the link does not have.
+        missing: Flags,
+    },
     /// A peer sent what its role may not.
     Denied {
         /// The peer.
@@ -113,6 +122,13 @@ pub enum MeshWarning {
         command: Command,
     },
 }
+
+/// What it means that a link is not [`Flags::SEALED`].
+const NOT_SEALED: &str = "not sealed, so whoever is on the path can read and change what it carries";
+
+/// What it means that a link is not [`Flags::EPHEMERAL`] (S-5).
+const NOT_FORWARD_SECRET: &str =
+    "not forward-secret, so every holder of the secret can read it, also from a recording";
 
 impl fmt::Display for MeshWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,6 +148,18 @@ impl fmt::Display for MeshWarning {
                 "two processes are replica {peer}: the one at {kept} keeps its link, the one at {refused} was \
                  refused; stop one of them, or give it an id of its own"
             ),
+            Self::Weaker { peer, address, missing } => {
+                let lacks = [(Flags::SEALED, NOT_SEALED), (Flags::EPHEMERAL, NOT_FORWARD_SECRET)];
+                let lacks = lacks.into_iter().filter(|&(flag, _)| missing.contains(flag));
+                write!(
+                    f,
+                    "the link with replica {peer} at {address} is weaker than this end would have it: "
+                )?;
+                for (index, (_, lack)) in lacks.enumerate() {
+                    write!(f, "{}{lack}", if index == 0 { "" } else { ", and " })?;
+                }
+                f.write_str("; compare cluster.link and the versions on both ends")
+            }
             Self::Denied { peer, address, command } => write!(
                 f,
                 "replica {peer} at {address} sent {command}, which its role may not; the link was ended; check \

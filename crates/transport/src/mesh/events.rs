@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use replink_frame::{GoodbyeReason, ReplicaId};
+use replink_frame::{Flags, GoodbyeReason, ReplicaId};
 use replink_handshake::{DialError, Peer, Side};
 
 use super::jitter::Jitter;
@@ -58,6 +58,7 @@ impl Mesh {
         let reason = if self.stopping { Some(GoodbyeReason::SHUTDOWN) } else { self.settings.retires(peer) };
         self.links.insert(link, LinkState::new(*peer, address, &self.settings, now));
         self.actions.push_back(Action::Up { link, peer: *peer, address });
+        self.warn_if_weaker(peer, address);
         if let Some(slot) = self.slots.get_mut(&(replica, lane)) {
             slot.up(link);
         }
@@ -135,6 +136,24 @@ impl Mesh {
                 self.actions.push_back(Action::Warn(warning));
             }
             _ => {}
+        }
+    }
+
+    /// Says it once of each peer that its links are weaker than this end would have them.
+    fn warn_if_weaker(&mut self, peer: &Peer, address: SocketAddr) {
+        let missing = self.settings.lacks(peer);
+        if missing == Flags::NONE {
+            self.weaker.remove(&peer.replica); // Should it become weaker again, that is news.
+            return;
+        }
+        let told = self.weaker.entry(peer.replica).or_default();
+        if !told.contains(missing) {
+            *told = *told | missing;
+            self.actions.push_back(Action::Warn(MeshWarning::Weaker {
+                peer: peer.replica,
+                address,
+                missing,
+            }));
         }
     }
 

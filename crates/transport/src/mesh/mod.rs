@@ -29,7 +29,7 @@ mod slot;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use replink_frame::{GoodbyeReason, KeyId, ReplicaId, Version};
+use replink_frame::{Flags, GoodbyeReason, KeyId, ReplicaId, Version};
 use replink_handshake::{Authentication, Peer};
 
 pub use action::{Action, LinkId, MeshWarning};
@@ -70,6 +70,8 @@ pub struct Mesh {
     /// What is to be dialed (H-1), by peer and lane.
     slots: BTreeMap<(ReplicaId, u16), Slot>,
     links: BTreeMap<LinkId, LinkState>,
+    /// What was said to be missing on links of a peer.
+    weaker: BTreeMap<ReplicaId, Flags>,
     actions: VecDeque<Action>,
     stopping: bool,
 }
@@ -82,6 +84,7 @@ impl Mesh {
             settings,
             slots: BTreeMap::new(),
             links: BTreeMap::new(),
+            weaker: BTreeMap::new(),
             actions: VecDeque::new(),
             stopping: false,
         };

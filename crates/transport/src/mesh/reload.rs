@@ -20,6 +20,7 @@ impl Mesh {
         self.settings = settings;
         let settings = &self.settings;
         self.slots.retain(|&(peer, lane), _| settings.has_place(peer, lane));
+        self.weaker.retain(|peer, _| settings.members.contains_key(peer));
         for slot in self.slots.values_mut() {
             slot.retune(settings);
         }

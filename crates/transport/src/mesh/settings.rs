@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use replink_frame::{Command, GoodbyeReason, KeyId, ReplicaId, Version};
-use replink_handshake::{Authentication, Peer};
+use replink_frame::{Command, Flags, GoodbyeReason, KeyId, ReplicaId, Version};
+use replink_handshake::{Authentication, Peer, Side};
 
 use super::{CommandPolicy, Role};
 
@@ -27,6 +27,8 @@ pub struct MeshSettings {
     pub keys: Option<Vec<KeyId>>,
     /// The one peer that a key of `keys` is for; none for those of a shared secret (K-3).
     pub pairs: HashMap<KeyId, ReplicaId>,
+    /// What this end gives its links where the peer takes part: a link that comes up with less is told of.
+    pub flags: Flags,
     /// Time between two pings; zero for none, and then silence ends no link.
     pub heartbeat_interval: Duration,
     /// How long a silent link is kept.
@@ -40,13 +42,15 @@ pub struct MeshSettings {
 }
 
 impl MeshSettings {
-    /// What an empty `[cluster.link]` means, for a cluster of `members` whose links stay up with `keys`.
+    /// What an empty `[cluster.link]` means, for a cluster of `members` whose links stay up with `keys`; but
+    /// with no `flags`, so that no link is taken for a weaker one.
     pub fn new(members: BTreeMap<ReplicaId, Role>, keys: Option<Vec<KeyId>>) -> Self {
         Self {
             members,
             lanes: 1,
             keys,
             pairs: HashMap::new(),
+            flags: Flags::NONE,
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_secs(5),
             reconnect_min: Duration::from_millis(50),
@@ -70,6 +74,15 @@ impl MeshSettings {
         } else {
             self.heartbeat_interval.saturating_mul(ALIVE_INTERVALS)
         }
+    }
+
+    /// What a link with this peer could have by this end's settings, and has not: the peer has it off, or
+    /// speaks version 1, which has none of it (H-13). Where this end itself dials with version 1, or has
+    /// authentication disabled (H-12), nobody declined.
+    pub fn lacks(&self, peer: &Peer) -> Flags {
+        let ours = peer.authentication == Authentication::Disabled
+            || (peer.version == Version::V1 && peer.side == Side::Dialer);
+        if ours { Flags::NONE } else { Flags(self.flags.0 & !peer.flags.0) }
     }
 
     /// Whether links with this peer carry pings: version 1 has none (H-13).

@@ -174,6 +174,7 @@ impl<S: Socket> Handle<S> {
             handshakes: counters.handshakes(),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
             broken_records: counters.broken_records(),
+            weaker_links: counters.weaker(),
             ended,
         }
     }

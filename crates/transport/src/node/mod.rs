@@ -68,6 +68,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Instant;
 
 use replink_frame::ReplicaId;
 use thiserror::Error;
@@ -85,7 +86,7 @@ pub use stats::{EndedStats, InboundStats, LinkStats, NodeStats};
 use crate::config::{Config, UnusableConfig};
 use crate::driver::{Driver, SystemDriver};
 use crate::mesh::CommandPolicy;
-use crate::{EndpointError, EntropyError, Link, incarnation};
+use crate::{CipherSpeed, EndpointError, EntropyError, Link, incarnation};
 use addresses::Addresses;
 use collector::TakenLinks;
 use control::Control;
@@ -237,7 +238,11 @@ impl Node {
         let taken = std::mem::take(&mut taken.0);
         let shards = assemble(settings, placement, addresses, listener, taken, drivers)?;
         if let Some(shard) = shards.first() {
-            shard.handle().shared.set_listener(second);
+            let shared = &shard.handle().shared;
+            shared.set_listener(second);
+            if shared.settings().config.can_seal() {
+                measure_cipher(shared.replica);
+            }
         }
         Ok(shards)
     }
@@ -267,6 +272,15 @@ pub fn with_drivers<D: Driver>(
     let addresses = Addresses::look_up(&settings.config, replica, &Addresses::default());
     assemble(settings, placement, addresses, listener, Vec::new(), drivers)
         .map_err(|source| BindError::Listen { address: "the driver's listener".to_owned(), source })
+}
+
+/// Logs what sealing costs here: no configuration says so.
+fn measure_cipher(replica: ReplicaId) {
+    let speed = CipherSpeed::measure(Instant::now);
+    tracing::info!(%replica, cipher = CipherSpeed::CIPHER, %speed, "measured the cipher of sealed links");
+    if let Some(slow) = speed.warning() {
+        tracing::warn!(%replica, "{slow}");
+    }
 }
 
 fn assemble<D: Driver>(

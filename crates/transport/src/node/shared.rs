@@ -61,6 +61,7 @@ pub(super) struct Counters {
     pub(super) accept_errors: AtomicU64,
     /// By whichever shard has the link.
     broken_records: Mutex<BTreeMap<ReplicaId, u64>>,
+    weaker: Mutex<BTreeMap<ReplicaId, u64>>,
     handshakes: Mutex<BTreeMap<(Status, RejectedBy), u64>>,
     ended: Mutex<EndedStats>,
 }
@@ -277,6 +278,15 @@ impl<S: Socket> Shared<S> {
 }
 
 impl Counters {
+    /// A link with `peer` came up weaker than this end would have had it.
+    pub(super) fn count_weaker(&self, peer: ReplicaId) {
+        *lock(&self.weaker).entry(peer).or_default() += 1;
+    }
+
+    pub(super) fn weaker(&self) -> Vec<(ReplicaId, u64)> {
+        lock(&self.weaker).iter().map(|(&peer, &count)| (peer, count)).collect()
+    }
+
     pub(super) fn count_handshake(&self, status: Status, by: RejectedBy) {
         *lock(&self.handshakes).entry((status, by)).or_default() += 1;
     }

@@ -36,6 +36,9 @@ pub struct NodeStats {
     /// Links that ended because a record that came on them was broken (S-3), by peer: someone on the way changes
     /// what is sent, or the peer is faulty. A peer on whose links none was is not named.
     pub broken_records: Vec<(ReplicaId, u64)>,
+    /// Links that came up weaker than this end would have had them, by peer: not sealed or not
+    /// forward-secret, since the peer has that off or speaks version 1.
+    pub weaker_links: Vec<(ReplicaId, u64)>,
     /// Links that were up and are not any more: their counts are in here.
     pub ended: EndedStats,
 }

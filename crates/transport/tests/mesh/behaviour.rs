@@ -7,8 +7,8 @@ use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status,
 use replink_transport::handshake::{Authentication, DialError, Peer, Side};
 use replink_transport::mesh::Role as ReplicaRole;
 use replink_transport::mesh::{
-    Action, DownReason, LEAVE_MAX, LinkId, Loss, MeshWarning, PROBE_LANE, RETIRE_SPREAD, RETRY_AFTER_MAX,
-    Verdict,
+    Action, DownReason, LEAVE_MAX, LinkId, Loss, MeshSettings, MeshWarning, PROBE_LANE, RETIRE_SPREAD,
+    RETRY_AFTER_MAX, Verdict,
 };
 
 use crate::network::Random;
@@ -426,6 +426,97 @@ fn a_denied_frame_ends_the_link() {
     one.mesh.closed(link, DownReason::Denied(denied), one.now, 0);
     let warning = MeshWarning::Denied { peer: ReplicaId(0), address: address(9), command: denied };
     assert_eq!(one.actions(), [down(link, 0, DownReason::Denied(denied)), Action::Warn(warning)]);
+}
+
+/// A link that could have been better is up all the same; its peer is told of once.
+#[test]
+fn a_peer_with_weaker_links_is_told_of_once() {
+    let wanted = Flags::SEALED | Flags::EPHEMERAL;
+    let with_flags = |settings: MeshSettings| changed(settings, |settings| settings.flags = wanted);
+    let mut one = One::new(1, changed(with_flags(settings(4)), |settings| settings.lanes = 2));
+    one.actions();
+    let with = |replica, side, lane, flags| {
+        changed(peer(replica, side), |peer| (peer.lane, peer.flags) = (lane, flags))
+    };
+    let warnings = |one: &mut One, peer: &Peer| {
+        let (_, actions) = one.establish(peer, 9);
+        assert!(actions.iter().any(|action| matches!(action, Action::Up { .. })), "{actions:?}");
+        let warnings = actions.into_iter().filter_map(|action| match action {
+            Action::Warn(warning) => Some(warning),
+            _ => None,
+        });
+        warnings.collect::<Vec<_>>()
+    };
+    let weaker =
+        |replica, missing| MeshWarning::Weaker { peer: ReplicaId(replica), address: address(9), missing };
+    let (dialed, accepted) = (Side::Dialer, Side::Acceptor);
+
+    assert_eq!(warnings(&mut one, &with(3, dialed, 0, wanted)), [], "all there is");
+    assert_eq!(warnings(&mut one, &with(3, dialed, 1, wanted | Flags(0x100))), [], "and more");
+    assert_eq!(warnings(&mut one, &with(2, dialed, 0, Flags::SEALED)), [weaker(2, Flags::EPHEMERAL)]);
+    assert_eq!(warnings(&mut one, &with(2, dialed, 1, Flags::SEALED)), [], "once, on whichever lane");
+    assert_eq!(
+        warnings(&mut one, &with(0, accepted, 0, Flags::EPHEMERAL)),
+        [weaker(0, Flags::SEALED)],
+        "each peer"
+    );
+    assert_eq!(
+        warnings(&mut one, &with(0, accepted, 1, Flags::NONE)),
+        [weaker(0, wanted)],
+        "what is worse is news"
+    );
+    assert_eq!(warnings(&mut one, &with(0, accepted, 1, Flags::EPHEMERAL)), [], "what is better is not");
+    assert_eq!(warnings(&mut one, &with(0, accepted, 0, wanted)), [], "it takes part now");
+    assert_eq!(
+        warnings(&mut one, &with(0, accepted, 0, Flags::NONE)),
+        [weaker(0, wanted)],
+        "and not any more"
+    );
+
+    // A reload does not have it said again, unless the peer was gone.
+    one.mesh.reconfigure(with_flags(settings(4)), one.now, one.random);
+    assert_eq!(warnings(&mut one, &with(0, accepted, 0, Flags::NONE)), []);
+    one.mesh.reconfigure(
+        changed(with_flags(settings(4)), |settings| _ = settings.members.remove(&ReplicaId(0))),
+        one.now,
+        one.random,
+    );
+    one.mesh.reconfigure(with_flags(settings(4)), one.now, one.random);
+    assert_eq!(warnings(&mut one, &with(0, accepted, 0, Flags::NONE)), [weaker(0, wanted)]);
+    // What this end has off, nobody has declined.
+    one.mesh.reconfigure(
+        changed(settings(4), |settings| settings.flags = Flags::SEALED),
+        one.now,
+        one.random,
+    );
+    assert_eq!(warnings(&mut one, &with(3, accepted, 0, Flags::SEALED)), []);
+}
+
+/// H-12, H-13.
+#[test]
+fn what_nobody_could_have_had_is_not_lacking() {
+    let wanted = Flags::SEALED | Flags::EPHEMERAL;
+    let settings = changed(settings(3), |settings| settings.flags = wanted);
+    let older = |side| changed(peer(2, side), |peer| peer.version = Version::V1);
+    assert_eq!(settings.lacks(&older(Side::Acceptor)), wanted, "a peer dialed with version 1");
+    assert_eq!(settings.lacks(&older(Side::Dialer)), Flags::NONE, "this end did");
+    let open = changed(peer(2, Side::Acceptor), |peer| peer.authentication = Authentication::Disabled);
+    assert_eq!(settings.lacks(&open), Flags::NONE);
+}
+
+#[test]
+fn a_weaker_link_is_told_of_with_what_that_means() {
+    let text = |missing| MeshWarning::Weaker { peer: ReplicaId(2), address: address(9), missing }.to_string();
+    let (sealed, secret) =
+        ("not sealed, so whoever is on the path can read and change", "not forward-secret, so every holder");
+    let [neither, unsealed, recorded] =
+        [Flags::SEALED | Flags::EPHEMERAL, Flags::SEALED, Flags::EPHEMERAL].map(text);
+    assert!(neither.contains(sealed) && neither.contains(secret), "{neither}");
+    assert!(unsealed.contains(sealed) && !unsealed.contains(secret), "{unsealed}");
+    assert!(!recorded.contains(sealed) && recorded.contains(secret), "{recorded}");
+    for text in [neither, unsealed, recorded] {
+        assert!(text.contains("replica 2 at 10.0.0.9:7400") && text.contains("cluster.link"), "{text}");
+    }
 }
 
 #[test]

@@ -105,10 +105,10 @@ impl Connection {
 
     /// What is looked for is received by an operation from here on.
     pub(super) fn stop_looking(&mut self, ring: &mut Ring) {
-        if let Some(Receiving { by: By::Looking(_), .. }) = self.receiving {
-            if let Some(Receiving { by: By::Looking(memory), at_most, is_lent }) = self.receiving.take() {
-                self.start_receive(ring, memory, at_most, is_lent);
-            }
+        if let Some(Receiving { by: By::Looking(_), .. }) = self.receiving
+            && let Some(Receiving { by: By::Looking(memory), at_most, is_lent }) = self.receiving.take()
+        {
+            self.start_receive(ring, memory, at_most, is_lent);
         }
     }
 
@@ -247,16 +247,16 @@ impl Connection {
             }
             None => {}
         }
-        if let Some(id) = self.sending {
-            if let Some((work, result)) = stop(ring, id) {
-                let result = match result {
-                    Ok(sent) => Ok(sent as usize),
-                    // One that failed without fault of its connection has sent nothing.
-                    Err(error) if is_passing(&error) => Ok(0),
-                    Err(error) => Err(error),
-                };
-                released.sent = work.into_batch().map(|batch| (batch, result));
-            }
+        if let Some(id) = self.sending
+            && let Some((work, result)) = stop(ring, id)
+        {
+            let result = match result {
+                Ok(sent) => Ok(sent as usize),
+                // One that failed without fault of its connection has sent nothing.
+                Err(error) if is_passing(&error) => Ok(0),
+                Err(error) => Err(error),
+            };
+            released.sent = work.into_batch().map(|batch| (batch, result));
         }
         released
     }

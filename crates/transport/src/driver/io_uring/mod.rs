@@ -407,10 +407,10 @@ impl Driver for IoUringDriver {
         self.unregister_departed();
         // In turn, so that neither strangers nor links keep the others from being looked at.
         self.accepts_next = !self.accepts_next;
-        if self.accepts_next || !self.completed.has_next() {
-            if let Some(accepted) = self.next_accepted() {
-                return Some(accepted);
-            }
+        if (self.accepts_next || !self.completed.has_next())
+            && let Some(accepted) = self.next_accepted()
+        {
+            return Some(accepted);
         }
         self.completed.next()
     }

@@ -28,7 +28,7 @@ impl PollDriver {
         let mut found = busy_poll.look(began, timeout, || {
             // Counted from one wait to the next: an active connection may have something each time.
             self.looks = self.looks.wrapping_add(1);
-            if self.looks % GLANCE_EVERY == 0 {
+            if self.looks.is_multiple_of(GLANCE_EVERY) {
                 looked = self.ask(Some(Duration::ZERO), arrived);
             }
             self.waker.was_woken()

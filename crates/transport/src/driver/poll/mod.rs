@@ -160,12 +160,11 @@ impl PollDriver {
                     connection.queue(token, &mut self.ready);
                     arrived.push(token);
                 }
-                if writable {
-                    if let Some(batch) = connection.sending.take() {
-                        if let Some((batch, result)) = connection.send(batch) {
-                            self.completed.push(Completion::Sent { token, batch, result });
-                        }
-                    }
+                if writable
+                    && let Some(batch) = connection.sending.take()
+                    && let Some((batch, result)) = connection.send(batch)
+                {
+                    self.completed.push(Completion::Sent { token, batch, result });
                 }
             }
             Some(Registered::Connecting(_)) | None => {}

@@ -40,11 +40,11 @@ fn what_was_received_comes_back_in_order() {
             if round % 3 != 0 {
                 rig.driver.wait(Some(Duration::from_millis(1)), &mut rig.arrived).unwrap();
             }
-            if round % 5 == 0 {
-                if let Some(completion) = any(&mut rig.driver) {
-                    let Completion::Received { memory, result, .. } = completion else { panic!() };
-                    got.extend(bytes_of(&memory, result.unwrap()));
-                }
+            if round % 5 == 0
+                && let Some(completion) = any(&mut rig.driver)
+            {
+                let Completion::Received { memory, result, .. } = completion else { panic!() };
+                got.extend(bytes_of(&memory, result.unwrap()));
             }
             let released = rig.driver.release(end.registration);
             if let Some((memory, received)) = released.received {

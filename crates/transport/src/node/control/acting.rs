@@ -3,6 +3,8 @@
 use std::mem;
 use std::sync::Arc;
 
+use replink_frame::Flags;
+
 use super::{Control, Known, Message, Standing, Turn, Warning};
 use crate::driver::{Driver, Socket};
 use crate::mesh::{Action, DownReason, LinkId};
@@ -42,6 +44,9 @@ impl<D: Driver> Control<D> {
         let open = arrived.open;
         let peer = *open.peer();
         let address = open.socket.peer_address();
+        if self.mesh.settings().lacks(&peer) != Flags::NONE {
+            self.shared.counters.count_weaker(peer.replica);
+        }
         let timeout = self.settings.config.link.heartbeat_timeout;
         if !timeout.is_zero() {
             open.socket.set_user_timeout(timeout);

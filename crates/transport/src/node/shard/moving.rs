@@ -115,10 +115,10 @@ impl<D: Driver> Shard<D> {
     }
 
     pub(super) fn take_down(&mut self, link: &Arc<SharedLink<D::Socket>>, reason: DownReason) {
-        if let Some(owned) = self.links.get_mut(link.id()) {
-            if owned.phase == Phase::Delivering {
-                owned.phase = Phase::Draining;
-            }
+        if let Some(owned) = self.links.get_mut(link.id())
+            && owned.phase == Phase::Delivering
+        {
+            owned.phase = Phase::Draining;
         }
         let (id, peer, address) = (link.id(), *link.peer(), link.address);
         self.events.push_back(Event::Down(LinkDown { link: id, peer, address, reason }));

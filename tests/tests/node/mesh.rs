@@ -17,7 +17,7 @@ use replink_transport::node::{NodeOptions, Warning};
 use replink_transport::{InboundError, SendCause};
 
 /// Replica 1 of two, which accepts; the test is replica 0.
-fn acceptor(link: &str) -> (Ground, [Replica; 1]) {
+pub(crate) fn acceptor(link: &str) -> (Ground, [Replica; 1]) {
     let ground = Ground::new(2, "");
     let config = ground.config(AUTH, &format!("{QUICK}{link}"));
     let replica = Replica::start(&ground, config, NodeOptions::new(ReplicaId(1)), 1);
@@ -25,7 +25,7 @@ fn acceptor(link: &str) -> (Ground, [Replica; 1]) {
 }
 
 /// Replica 0 in its process `incarnation` has a link.
-fn dialed(ground: &Ground, node: &mut [Replica], incarnation: u64) -> (blocking::Sender, blocking::Receiver) {
+pub(crate) fn dialed(ground: &Ground, node: &mut [Replica], incarnation: u64) -> (blocking::Sender, blocking::Receiver) {
     let before = node[0].ups().count();
     let endpoint = ground.endpoint(0, incarnation);
     let link = poll_while(node, || ground.dial(&endpoint, 1, 1).unwrap());
@@ -34,7 +34,7 @@ fn dialed(ground: &Ground, node: &mut [Replica], incarnation: u64) -> (blocking:
 }
 
 /// The same by hand.
-fn dialed_by_hand(ground: &Ground, node: &mut [Replica]) -> (RawLink, [u8; 32]) {
+pub(crate) fn dialed_by_hand(ground: &Ground, node: &mut [Replica]) -> (RawLink, [u8; 32]) {
     let peer = RawPeer::new(0, SECRET);
     let mut link = ground.raw(1, 1);
     let hello = peer.hello();

@@ -67,7 +67,14 @@ impl Receiver {
         self.link.stream().set_read_timeout(timeout)
     }
 
-    /// Bytes received since the handshake: a sign of life of the peer, also within a long frame.
+    /// Whether, since the last call, something has come that shows life of the peer (C-1): on a sealed link what
+    /// has been proved, on any other bytes, also within a long frame.
+    pub fn take_life(&mut self) -> bool {
+        self.inbound.take_life()
+    }
+
+    /// Bytes received since the handshake. On a sealed link they are no sign of life:
+    /// [`Receiver::take_life`] is.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
     }

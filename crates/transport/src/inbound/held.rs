@@ -36,6 +36,8 @@ pub(super) struct HeldFrames {
     frames: VecDeque<Held>,
     /// How many of them, from the first one on, are proved.
     proved: usize,
+    /// Whether a batch was proved since it was last asked.
+    life: bool,
     /// Bytes of the read-ahead that belong to them.
     scanned: usize,
     /// How many of those have gone into the batch, or into an earlier one.
@@ -74,6 +76,7 @@ impl HeldFrames {
             seal,
             frames: VecDeque::new(),
             proved: 0,
+            life: false,
             scanned: 0,
             hashed: 0,
             open: false,
@@ -94,6 +97,11 @@ impl HeldFrames {
     pub(super) fn relax(&mut self) {
         self.spare = Vec::new();
         self.frames.shrink_to_fit();
+    }
+
+    /// Whether a batch was proved since the last call.
+    pub(super) fn take_life(&mut self) -> bool {
+        std::mem::take(&mut self.life)
     }
 
     /// Where in the read-ahead the next frame begins.
@@ -250,6 +258,7 @@ impl HeldFrames {
             return Err(SealError::Tag); // S-3
         }
         self.proved = self.frames.len();
+        self.life = true; // C-1
         (self.batch_frames, self.batch_bytes) = (0, 0);
         Ok(())
     }

@@ -38,6 +38,7 @@ impl Inbound {
     pub fn received(&mut self, len: usize) {
         assert!(len == 0 || self.lent.is_none(), "the memory is lent");
         let (body_max, ahead_max) = self.wanted();
+        self.bytes_came |= len > 0;
         let in_body = len.min(body_max);
         assert!(len - in_body <= ahead_max, "more was received than there was room for");
         if let Some(direct) = &mut self.direct {
@@ -78,6 +79,7 @@ impl Inbound {
     /// If there are more bytes than there was room for, or it is other memory than what was lent.
     pub fn take_back(&mut self, memory: ReceiveMemory, received: usize) {
         assert!(received <= memory.room(), "more was received than there was room for");
+        self.bytes_came |= received > 0;
         self.settle();
         if let Some(lent) = self.lent.take() {
             let filled = self.direct.as_ref().map_or(0, |direct| direct.filled);
@@ -145,6 +147,7 @@ impl Inbound {
         if self.lent.is_some() {
             return 0;
         }
+        self.bytes_came |= !chunk.is_empty();
         let in_body = match &mut self.direct {
             Some(direct) => {
                 let room = &mut direct.body[direct.filled..];

@@ -61,6 +61,8 @@ pub struct Inbound {
     held: Option<Box<HeldFrames>>,
     /// Whether a frame has come: from then on there is no late reject (H-9).
     begun: bool,
+    /// Whether bytes have come since [`Inbound::take_life`].
+    bytes_came: bool,
     expects_large: bool,
     /// What comes next, found and not taken.
     ready: Option<Ready>,
@@ -148,6 +150,7 @@ impl Inbound {
             direct_header: GenericHeader::view(&[0; HEADER_SIZE]).to_owned(),
             direct_body: Vec::new(),
             begun: false,
+            bytes_came: false,
             expects_large: false,
             ready: None,
             taken: Taken::Nothing,
@@ -218,6 +221,13 @@ impl Inbound {
         let holds = self.held.as_ref().is_some_and(|held| !held.is_empty());
         let found = self.ready.is_some() || self.lent.as_ref().is_some_and(|lent| lent.found.is_some());
         self.direct.is_none() && !found && self.ahead.is_empty() && !holds
+    }
+
+    /// Whether, since the last call, something has come that shows life of the peer (C-1): on a sealed link
+    /// what has been proved, on any other bytes.
+    pub fn take_life(&mut self) -> bool {
+        let came = mem::take(&mut self.bytes_came);
+        self.held.as_mut().map_or(came, |held| held.take_life())
     }
 
     /// Leaves behind what was taken.

@@ -76,7 +76,8 @@ impl Mesh {
         }
     }
 
-    /// Something came on a link, whatever it was.
+    /// The peer has shown life on a link (C-1): on a sealed one by a record that verified, on any other by
+    /// whatever came. It renews the heartbeat timer, and does not speak for the link against a newcomer.
     pub fn heard(&mut self, link: LinkId, now: Instant) {
         if let Some(link) = self.links.get_mut(&link) {
             link.heard(now);
@@ -90,8 +91,8 @@ impl Mesh {
         }
     }
 
-    /// A pong came that answers the ping with the counter `echo`. Counts as [`Self::heard`], unless it fits no
-    /// ping that waits for an answer.
+    /// A pong came that answers the ping with the counter `echo`. Counts as [`Self::heard`], and as a proof
+    /// that the peer was there when that ping was sent (C-1), unless it fits no ping that waits for an answer.
     pub fn pong(&mut self, link: LinkId, echo: u64, now: Instant) {
         if let Some(link) = self.links.get_mut(&link) {
             link.pong(echo, now);

@@ -14,6 +14,9 @@ pub(super) struct LinkState {
     pub(super) address: SocketAddr,
     since: Instant,
     heard: Instant,
+    /// The last time at which the peer was demonstrably there: its handshake, or the taking over of the link
+    /// from another process, or when the last ping was sent that it has answered (C-1).
+    proved: Instant,
     pings: Pings,
     /// When it leaves, because its key is retired.
     pub(super) retire_at: Option<Instant>,
@@ -44,6 +47,8 @@ struct Pings {
     /// Counters of the pings that wait for a pong, ascending, and when they were sent.
     under_way: VecDeque<(u64, Instant)>,
     round_trip: Option<RoundTrip>,
+    /// The shortest one. Whoever holds pongs back makes others longer, and never this one.
+    shortest: Duration,
 }
 
 impl LinkState {
@@ -54,6 +59,7 @@ impl LinkState {
             address,
             since: now,
             heard: now,
+            proved: now,
             pings: Pings { next, ..Pings::default() },
             retire_at: None,
             leaving_until: None,
@@ -80,8 +86,11 @@ impl LinkState {
         until.saturating_duration_since(self.since)
     }
 
+    /// Whether the link stays against a newcomer that has proved itself (C-1). What was heard does not speak
+    /// for it, sealed or not: someone may have held it back since the peer died.
     pub(super) fn is_alive(&self, settings: &MeshSettings, now: Instant) -> bool {
-        self.is_up() && self.silence(now) < settings.alive_window()
+        let window = settings.alive_window() + self.pings.shortest.min(settings.heartbeat_timeout);
+        self.is_up() && settings.pings(&self.peer) && now.saturating_duration_since(self.proved) <= window
     }
 
     /// When the peer will have been silent for too long.
@@ -131,11 +140,16 @@ impl LinkState {
         // It also answers for the pings before: their pongs were lost to a slow peer.
         under_way.drain(..=index);
         self.heard(now);
+        self.proved = self.proved.max(sent); // C-1: whatever has come since may have been held back
         let last = now.saturating_duration_since(sent);
-        let smoothed = match self.pings.round_trip {
-            Some(before) => (before.smoothed.saturating_mul(7).saturating_add(last)) / 8,
-            None => last,
+        let (smoothed, shortest) = match self.pings.round_trip {
+            Some(before) => (
+                (before.smoothed.saturating_mul(7).saturating_add(last)) / 8,
+                self.pings.shortest.min(last),
+            ),
+            None => (last, last),
         };
+        self.pings.shortest = shortest;
         self.pings.round_trip = Some(RoundTrip { last, smoothed });
     }
 

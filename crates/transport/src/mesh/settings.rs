@@ -8,8 +8,8 @@ use replink_handshake::{Authentication, Peer};
 
 use super::{CommandPolicy, Role};
 
-/// How many heartbeat intervals ago a link may last have been heard from to count as
-/// demonstrably alive.
+/// How many heartbeat intervals ago a ping may have been sent, for its pong to say that the peer is
+/// demonstrably alive (C-1).
 pub const ALIVE_INTERVALS: u32 = 2;
 
 /// What a [`Mesh`](super::Mesh) is configured with.
@@ -62,14 +62,11 @@ impl MeshSettings {
         self.reconnect_max
     }
 
-    /// A link that was heard from less than this long ago is demonstrably alive:
-    /// [`ALIVE_INTERVALS`] heartbeat intervals, or `heartbeat_timeout` where there are none.
+    /// A peer that was sent a ping no longer ago than this and a round trip, and has answered it, is
+    /// demonstrably alive (C-1): [`ALIVE_INTERVALS`] heartbeat intervals. Zero where there are none, and then
+    /// no peer is.
     pub fn alive_window(&self) -> Duration {
-        if self.heartbeat_interval.is_zero() {
-            self.heartbeat_timeout
-        } else {
-            self.heartbeat_interval.saturating_mul(ALIVE_INTERVALS)
-        }
+        self.heartbeat_interval.saturating_mul(ALIVE_INTERVALS)
     }
 
     /// Whether links with this peer carry pings: version 1 has none (H-13).

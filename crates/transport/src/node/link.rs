@@ -32,8 +32,10 @@ pub(super) struct Place {
     owner: AtomicUsize,
     /// Whether the owner has yet to take the last [`Message::Attend`].
     attend: AtomicBool,
-    /// When something was last seen of the peer, in nanoseconds of the node's time.
+    /// When the peer last showed life (C-1), in nanoseconds of the node's time.
     heard: AtomicU64,
+    /// Since when something has lain there that the owner has not looked through, in the same; 0 for nothing.
+    unlooked: AtomicU64,
     /// What the peer's last pong echoed; 0 once shard 0 has taken it.
     echo: AtomicU64,
 }
@@ -53,6 +55,7 @@ impl Place {
             owner: AtomicUsize::new(owner),
             attend: AtomicBool::new(false),
             heard: AtomicU64::new(heard),
+            unlooked: AtomicU64::new(0),
             echo: AtomicU64::new(0),
         }
     }
@@ -76,12 +79,29 @@ impl Place {
         self.attend.store(false, Ordering::Release);
     }
 
-    pub(super) fn hear(&self, now: u64) {
-        self.heard.store(now, Ordering::Relaxed);
+    /// Something has come, at `since` or later, that the owner has yet to look through.
+    pub(super) fn arrived(&self, since: u64) {
+        if self.unlooked.load(Ordering::Relaxed) == 0 {
+            self.unlooked.store(since.max(1), Ordering::Release);
+        }
     }
 
-    pub(super) fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
+    /// The owner has looked through all that had come. Only what was `life` renews the heartbeat timer (C-1).
+    pub(super) fn looked_through(&self, life: bool, now: u64) {
+        if life {
+            self.heard.store(now, Ordering::Relaxed);
+        }
+        self.unlooked.store(0, Ordering::Release);
+    }
+
+    /// When the peer last showed life. The time does not count for which something has lain there that nobody
+    /// looked through, because the embedder was at work or took no events.
+    pub(super) fn heard(&self, now: u64) -> u64 {
+        let unlooked = match self.unlooked.load(Ordering::Acquire) {
+            0 => 0,
+            since => now.saturating_sub(since),
+        };
+        self.heard.load(Ordering::Relaxed).saturating_add(unlooked)
     }
 
     /// The peer has answered the ping with this counter. Whether shard 0 has to be told: it was not since it
@@ -251,6 +271,24 @@ const QUIET_BYTES_MAX: u64 = 2 * HEADER_SIZE as u64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// C-1: who sends bytes that prove nothing, however fast, has its silence counted all the same; a peer is
+    /// not silent for the sake of an embedder that does not look.
+    #[test]
+    fn only_life_renews_the_timer() {
+        let place = Place::new(LinkId(1), 0, 100);
+        for now in 101..200 {
+            place.arrived(now - 1);
+            assert_eq!(place.heard(now), 101, "what is about to be looked at");
+            place.looked_through(false, now);
+            assert_eq!(place.heard(now), 100);
+        }
+        place.arrived(200);
+        place.arrived(900);
+        assert_eq!(place.heard(1_000), 900, "since 200 nobody has looked");
+        place.looked_through(true, 1_000);
+        assert_eq!(place.heard(5_000), 1_000);
+    }
 
     /// However many pongs come before shard 0 looks, it is told once.
     #[test]

@@ -199,9 +199,11 @@ fn another_process_is_refused_while_the_first_one_is_alive() {
     let first = peer(0, Side::Acceptor);
     let second = changed(first, |peer| peer.incarnation = 8);
     let (old, _) = one.establish(&first, 8);
-    one.wait_ms(1500);
-    one.mesh.heard(old, one.now);
-    one.wait_ms(1999);
+    one.wait_ms(1000);
+    one.mesh.pinged(old, 1, one.now);
+    one.wait_ms(80);
+    one.mesh.pong(old, 1, one.now);
+    one.wait_ms(2000);
     let refuse = Verdict::Refuse { status: Status::DUPLICATE_REPLICA, retry_after_ms: 0 };
     // On the other lane it is the same replica too.
     for lane in [0, 1] {
@@ -212,7 +214,7 @@ fn another_process_is_refused_while_the_first_one_is_alive() {
             warning.to_string().contains("10.0.0.8:7400") && warning.to_string().contains("10.0.0.9:7400")
         );
     }
-    // Not demonstrably alive any more: the second one takes over.
+    // Not demonstrably alive any more, two intervals and a round trip after the ping: the second one takes over.
     one.wait_ms(1);
     assert_eq!(one.mesh.judge(&second, address(9), one.now), Verdict::Supersede { old });
     let (new, actions) = one.establish(&second, 9);

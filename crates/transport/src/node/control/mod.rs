@@ -172,7 +172,7 @@ impl<D: Driver> Control<D> {
                     let refusal = Refusal::by_peer(known.shared.address, reject);
                     self.refuse(refusal, turn);
                 }
-                self.hear_all();
+                self.hear_all(now);
                 self.mesh.closed(link, reason, now, random);
                 self.over(link);
                 self.visitors.remove(&link);
@@ -189,7 +189,7 @@ impl<D: Driver> Control<D> {
         self.expire(now, turn);
         self.expire_visitors(now);
         if self.mesh.next_timeout().is_some_and(|due| due <= now) {
-            self.hear_all();
+            self.hear_all(now);
             self.excuse_busy_shards(now);
             self.mesh.handle_timeout(now, turn.driver.random());
         }
@@ -219,13 +219,15 @@ impl<D: Driver> Control<D> {
     }
 
     /// What the links' owners have heard.
-    fn hear_all(&mut self) {
+    fn hear_all(&mut self, now: Instant) {
+        let nanos = self.shared.nanos(now);
         for (&id, known) in &self.links {
-            self.mesh.heard(id, self.shared.instant(known.shared.place.heard()));
+            self.mesh.heard(id, self.shared.instant(known.shared.place.heard(nanos)));
         }
     }
 
-    /// What a shard has not looked at, because its embedder is at work, is not silence. It is woken:
+    /// What a shard has not looked at, because its embedder is at work, is not silence; nor is it a proof against
+    /// a newcomer (C-1). It is woken:
     /// one that had nothing to do, and whose embedder waits elsewhere, looks then, and has no excuse
     /// any more after the time that this puts it off.
     fn excuse_busy_shards(&mut self, now: Instant) {

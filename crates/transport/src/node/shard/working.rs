@@ -63,7 +63,7 @@ impl<D: Driver> Shard<D> {
             Ok(len) if len > 0 => {
                 link.inbound.take_back(memory, len);
                 link.shared.received.count_read(len);
-                link.shared.place.hear(self.now);
+                link.shared.place.arrived(self.now);
                 self.looking.push_back(place);
             }
             _ => {
@@ -111,6 +111,7 @@ impl<D: Driver> Shard<D> {
                         // It may be gone, or be there once more.
                         if self.looking.front() == Some(&place) {
                             self.looking.pop_front();
+                            self.looked_through(place);
                             self.receive(place);
                         }
                     }
@@ -152,6 +153,12 @@ impl<D: Driver> Shard<D> {
             Ok(None) => Look::Done,
             Err(error) => self.violated(place, error),
         }
+    }
+
+    /// All that had come on a link was looked through: whether there was life in it (C-1).
+    fn looked_through(&mut self, place: Place) {
+        let Some(link) = self.links.at_mut(place) else { return };
+        link.shared.place.looked_through(link.inbound.take_life(), self.now);
     }
 
     /// Begins to receive on a link that has nothing more to give.

@@ -1,16 +1,18 @@
-//! What counts as life (C-1).
+//! What counts as life (C-1), and who asks for it (C-2).
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_handshake::ControlMessage;
+use replink_tests::fixtures::SECRET;
 use replink_tests::nodes::{poll_until, poll_while, prepare};
+use replink_tests::raw_peer::{RawPeer, at, command, put};
 use replink_tests::watchdog::watched;
 use replink_transport::Received;
 use replink_transport::mesh::{DownReason, Loss};
 
-use crate::mesh::{acceptor, dialed};
+use crate::mesh::{acceptor, dialed, dialed_by_hand};
 
 const HEARTBEATS: &str = "heartbeat_interval = \"50ms\"\nheartbeat_timeout = \"300ms\"\n";
 
@@ -97,5 +99,31 @@ fn what_was_held_back_does_not_keep_a_restarted_replica_out() {
             assert_eq!(node[0].ups().last().unwrap().peer.incarnation, 6);
             assert_eq!(node[0].warnings().count(), 0, "and nobody is accused");
         }
+    });
+}
+
+/// C-2: an end without heartbeats answers pings, and while a frame is arriving it sends pings of its own.
+#[test]
+fn without_heartbeats_a_frame_that_is_arriving_brings_pings() {
+    watched(|| {
+        let (ground, mut node) = acceptor("heartbeat_interval = \"0s\"\n");
+        let (mut link, session) = dialed_by_hand(&ground, &mut node);
+        let peer = RawPeer::new(0, SECRET);
+        link.send(&peer.control(&session, "dialer->acceptor", command::PING, 1, 0));
+        let pong = poll_while(&mut node, || link.read());
+        assert_eq!((pong[at::COMMAND], &pong[136..144]), (command::PONG, &1u64.to_le_bytes()[..]));
+        // A header, of whose body nothing comes yet.
+        let mut frame = peer.frame(command::PREPARE);
+        put(&mut frame, at::SIZE, &100_256u32.to_le_bytes());
+        link.send(&frame);
+        let began = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(poll_while(&mut node, || link.read())[at::COMMAND], command::PING);
+        }
+        let took = began.elapsed();
+        assert!(Duration::from_secs(2) <= took && took < Duration::from_secs(10), "{took:?}");
+        assert_eq!((node[0].links(), node[0].downs().count()), (1, 0));
+        link.send(&[0; 100_000]);
+        poll_until(&mut node, "the frame is there", |node| node[0].frames().count() == 1);
     });
 }

@@ -84,6 +84,14 @@ impl Mesh {
         }
     }
 
+    /// Whether a frame has come in part on a link. While it has, the peer is sent pings also where heartbeats are
+    /// off (C-2). To be told before [`Mesh::handle_timeout`].
+    pub fn arriving(&mut self, link: LinkId, arriving: bool) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.arriving = arriving;
+        }
+    }
+
     /// The ping that was asked for is on its way, with this counter.
     pub fn pinged(&mut self, link: LinkId, counter: u64, now: Instant) {
         if let Some(link) = self.links.get_mut(&link) {

@@ -18,6 +18,8 @@ pub(super) struct LinkState {
     /// from another process, or when the last ping was sent that it has answered (C-1).
     proved: Instant,
     pings: Pings,
+    /// Whether a frame has come in part.
+    pub(super) arriving: bool,
     /// When it leaves, because its key is retired.
     pub(super) retire_at: Option<Instant>,
     /// Until when it may take its leave. It is no longer up then.
@@ -44,6 +46,8 @@ impl RoundTrip {
 #[derive(Default)]
 struct Pings {
     next: Option<Instant>,
+    /// Whether there is one each interval; else it takes a frame that is arriving.
+    regular: bool,
     /// Counters of the pings that wait for a pong, ascending, and when they were sent.
     under_way: VecDeque<(u64, Instant)>,
     round_trip: Option<RoundTrip>,
@@ -53,14 +57,15 @@ struct Pings {
 
 impl LinkState {
     pub(super) fn new(peer: Peer, address: SocketAddr, settings: &MeshSettings, now: Instant) -> Self {
-        let next = settings.pings(&peer).then(|| now + settings.heartbeat_interval);
+        let next = settings.ping_interval(&peer).map(|interval| now + interval);
         Self {
             peer,
             address,
             since: now,
             heard: now,
             proved: now,
-            pings: Pings { next, ..Pings::default() },
+            pings: Pings { next, regular: settings.pings(&peer), ..Pings::default() },
+            arriving: false,
             retire_at: None,
             leaving_until: None,
         }
@@ -103,26 +108,23 @@ impl LinkState {
     }
 
     /// Whether it is time for a ping; the next one is an interval from now, however late this one
-    /// is.
+    /// is. Where heartbeats are off it is only while a frame is arriving (C-2).
     pub(super) fn take_ping(&mut self, settings: &MeshSettings, now: Instant) -> bool {
         let due = self.pings.next.is_some_and(|next| next <= now);
         if due {
-            self.pings.next = Some(now + settings.heartbeat_interval);
+            self.pings.next = settings.ping_interval(&self.peer).map(|interval| now + interval);
         }
-        due
+        due && (settings.pings(&self.peer) || self.arriving)
     }
 
     /// The interval may have changed.
     pub(super) fn retune(&mut self, settings: &MeshSettings, now: Instant) {
-        if !settings.pings(&self.peer) {
-            self.pings.next = None;
-            return;
-        }
-        if self.pings.next.is_none() {
+        let pinged = std::mem::replace(&mut self.pings.regular, settings.pings(&self.peer));
+        if !pinged && self.pings.regular {
             self.heard = now; // Nobody was asked so far, so nobody had to answer.
         }
-        let latest = now + settings.heartbeat_interval;
-        self.pings.next = Some(self.pings.next.map_or(latest, |next| next.min(latest)));
+        let latest = settings.ping_interval(&self.peer).map(|interval| now + interval);
+        self.pings.next = self.pings.next.zip(latest).map(|(next, latest)| next.min(latest));
     }
 
     pub(super) fn pinged(&mut self, counter: u64, now: Instant) {

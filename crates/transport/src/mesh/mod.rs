@@ -56,6 +56,10 @@ pub const RETIRE_SPREAD: Duration = Duration::from_secs(2);
 /// When a peer should come back that finds us leaving, in milliseconds.
 pub const DRAINING_RETRY_MS: u32 = 1000;
 
+/// The time between two pings while a frame is arriving, where heartbeats are off (C-2): the pings of the peer, if
+/// it has some, wait behind that frame.
+pub const ARRIVING_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The lane that a probe dials. No replica has it, so a probe in the name of a running replica does
 /// not take its link over. Version 1 has no lanes.
 pub const PROBE_LANE: u16 = u16::MAX;

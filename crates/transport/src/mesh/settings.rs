@@ -6,7 +6,7 @@ use std::time::Duration;
 use replink_frame::{Command, GoodbyeReason, KeyId, ReplicaId, Version};
 use replink_handshake::{Authentication, Peer};
 
-use super::{CommandPolicy, Role};
+use super::{ARRIVING_INTERVAL, CommandPolicy, Role};
 
 /// How many heartbeat intervals ago a ping may have been sent, for its pong to say that the peer is
 /// demonstrably alive (C-1).
@@ -27,7 +27,8 @@ pub struct MeshSettings {
     pub keys: Option<Vec<KeyId>>,
     /// The one peer that a key of `keys` is for; none for those of a shared secret (K-3).
     pub pairs: HashMap<KeyId, ReplicaId>,
-    /// Time between two pings; zero for none, and then silence ends no link.
+    /// Time between two pings; zero for none but while a frame is arriving (C-2), and then silence ends no
+    /// link.
     pub heartbeat_interval: Duration,
     /// How long a silent link is kept.
     pub heartbeat_timeout: Duration,
@@ -69,9 +70,17 @@ impl MeshSettings {
         self.heartbeat_interval.saturating_mul(ALIVE_INTERVALS)
     }
 
-    /// Whether links with this peer carry pings: version 1 has none (H-13).
+    /// Whether links with this peer are pinged at regular intervals: version 1 has no pings (H-13).
     pub(super) fn pings(&self, peer: &Peer) -> bool {
         peer.version == Version::V2 && !self.heartbeat_interval.is_zero()
+    }
+
+    /// How long from one ping to the next; none in version 1. Where heartbeats are off it is that of the pings
+    /// that go out while a frame is arriving (C-2).
+    pub(super) fn ping_interval(&self, peer: &Peer) -> Option<Duration> {
+        let interval =
+            if self.heartbeat_interval.is_zero() { ARRIVING_INTERVAL } else { self.heartbeat_interval };
+        (peer.version == Version::V2).then_some(interval)
     }
 
     /// Whether a link may stay that was made with such a proof by such a peer.

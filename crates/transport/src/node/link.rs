@@ -36,6 +36,8 @@ pub(super) struct Place {
     heard: AtomicU64,
     /// Since when something has lain there that the owner has not looked through, in the same; 0 for nothing.
     unlooked: AtomicU64,
+    /// Whether a frame has come in part.
+    arriving: AtomicBool,
     /// What the peer's last pong echoed; 0 once shard 0 has taken it.
     echo: AtomicU64,
 }
@@ -56,6 +58,7 @@ impl Place {
             attend: AtomicBool::new(false),
             heard: AtomicU64::new(heard),
             unlooked: AtomicU64::new(0),
+            arriving: AtomicBool::new(false),
             echo: AtomicU64::new(0),
         }
     }
@@ -87,7 +90,9 @@ impl Place {
     }
 
     /// The owner has looked through all that had come. Only what was `life` renews the heartbeat timer (C-1).
-    pub(super) fn looked_through(&self, life: bool, now: u64) {
+    /// What is left may be a part of a frame that is `arriving` (C-2).
+    pub(super) fn looked_through(&self, life: bool, arriving: bool, now: u64) {
+        self.arriving.store(arriving, Ordering::Relaxed);
         if life {
             self.heard.store(now, Ordering::Relaxed);
         }
@@ -102,6 +107,11 @@ impl Place {
             since => now.saturating_sub(since),
         };
         self.heard.load(Ordering::Relaxed).saturating_add(unlooked)
+    }
+
+    /// Whether a frame has come in part.
+    pub(super) fn is_arriving(&self) -> bool {
+        self.arriving.load(Ordering::Relaxed)
     }
 
     /// The peer has answered the ping with this counter. Whether shard 0 has to be told: it was not since it
@@ -280,13 +290,13 @@ mod tests {
         for now in 101..200 {
             place.arrived(now - 1);
             assert_eq!(place.heard(now), 101, "what is about to be looked at");
-            place.looked_through(false, now);
+            place.looked_through(false, false, now);
             assert_eq!(place.heard(now), 100);
         }
         place.arrived(200);
         place.arrived(900);
         assert_eq!(place.heard(1_000), 900, "since 200 nobody has looked");
-        place.looked_through(true, 1_000);
+        place.looked_through(true, false, 1_000);
         assert_eq!(place.heard(5_000), 1_000);
     }
 

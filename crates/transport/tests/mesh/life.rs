@@ -133,3 +133,24 @@ fn unanswered_pings_end_no_link_from_which_life_comes() {
     let lost = DownReason::Lost(Loss::Silent(Duration::from_secs(5)));
     assert!(wanted.iter().any(|(_, action)| matches!(action, Action::Down { reason, .. } if *reason == lost)));
 }
+
+/// C-2: the pings of the other end wait behind the frame, so it hears of us by these.
+#[test]
+fn without_heartbeats_a_frame_that_is_arriving_brings_pings() {
+    let (_, first, _) = acceptor();
+    let off = changed(settings(2), |settings| settings.heartbeat_interval = Duration::ZERO);
+    let mut one = One::new(1, off);
+    let (link, _) = one.establish(&first, 8);
+    assert_eq!(one.wait_ms(10_000), []);
+    one.mesh.arriving(link, true);
+    let wanted = one.wait_ms(10_000);
+    assert_eq!(wanted.len(), 10, "{wanted:?}");
+    assert!(wanted.iter().all(|(_, action)| *action == Action::Ping { link }));
+    one.mesh.arriving(link, false);
+    assert_eq!(one.wait(Duration::from_secs(3600)), [], "and nobody is lost for silence");
+    // They may be turned on, and off again.
+    one.mesh.reconfigure(settings(2), one.now, 0);
+    assert_eq!(one.wait_ms(4_000).len(), 4);
+    one.mesh.reconfigure(changed(settings(2), |settings| settings.heartbeat_interval = Duration::ZERO), one.now, 0);
+    assert_eq!(one.wait_ms(10_000), []);
+}

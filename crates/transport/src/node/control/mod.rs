@@ -218,11 +218,13 @@ impl<D: Driver> Control<D> {
         due.into_iter().flatten().chain(self.refusals.due()).chain(first).min()
     }
 
-    /// What the links' owners have heard.
+    /// What the links' owners have seen.
     fn hear_all(&mut self, now: Instant) {
         let nanos = self.shared.nanos(now);
         for (&id, known) in &self.links {
-            self.mesh.heard(id, self.shared.instant(known.shared.place.heard(nanos)));
+            let place = &known.shared.place;
+            self.mesh.heard(id, self.shared.instant(place.heard(nanos)));
+            self.mesh.arriving(id, place.is_arriving());
         }
     }
 

@@ -155,10 +155,12 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// All that had come on a link was looked through: whether there was life in it (C-1).
+    /// All that had come on a link was looked through: whether there was life in it (C-1), and whether a part of a
+    /// frame is left (C-2).
     fn looked_through(&mut self, place: Place) {
         let Some(link) = self.links.at_mut(place) else { return };
-        link.shared.place.looked_through(link.inbound.take_life(), self.now);
+        let (life, whole) = (link.inbound.take_life(), link.inbound.is_at_frame_boundary());
+        link.shared.place.looked_through(life, !whole, self.now);
     }
 
     /// Begins to receive on a link that has nothing more to give.

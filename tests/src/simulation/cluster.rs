@@ -277,10 +277,10 @@ impl Cluster {
         }
     }
 
-    fn check_idle(&self, now: u64) -> Result<(), Broken> {
+    fn check_idle(&mut self, now: u64) -> Result<(), Broken> {
         for process in self.replicas.iter().flat_map(|replica| &replica.process) {
             if process.is_idle(&self.network, now) {
-                process.check(&self.plan, &self.ledger)?;
+                process.check(&self.plan, &mut self.ledger)?;
             }
             let leave = u64::try_from(LEAVE_MAX.as_nanos()).unwrap() + LEAVE_SLACK;
             if process.stopping.is_some_and(|since| now > since + leave) {

@@ -80,7 +80,8 @@ fn what_was_held_back_does_not_keep_a_restarted_replica_out() {
             receiver.set_timeout(Some(Duration::from_millis(1))).unwrap();
             let (mut pings, began) = (Vec::new(), Instant::now());
             poll_until(&mut node, "the newcomer would win", |_| {
-                if let Some(Received::Control(ControlMessage::Ping { counter })) = receiver.receive().unwrap() {
+                if let Some(Received::Control(ControlMessage::Ping { counter })) = receiver.receive().unwrap()
+                {
                     pings.push(counter);
                 }
                 // As long as it lived it answered at once. Then comes a pong now and then, and frames all the time.

@@ -96,7 +96,7 @@ impl Mesh {
 }
 
 /// Whether `link` is the same replica's, but another process's.
-fn is_other_process(link: &LinkState, peer: &Peer) -> bool {
+pub(super) fn is_other_process(link: &LinkState, peer: &Peer) -> bool {
     let incarnation = |peer: &Peer| match peer.authentication {
         Authentication::PreSharedKey(_) if peer.incarnation != 0 => Some(peer.incarnation),
         _ => None,

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use replink_frame::Version;
 use replink_handshake::Peer;
 
-use super::{MeshSettings, PINGS_UNDER_WAY_MAX};
+use super::{ARRIVING_INTERVAL, DownReason, MeshSettings, PINGS_UNDER_WAY_MAX};
 
 /// One established link.
 pub(super) struct LinkState {
@@ -19,11 +20,19 @@ pub(super) struct LinkState {
     proved: Instant,
     pings: Pings,
     /// Whether a frame has come in part.
-    pub(super) arriving: bool,
+    arriving: bool,
     /// When it leaves, because its key is retired.
     pub(super) retire_at: Option<Instant>,
-    /// Until when it may take its leave. It is no longer up then.
-    pub(super) leaving_until: Option<Instant>,
+    /// Set once it takes its leave. It is no longer up then.
+    pub(super) leaving: Option<Leaving>,
+}
+
+/// A link on its way out (C-3).
+pub(super) struct Leaving {
+    /// For how long it may take.
+    pub(super) until: Instant,
+    /// What is said of it once nothing more is delivered; `None` when it was.
+    pub(super) down: Option<DownReason>,
 }
 
 /// What a link's pings have shown.
@@ -57,7 +66,7 @@ struct Pings {
 
 impl LinkState {
     pub(super) fn new(peer: Peer, address: SocketAddr, settings: &MeshSettings, now: Instant) -> Self {
-        let next = settings.ping_interval(&peer).map(|interval| now + interval);
+        let next = settings.pings(&peer).then(|| now + settings.heartbeat_interval);
         Self {
             peer,
             address,
@@ -67,13 +76,13 @@ impl LinkState {
             pings: Pings { next, regular: settings.pings(&peer), ..Pings::default() },
             arriving: false,
             retire_at: None,
-            leaving_until: None,
+            leaving: None,
         }
     }
 
     /// Up: established, and not on its way out.
     pub(super) fn is_up(&self) -> bool {
-        self.leaving_until.is_none()
+        self.leaving.is_none()
     }
 
     pub(super) fn heard(&mut self, now: Instant) {
@@ -112,9 +121,31 @@ impl LinkState {
     pub(super) fn take_ping(&mut self, settings: &MeshSettings, now: Instant) -> bool {
         let due = self.pings.next.is_some_and(|next| next <= now);
         if due {
-            self.pings.next = settings.ping_interval(&self.peer).map(|interval| now + interval);
+            self.pings.next = self.ping_interval(settings).map(|interval| now + interval);
         }
-        due && (settings.pings(&self.peer) || self.arriving)
+        due
+    }
+
+    /// How long from one ping to the next, if there is to be one.
+    fn ping_interval(&self, settings: &MeshSettings) -> Option<Duration> {
+        match self.peer.version {
+            Version::V2 if settings.pings(&self.peer) => Some(settings.heartbeat_interval),
+            Version::V2 if self.arriving => Some(ARRIVING_INTERVAL),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame has come in part.
+    pub(super) fn set_arriving(&mut self, arriving: bool, settings: &MeshSettings, now: Instant) {
+        if std::mem::replace(&mut self.arriving, arriving) != arriving {
+            self.schedule_ping(settings, now);
+        }
+    }
+
+    /// No later than in an interval, as it is now.
+    fn schedule_ping(&mut self, settings: &MeshSettings, now: Instant) {
+        let latest = self.ping_interval(settings).map(|interval| now + interval);
+        self.pings.next = latest.map(|latest| self.pings.next.map_or(latest, |next| next.min(latest)));
     }
 
     /// The interval may have changed.
@@ -123,8 +154,7 @@ impl LinkState {
         if !pinged && self.pings.regular {
             self.heard = now; // Nobody was asked so far, so nobody had to answer.
         }
-        let latest = settings.ping_interval(&self.peer).map(|interval| now + interval);
-        self.pings.next = self.pings.next.zip(latest).map(|(next, latest)| next.min(latest));
+        self.schedule_ping(settings, now);
     }
 
     pub(super) fn pinged(&mut self, counter: u64, now: Instant) {
@@ -145,10 +175,9 @@ impl LinkState {
         self.proved = self.proved.max(sent); // C-1: whatever has come since may have been held back
         let last = now.saturating_duration_since(sent);
         let (smoothed, shortest) = match self.pings.round_trip {
-            Some(before) => (
-                (before.smoothed.saturating_mul(7).saturating_add(last)) / 8,
-                self.pings.shortest.min(last),
-            ),
+            Some(before) => {
+                ((before.smoothed.saturating_mul(7).saturating_add(last)) / 8, self.pings.shortest.min(last))
+            }
             None => (last, last),
         };
         self.pings.shortest = shortest;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use replink_frame::{Command, GoodbyeReason, KeyId, ReplicaId, Version};
 use replink_handshake::{Authentication, Peer};
 
-use super::{ARRIVING_INTERVAL, CommandPolicy, Role};
+use super::{CommandPolicy, LEAVE_MAX, Role};
 
 /// How many heartbeat intervals ago a ping may have been sent, for its pong to say that the peer is
 /// demonstrably alive (C-1).
@@ -63,6 +63,11 @@ impl MeshSettings {
         self.reconnect_max
     }
 
+    /// How long a link may take to leave (C-3): `heartbeat_timeout`, or [`LEAVE_MAX`] where there is none.
+    pub fn leave_max(&self) -> Duration {
+        if self.heartbeat_timeout.is_zero() { LEAVE_MAX } else { self.heartbeat_timeout }
+    }
+
     /// A peer that was sent a ping no longer ago than this and a round trip, and has answered it, is
     /// demonstrably alive (C-1): [`ALIVE_INTERVALS`] heartbeat intervals. Zero where there are none, and then
     /// no peer is.
@@ -73,14 +78,6 @@ impl MeshSettings {
     /// Whether links with this peer are pinged at regular intervals: version 1 has no pings (H-13).
     pub(super) fn pings(&self, peer: &Peer) -> bool {
         peer.version == Version::V2 && !self.heartbeat_interval.is_zero()
-    }
-
-    /// How long from one ping to the next; none in version 1. Where heartbeats are off it is that of the pings
-    /// that go out while a frame is arriving (C-2).
-    pub(super) fn ping_interval(&self, peer: &Peer) -> Option<Duration> {
-        let interval =
-            if self.heartbeat_interval.is_zero() { ARRIVING_INTERVAL } else { self.heartbeat_interval };
-        (peer.version == Version::V2).then_some(interval)
     }
 
     /// Whether a link may stay that was made with such a proof by such a peer.

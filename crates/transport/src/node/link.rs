@@ -36,8 +36,9 @@ pub(super) struct Place {
     heard: AtomicU64,
     /// Since when something has lain there that the owner has not looked through, in the same; 0 for nothing.
     unlooked: AtomicU64,
-    /// Whether a frame has come in part.
+    /// Whether a frame has come in part, and whether shard 0 was told since it last saw that none has.
     arriving: AtomicBool,
+    told_arriving: AtomicBool,
     /// What the peer's last pong echoed; 0 once shard 0 has taken it.
     echo: AtomicU64,
 }
@@ -59,6 +60,7 @@ impl Place {
             heard: AtomicU64::new(heard),
             unlooked: AtomicU64::new(0),
             arriving: AtomicBool::new(false),
+            told_arriving: AtomicBool::new(false),
             echo: AtomicU64::new(0),
         }
     }
@@ -90,13 +92,16 @@ impl Place {
     }
 
     /// The owner has looked through all that had come. Only what was `life` renews the heartbeat timer (C-1).
-    /// What is left may be a part of a frame that is `arriving` (C-2).
-    pub(super) fn looked_through(&self, life: bool, arriving: bool, now: u64) {
-        self.arriving.store(arriving, Ordering::Relaxed);
+    /// What is left may be a part of a frame that is `arriving` (C-2): whether shard 0 has to be told so.
+    pub(super) fn looked_through(&self, life: bool, arriving: bool, now: u64) -> bool {
+        self.arriving.store(arriving, Ordering::Release);
         if life {
             self.heard.store(now, Ordering::Relaxed);
         }
         self.unlooked.store(0, Ordering::Release);
+        arriving
+            && !self.told_arriving.load(Ordering::Relaxed)
+            && !self.told_arriving.swap(true, Ordering::AcqRel)
     }
 
     /// When the peer last showed life. The time does not count for which something has lain there that nobody
@@ -109,9 +114,13 @@ impl Place {
         self.heard.load(Ordering::Relaxed).saturating_add(unlooked)
     }
 
-    /// Whether a frame has come in part.
+    /// Whether a frame has come in part. If none has, shard 0 wants to be told of the next one.
     pub(super) fn is_arriving(&self) -> bool {
-        self.arriving.load(Ordering::Relaxed)
+        self.arriving.load(Ordering::Acquire) || {
+            self.told_arriving.store(false, Ordering::Release);
+            // One may have begun before it wanted to.
+            self.arriving.load(Ordering::Acquire)
+        }
     }
 
     /// The peer has answered the ping with this counter. Whether shard 0 has to be told: it was not since it
@@ -189,6 +198,8 @@ pub(crate) struct OwnedLink<S> {
     pub(super) registration: Option<Registration>,
     /// Whether our direction was ended.
     pub(super) finished: bool,
+    /// Whether there is a frame for the embedder that is held.
+    pub(super) has_held: bool,
     /// Bytes received and sent when it was last seen whether it is quiet.
     looked_at: [u64; 2],
 }
@@ -196,11 +207,19 @@ pub(crate) struct OwnedLink<S> {
 /// How far a link is on its way from up to gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
+    /// A link of the same peer and lane is leaving, and what it delivers comes first (C-3): what comes is read, and
+    /// control frames are answered, up to the first frame for the embedder.
+    Held,
     /// Its frames go to the embedder.
     Delivering,
     /// It is down, or never came up: what comes is read, control frames are answered, and nobody is told.
     Draining,
-    /// Nothing more is read: the peer has said its last, or is at fault.
+    /// The peer has said its last: nothing more is read. It ends once our own goodbye is out.
+    Left,
+    /// The peer is at fault: what comes is thrown away unlooked, so that nothing destroys the goodbye that says so
+    /// on its way (C-3).
+    Discarding,
+    /// It goes to another process: nothing more is read.
     Silenced,
 }
 
@@ -258,6 +277,7 @@ impl<S: Socket> OwnedLink<S> {
             phase: Phase::Delivering,
             registration: None,
             finished: false,
+            has_held: false,
             looked_at: [0; 2],
         }
     }
@@ -290,13 +310,13 @@ mod tests {
         for now in 101..200 {
             place.arrived(now - 1);
             assert_eq!(place.heard(now), 101, "what is about to be looked at");
-            place.looked_through(false, false, now);
+            assert!(!place.looked_through(false, false, now));
             assert_eq!(place.heard(now), 100);
         }
         place.arrived(200);
         place.arrived(900);
         assert_eq!(place.heard(1_000), 900, "since 200 nobody has looked");
-        place.looked_through(true, false, 1_000);
+        assert!(!place.looked_through(true, false, 1_000));
         assert_eq!(place.heard(5_000), 1_000);
     }
 

@@ -131,7 +131,9 @@ fn unanswered_pings_end_no_link_from_which_life_comes() {
     // Then nothing comes.
     let wanted = one.wait_ms(5000);
     let lost = DownReason::Lost(Loss::Silent(Duration::from_secs(5)));
-    assert!(wanted.iter().any(|(_, action)| matches!(action, Action::Down { reason, .. } if *reason == lost)));
+    assert!(
+        wanted.iter().any(|(_, action)| matches!(action, Action::Down { reason, .. } if *reason == lost))
+    );
 }
 
 /// C-2: the pings of the other end wait behind the frame, so it hears of us by these.
@@ -142,15 +144,20 @@ fn without_heartbeats_a_frame_that_is_arriving_brings_pings() {
     let mut one = One::new(1, off);
     let (link, _) = one.establish(&first, 8);
     assert_eq!(one.wait_ms(10_000), []);
-    one.mesh.arriving(link, true);
+    one.mesh.arriving(link, true, one.now);
     let wanted = one.wait_ms(10_000);
     assert_eq!(wanted.len(), 10, "{wanted:?}");
     assert!(wanted.iter().all(|(_, action)| *action == Action::Ping { link }));
-    one.mesh.arriving(link, false);
+    one.mesh.arriving(link, false, one.now);
     assert_eq!(one.wait(Duration::from_secs(3600)), [], "and nobody is lost for silence");
+    assert_eq!(one.mesh.next_timeout(), None);
     // They may be turned on, and off again.
     one.mesh.reconfigure(settings(2), one.now, 0);
     assert_eq!(one.wait_ms(4_000).len(), 4);
-    one.mesh.reconfigure(changed(settings(2), |settings| settings.heartbeat_interval = Duration::ZERO), one.now, 0);
+    one.mesh.reconfigure(
+        changed(settings(2), |settings| settings.heartbeat_interval = Duration::ZERO),
+        one.now,
+        0,
+    );
     assert_eq!(one.wait_ms(10_000), []);
 }

@@ -9,6 +9,7 @@ mod dialing;
 mod driving;
 mod handshakes;
 mod refusals;
+mod turns;
 mod visiting;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -31,9 +32,10 @@ use super::shared::Shared;
 use super::stats::Counted;
 use crate::driver::{AcceptErrors, Driver, Registration, Socket, Token};
 use crate::gate::{Gate, Terms};
-use crate::mesh::{DownReason, LinkId, Loss, Mesh};
+use crate::mesh::{DownReason, LinkId, Mesh};
 use handshakes::{Handshakes, Stage};
 use refusals::Refusals;
+use turns::Turns;
 use visiting::Visitor;
 
 /// The listener's token. Connections are numbered from behind it.
@@ -59,6 +61,7 @@ pub(in crate::node) struct Control<D: Driver> {
     handing_over: Option<Arc<Collector<D::Socket>>>,
     /// All links that are not both down and over.
     links: BTreeMap<LinkId, Known<D::Socket>>,
+    turns: Turns,
     visitors: BTreeMap<LinkId, Visitor<D::Socket>>,
     refusals: Refusals,
     next_token: u64,
@@ -132,6 +135,7 @@ impl<D: Driver> Control<D> {
             taken: Some(taken),
             handing_over: None,
             links: BTreeMap::new(),
+            turns: Turns::default(),
             visitors: BTreeMap::new(),
             refusals: Refusals::default(),
             next_token: LISTENER.0 + 1,
@@ -158,15 +162,19 @@ impl<D: Driver> Control<D> {
                     known.shared.set_round_trip(round_trip);
                 }
             }
+            Report::Arriving => self.mesh.arriving(link, true, now),
             Report::Goodbye(reason) => {
-                let both_left = self.links.get(&link).is_some_and(|known| known.standing == Standing::Down);
+                self.answer_visitor(link, reason);
                 self.mesh.goodbye(link, reason, now, random);
-                if both_left {
-                    // Its owner reads no more, so nobody would notice the end of the stream.
-                    self.mesh.closed(link, DownReason::Lost(Loss::Closed), now, random);
-                    self.close(link);
-                }
             }
+            Report::AtFault(reason) => {
+                self.hear_all(now);
+                if let Some(owed) = reason.owed() {
+                    self.answer_visitor(link, owed);
+                }
+                self.mesh.at_fault(link, reason, now, random);
+            }
+            Report::Quiet => self.quiet(link),
             Report::Ended(reason) => {
                 if let (Some(known), DownReason::Rejected(reject)) = (self.links.get(&link), reason) {
                     let refusal = Refusal::by_peer(known.shared.address, reject);
@@ -224,7 +232,9 @@ impl<D: Driver> Control<D> {
         for (&id, known) in &self.links {
             let place = &known.shared.place;
             self.mesh.heard(id, self.shared.instant(place.heard(nanos)));
-            self.mesh.arriving(id, place.is_arriving());
+            if self.mesh.settings().heartbeat_interval.is_zero() {
+                self.mesh.arriving(id, place.is_arriving(), now);
+            }
         }
     }
 
@@ -296,6 +306,7 @@ impl<D: Driver> Control<D> {
         }
         self.set_addresses(addresses);
         self.mesh.reconfigure(settings.mesh.clone(), turn.driver.now(), turn.driver.random());
+        self.hear_all(turn.driver.now()); // what is arriving may matter now (C-2)
         self.drop_dials(|mesh, peer, lane| mesh.settings().has_place(peer, lane));
         self.shared.set_settings(Arc::clone(&settings));
         self.settings = settings;

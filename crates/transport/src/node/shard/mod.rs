@@ -267,6 +267,10 @@ impl<D: Driver> Drop for Shard<D> {
                     collector.put(None);
                 }
                 Message::HandOver(collector) => collector.expect(0),
+                Message::Down { link, .. } => {
+                    let report = Message::Report { link: link.id(), report: Report::Quiet };
+                    self.shared.post.send(0, report);
+                }
                 _ => {}
             }
         }

@@ -23,6 +23,8 @@ pub(super) type Broken = String;
 /// Everything that was said of the links.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
+    /// Whether links end only because one end or both leave: then nothing is lost (C-3).
+    pub(super) in_peace: bool,
     links: BTreeMap<Key, Page>,
     /// What was accepted at an end and has not come out at the other.
     under_way: BTreeMap<EndId, Queue>,
@@ -146,11 +148,9 @@ impl Ledger {
             }
         }
         let missing = self.under_way_from(sender);
-        if matches!(reason, DownReason::Left(_)) && missing > 0 {
+        if missing > 0 && (self.in_peace || matches!(reason, DownReason::Left(_))) {
             // A goodbye goes out behind all that was accepted.
-            return Err(format!(
-                "{key:?}: the peer said goodbye, and {missing} frames before it are missing"
-            ));
+            return Err(format!("{key:?}: the peer left, and {missing} frames before that are missing"));
         }
         Ok(())
     }
@@ -310,6 +310,8 @@ mod tests {
     fn a_goodbye_is_the_last_and_a_key_retires_once() {
         let left = DownReason::Left(GoodbyeReason::SHUTDOWN);
         assert_broken(ledger().down(key(1), 0, &left), "3 frames");
+        let ended = DownReason::Ended(GoodbyeReason::SHUTDOWN);
+        assert_broken(Ledger { in_peace: true, ..ledger() }.down(key(1), 0, &ended), "3 frames");
         let mut retired = Ledger::default();
         let reason = DownReason::Ended(GoodbyeReason::KEY_RETIRED);
         for link in [1, 2] {

@@ -5,6 +5,7 @@ use replink_frame::GoodbyeReason;
 use replink_handshake::{ControlMessage, Peer};
 use thiserror::Error;
 
+use crate::mesh::owed_for;
 use crate::{Inbound, InboundError, Link, Received};
 
 /// The receiving half of a link: a call returns when a frame has come.
@@ -36,6 +37,17 @@ pub enum LinkEnd {
     /// The connection failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
+}
+
+impl LinkEnd {
+    /// What the peer is owed before the link is closed (C-3): whoever has the [`Sender`](super::Sender) says
+    /// [goodbye](super::Sender::goodbye) with it. `None` where there is nothing to say, or nobody to hear it.
+    pub fn owed(&self) -> Option<GoodbyeReason> {
+        match self {
+            Self::Violation(error) => owed_for(error),
+            Self::Left(_) | Self::Closed | Self::Truncated | Self::Io(_) => None,
+        }
+    }
 }
 
 impl Receiver {
@@ -79,7 +91,8 @@ impl Receiver {
         self.received_bytes
     }
 
-    /// The next frame, after at most one read. `None` when the read gave no whole frame, or the
+    /// The next frame, after at most one read. A [goodbye](ControlMessage::Goodbye) is the peer's last frame: it
+    /// waits for what is queued here, and for our own goodbye (C-3). `None` when the read gave no whole frame, or the
     /// timeout passed.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ use replink_handshake::{Authentication, Peer};
 
 pub use action::{Action, LinkId, MeshWarning};
 pub use commands::CommandPolicy;
+#[cfg(feature = "blocking")]
+pub(crate) use down::owed_for;
 pub use down::{DownReason, Loss};
 pub use fencing::Verdict;
 pub use live::RoundTrip;

@@ -198,6 +198,8 @@ pub(crate) struct OwnedLink<S> {
     pub(super) registration: Option<Registration>,
     /// Whether our direction was ended.
     pub(super) finished: bool,
+    /// Whether the peer has ended its direction, while ours still had something to say.
+    pub(super) peer_finished: bool,
     /// Whether there is a frame for the embedder that is held.
     pub(super) has_held: bool,
     /// Bytes received and sent when it was last seen whether it is quiet.
@@ -214,10 +216,11 @@ pub(super) enum Phase {
     Delivering,
     /// It is down, or never came up: what comes is read, control frames are answered, and nobody is told.
     Draining,
-    /// The peer has said its last: nothing more is read. It ends once our own goodbye is out.
+    /// The peer has said its last: what comes is thrown away, up to the end of the stream. The link ends there, once
+    /// our own goodbye is out.
     Left,
-    /// The peer is at fault: what comes is thrown away unlooked, so that nothing destroys the goodbye that says so
-    /// on its way (C-3).
+    /// The peer is at fault: what comes is thrown away, up to the end of the stream, so that nothing destroys the
+    /// goodbye that says so on its way (C-3).
     Discarding,
     /// It goes to another process: nothing more is read.
     Silenced,
@@ -277,6 +280,7 @@ impl<S: Socket> OwnedLink<S> {
             phase: Phase::Delivering,
             registration: None,
             finished: false,
+            peer_finished: false,
             has_held: false,
             looked_at: [0; 2],
         }

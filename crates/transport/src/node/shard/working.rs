@@ -63,7 +63,8 @@ impl<D: Driver> Shard<D> {
     fn received(&mut self, place: Place, memory: ReceiveMemory, result: &io::Result<usize>) {
         let Some(link) = self.links.at_mut(place) else { return };
         match *result {
-            Ok(len) if len > 0 && link.phase == Phase::Discarding => {
+            Ok(0) if link.phase == Phase::Left && !link.finished => link.peer_finished = true,
+            Ok(len) if len > 0 && matches!(link.phase, Phase::Left | Phase::Discarding) => {
                 link.shared.received.count_read(len);
                 if let Some(block) = memory.into_block() {
                     self.driver.recycle(block);
@@ -95,7 +96,7 @@ impl<D: Driver> Shard<D> {
                         // Our goodbye is out: it was the last.
                         shared.socket().finish();
                     }
-                    if link.phase == Phase::Left {
+                    if link.peer_finished {
                         self.end(id, DownReason::Lost(Loss::Closed)); // C-3: both have said it
                     }
                     return;
@@ -194,9 +195,9 @@ impl<D: Driver> Shard<D> {
     fn receive(&mut self, place: Place) {
         let Some(link) = self.links.at_mut(place) else { return };
         match link.phase {
-            Phase::Left | Phase::Silenced => return,
+            Phase::Silenced => return,
             // To no memory of the link's: it has no more use for any.
-            Phase::Discarding => {
+            Phase::Left | Phase::Discarding => {
                 return self.driver.receive(Token(link.shared.id().0), None, BLOCK_SIZE);
             }
             Phase::Held | Phase::Delivering | Phase::Draining => {}
@@ -271,11 +272,7 @@ impl<D: Driver> Shard<D> {
             }
             ControlMessage::Goodbye(reason) => {
                 link.phase = Phase::Left;
-                let said = link.finished;
                 self.report(id, Report::Goodbye(reason));
-                if said {
-                    self.end(id, DownReason::Lost(Loss::Closed)); // C-3: both have said it
-                }
                 Look::Done
             }
         }

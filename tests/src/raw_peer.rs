@@ -20,6 +20,7 @@ pub mod at {
     pub const COMMAND: usize = 60;
     pub const REPLICA: usize = 61;
     pub const NONCE: usize = 128;
+    pub const GOODBYE_REASON: usize = 144;
     pub const MAC: usize = 160;
     pub const STATUS: usize = 192;
     pub const VERSION: usize = 193;

@@ -5,11 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use replink_transport::mesh::LEAVE_MAX;
 use replink_transport::node::{Event, Handle, Shard};
 
-/// How long the shards get to end their links: as long as one may take to say goodbye, and a bit.
-const STOP_PATIENCE: Duration = LEAVE_MAX.saturating_add(Duration::from_secs(1));
+/// How long the shards get to end their links, besides the time that one may take to leave.
+const STOP_SLACK: Duration = Duration::from_secs(1);
 
 /// How long a shard is left alone whose poller failed.
 const POLL_AGAIN: Duration = Duration::from_millis(10);
@@ -52,10 +51,11 @@ impl ShardThreads {
     /// Ends all links with a goodbye, and waits until every shard is at its end.
     pub(crate) fn stop(self) {
         self.handle.shutdown();
-        let deadline = Instant::now() + STOP_PATIENCE;
+        let patience = self.handle.leave_max() + STOP_SLACK;
+        let deadline = Instant::now() + patience;
         let left = deadline.saturating_duration_since(Instant::now());
         if self.ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!("not all links have ended within {STOP_PATIENCE:?}; leaving without them");
+            tracing::warn!("not all links have ended within {patience:?}; leaving without them");
         }
     }
 }

@@ -54,6 +54,12 @@ impl GoodbyeReason {
     pub const KEY_RETIRED: Self = Self(2);
     /// An operator asked for it.
     pub const OPERATOR: Self = Self(3);
+    /// The peer sent a frame above this end's limit (F-1).
+    pub const FRAME_TOO_LARGE: Self = Self(4);
+    /// The peer broke the protocol, or someone writes into its connection.
+    pub const PROTOCOL_VIOLATION: Self = Self(5);
+    /// The peer sent what its role may not.
+    pub const NOT_PERMITTED: Self = Self(6);
 }
 
 impl fmt::Display for GoodbyeReason {
@@ -63,6 +69,9 @@ impl fmt::Display for GoodbyeReason {
             Self::SUPERSEDED => f.write_str("superseded"),
             Self::KEY_RETIRED => f.write_str("key_retired"),
             Self::OPERATOR => f.write_str("operator"),
+            Self::FRAME_TOO_LARGE => f.write_str("frame_too_large"),
+            Self::PROTOCOL_VIOLATION => f.write_str("protocol_violation"),
+            Self::NOT_PERMITTED => f.write_str("not_permitted"),
             Self(code) => write!(f, "reason {code}"),
         }
     }

@@ -277,10 +277,10 @@ impl Cluster {
         }
     }
 
-    fn check_idle(&self, now: u64) -> Result<(), Broken> {
+    fn check_idle(&mut self, now: u64) -> Result<(), Broken> {
         for process in self.replicas.iter().flat_map(|replica| &replica.process) {
             if process.is_idle(&self.network, now) {
-                process.check(&self.plan, &self.ledger)?;
+                process.check(&self.plan, &mut self.ledger)?;
             }
             let leave = u64::try_from(LEAVE_MAX.as_nanos()).unwrap() + LEAVE_SLACK;
             if process.stopping.is_some_and(|since| now > since + leave) {
@@ -349,8 +349,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// All are shut down, in peace.
+    /// All are shut down, in peace, with frames under way: none of them is lost (C-3).
     fn end(&mut self) -> Result<(), Broken> {
+        for process in self.replicas.iter().flat_map(|replica| &replica.process) {
+            for _ in 0..3 {
+                let (network, plan) = (&self.network, &self.plan);
+                self.traffic.send(process, network, plan, &mut self.random, &mut self.ledger)?;
+            }
+        }
+        self.ledger.in_peace = true;
         let now = self.now();
         for host in (0..REPLICAS).map(HostId) {
             if let Some(process) = &mut self.replica(host).process {

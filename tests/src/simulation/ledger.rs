@@ -23,6 +23,8 @@ pub(super) type Broken = String;
 /// Everything that was said of the links.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
+    /// Whether links end only because one end or both leave: then nothing is lost (C-3).
+    pub(super) in_peace: bool,
     links: BTreeMap<Key, Page>,
     /// What was accepted at an end and has not come out at the other.
     under_way: BTreeMap<EndId, Queue>,
@@ -43,6 +45,10 @@ struct Page {
     peer: ReplicaId,
     lane: u16,
     place: Place,
+    /// Whether a newer link of the same peer and lane has given frames: then this one gives none any more.
+    overtaken: bool,
+    /// Since when the node does not show it, while its embedder has it: it leaves.
+    leaves_since: Option<u64>,
 }
 
 /// Where the embedder has a link.
@@ -62,18 +68,10 @@ impl Ledger {
         end: EndId,
         (peer, lane): (ReplicaId, u16),
     ) -> Result<(), Broken> {
-        let page = Page { end, peer, lane, place: Place::On(shard) };
+        let place = Place::On(shard);
+        let page = Page { end, peer, lane, place, overtaken: false, leaves_since: None };
         if self.links.insert(key, page).is_some() {
             return Err(format!("{key:?} came up twice"));
-        }
-        // On one shard events have an order; between shards they have none.
-        let same = |(other, page): (&Key, &Page)| {
-            *other != key
-                && other.0 == key.0
-                && (page.peer, page.lane, page.place) == (peer, lane, Place::On(shard))
-        };
-        if self.links.iter().any(same) {
-            return Err(format!("{key:?} came up beside another one of the same peer and lane"));
         }
         Ok(())
     }
@@ -98,7 +96,13 @@ impl Ledger {
     /// A frame came out on `shard`.
     pub(super) fn frame(&mut self, key: Key, shard: usize, frame: Stamp) -> Result<(), Broken> {
         let page = self.on(key, shard, "a frame")?;
-        let sender = page.end.peer();
+        if page.overtaken {
+            return Err(format!("{key:?} gave frame {frame:?} behind those of a newer link"));
+        }
+        let (sender, peer, lane) = (page.end.peer(), page.peer, page.lane);
+        for (_, older) in self.links.range_mut((key.0, LinkId(0))..key) {
+            older.overtaken |= (older.peer, older.lane) == (peer, lane); // C-3
+        }
         let next = self.under_way.get_mut(&sender).and_then(|queue| queue.frames.pop_front());
         match next {
             Some(next) if next == frame => Ok(()),
@@ -144,11 +148,9 @@ impl Ledger {
             }
         }
         let missing = self.under_way_from(sender);
-        if matches!(reason, DownReason::Left(_)) && missing > 0 {
+        if missing > 0 && (self.in_peace || matches!(reason, DownReason::Left(_))) {
             // A goodbye goes out behind all that was accepted.
-            return Err(format!(
-                "{key:?}: the peer said goodbye, and {missing} frames before it are missing"
-            ));
+            return Err(format!("{key:?}: the peer left, and {missing} frames before that are missing"));
         }
         Ok(())
     }
@@ -171,21 +173,33 @@ impl Ledger {
         of.map(|(&(_, link), page)| (page.peer, page.lane, link, page.end)).collect()
     }
 
-    /// All shards of `process` have said what there was to say, and the node shows `shown`.
+    /// All shards of `process` have said what there was to say, and the node shows `shown`. Links that leave are not
+    /// shown, and don't do so for longer than `leave_max`.
     pub(super) fn settled(
-        &self,
+        &mut self,
         process: ProcessId,
         shown: &[(ReplicaId, u16, LinkId)],
+        now: u64,
+        leave_max: u64,
     ) -> Result<(), Broken> {
-        let mut live: Vec<_> =
-            self.live(process).into_iter().map(|(peer, lane, link, _)| (peer, lane, link)).collect();
-        live.sort_unstable();
-        let twice = live.windows(2).find(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1));
+        let live = self.live(process);
+        let has = |&(peer, lane, link): &(ReplicaId, u16, LinkId)| {
+            live.iter().any(|&(its_peer, its_lane, its, _)| (its_peer, its_lane, its) == (peer, lane, link))
+        };
+        let twice = shown.windows(2).find(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1));
         if let Some(pair) = twice {
             return Err(format!("{process:?} has two links to one peer and lane: {pair:?}"));
         }
-        if live != shown {
+        if !shown.iter().all(has) {
             return Err(format!("{process:?}: the embedder has {live:?}, the node shows {shown:?}"));
+        }
+        for (peer, lane, link, _) in live {
+            let page = self.page((process, link), "a look")?;
+            if shown.contains(&(peer, lane, link)) {
+                page.leaves_since = None;
+            } else if now - *page.leaves_since.get_or_insert(now) > leave_max {
+                return Err(format!("{process:?}: {link} leaves without end; the node shows {shown:?}"));
+            }
         }
         Ok(())
     }
@@ -243,9 +257,9 @@ mod tests {
         ledger.adopted(key(1), 2).unwrap();
         ledger.frame(key(1), 2, stamp(1)).unwrap();
         ledger.drained(key(1), 2).unwrap();
-        ledger.settled(NODE, &[(PEER.0, PEER.1, LinkId(1))]).unwrap();
+        ledger.settled(NODE, &[(PEER.0, PEER.1, LinkId(1))], 0, 9).unwrap();
         ledger.down(key(1), 2, &DownReason::Lost(Loss::Closed)).unwrap();
-        ledger.settled(NODE, &[]).unwrap();
+        ledger.settled(NODE, &[], 0, 9).unwrap();
     }
 
     #[test]
@@ -276,19 +290,28 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_link_for_a_peer_and_lane() {
+    fn of_links_to_one_peer_and_lane_all_but_one_leave() {
         assert_broken(ledger().up(key(1), 0, END, PEER), "twice");
-        assert_broken(ledger().up(key(2), 0, END, PEER), "beside");
-        let mut elsewhere = ledger();
-        elsewhere.up(key(2), 1, END, PEER).unwrap();
-        assert_broken(elsewhere.settled(NODE, &[]), "two links");
-        assert_broken(ledger().settled(NODE, &[]), "shows");
+        let shown = |link| (PEER.0, PEER.1, LinkId(link));
+        let mut two = ledger();
+        two.up(key(2), 1, END, PEER).unwrap();
+        two.settled(NODE, &[shown(2)], 100, 9).unwrap();
+        two.settled(NODE, &[shown(2)], 109, 9).unwrap();
+        assert_broken(two.settled(NODE, &[shown(2)], 110, 9), "without end");
+        assert_broken(two.settled(NODE, &[shown(1), shown(2)], 0, 9), "two links");
+        assert_broken(two.settled(NODE, &[shown(3)], 0, 9), "shows");
+        // C-3: the older one first, and then no more of it.
+        two.frame(key(1), 0, stamp(0)).unwrap();
+        two.frame(key(2), 1, stamp(1)).unwrap();
+        assert_broken(two.frame(key(1), 0, stamp(2)), "behind");
     }
 
     #[test]
     fn a_goodbye_is_the_last_and_a_key_retires_once() {
         let left = DownReason::Left(GoodbyeReason::SHUTDOWN);
         assert_broken(ledger().down(key(1), 0, &left), "3 frames");
+        let ended = DownReason::Ended(GoodbyeReason::SHUTDOWN);
+        assert_broken(Ledger { in_peace: true, ..ledger() }.down(key(1), 0, &ended), "3 frames");
         let mut retired = Ledger::default();
         let reason = DownReason::Ended(GoodbyeReason::KEY_RETIRED);
         for link in [1, 2] {

@@ -24,6 +24,8 @@ const ALIVE_WINDOW: u64 = SECOND;
 /// For so long a link may be silent, where no embedder is busy, before it is down: the second is for
 /// a configuration that changes meanwhile.
 pub(super) const SILENCE_MAX: u64 = HEARTBEAT_TIMEOUT + ALIVE_WINDOW + SECOND;
+/// For so long a link may leave (C-3), where its embedder may be busy for some seconds.
+pub(super) const LEAVE_TIME_MAX: u64 = HEARTBEAT_TIMEOUT + 8 * SECOND;
 /// `reconnect_min` and `reconnect_max`.
 const RECONNECT: (u64, u64) = (50 * MILLISECOND, SECOND);
 

@@ -12,7 +12,7 @@ use replink_transport::node::{Event, Handle, LinkUp, NodeOptions, Shard, Warning
 use super::driver::{SimDriver, SimListener, SimSocket};
 use super::ledger::{Broken, Ledger, Stamp};
 use super::network::{DriverId, EndId, HostId, Network, ProcessId};
-use super::plan::{Plan, SILENCE_MAX, Settings};
+use super::plan::{LEAVE_TIME_MAX, Plan, SILENCE_MAX, Settings};
 
 /// One life of a replica.
 #[derive(Debug)]
@@ -147,11 +147,11 @@ impl Process {
     }
 
     /// What the node shows must be bounded, and what the embedder was told.
-    pub(super) fn check(&self, plan: &Plan, ledger: &Ledger) -> Result<(), Broken> {
+    pub(super) fn check(&self, plan: &Plan, ledger: &mut Ledger) -> Result<(), Broken> {
         let stats = self.handle.stats();
         let shown: Vec<_> =
             stats.links.iter().map(|link| (link.peer.replica, link.peer.lane, link.link)).collect();
-        ledger.settled(self.id, &shown)?;
+        ledger.settled(self.id, &shown, self.network.lock().now(), LEAVE_TIME_MAX)?;
         if stats.pending > self.max_pending {
             return Err(format!(
                 "{} connections are pending, at most {} may",

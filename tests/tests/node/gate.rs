@@ -96,7 +96,7 @@ fn whoever_comes_while_the_node_leaves_is_told_to_come_back() {
         poll_until(&mut node, "it is up", |node| node[0].links() == 1);
         // The link stays for as long as its other end does not close it.
         node[0].handle().shutdown();
-        poll_until(&mut node, "it leaves", |node| node[0].downs().count() == 1);
+        poll_until(&mut node, "it leaves", |node| node[0].links() == 0);
         let second = ground.endpoint(1, 1);
         let failure = poll_while(&mut node, || ground.dial(&second, 2, 1).unwrap_err());
         let DialFailure::Handshake(DialError::Rejected(reject)) = failure else { panic!("{failure}") };
@@ -189,6 +189,16 @@ fn after_each_bad_peer_the_next_good_one_is_served() {
         poll_until(&mut node, "it is down", |node| {
             node[0].ups().count() == 11 && node[0].downs().count() == 11
         });
+        // C-3: it is told so.
+        let said = poll_while(&mut node, || {
+            loop {
+                let frame = bad.read();
+                if frame[at::COMMAND] == command::GOODBYE {
+                    break frame[at::GOODBYE_REASON];
+                }
+            }
+        });
+        assert_eq!(said, GoodbyeReason::FRAME_TOO_LARGE.0);
         assert!(is_over(&mut node, &mut bad));
         let reason = node[0].downs().last().unwrap().reason;
         assert!(matches!(reason, DownReason::Lost(Loss::Violation(_))), "{reason}");

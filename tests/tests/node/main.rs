@@ -5,6 +5,8 @@ mod dialing;
 mod embedding;
 mod first;
 mod gate;
+mod leaving;
+mod life;
 mod mesh;
 mod moving;
 mod placement;

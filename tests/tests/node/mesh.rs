@@ -17,7 +17,7 @@ use replink_transport::node::{NodeOptions, Warning};
 use replink_transport::{InboundError, SendCause};
 
 /// Replica 1 of two, which accepts; the test is replica 0.
-fn acceptor(link: &str) -> (Ground, [Replica; 1]) {
+pub(crate) fn acceptor(link: &str) -> (Ground, [Replica; 1]) {
     let ground = Ground::new(2, "");
     let config = ground.config(AUTH, &format!("{QUICK}{link}"));
     let replica = Replica::start(&ground, config, NodeOptions::new(ReplicaId(1)), 1);
@@ -25,7 +25,11 @@ fn acceptor(link: &str) -> (Ground, [Replica; 1]) {
 }
 
 /// Replica 0 in its process `incarnation` has a link.
-fn dialed(ground: &Ground, node: &mut [Replica], incarnation: u64) -> (blocking::Sender, blocking::Receiver) {
+pub(crate) fn dialed(
+    ground: &Ground,
+    node: &mut [Replica],
+    incarnation: u64,
+) -> (blocking::Sender, blocking::Receiver) {
     let before = node[0].ups().count();
     let endpoint = ground.endpoint(0, incarnation);
     let link = poll_while(node, || ground.dial(&endpoint, 1, 1).unwrap());
@@ -34,7 +38,7 @@ fn dialed(ground: &Ground, node: &mut [Replica], incarnation: u64) -> (blocking:
 }
 
 /// The same by hand.
-fn dialed_by_hand(ground: &Ground, node: &mut [Replica]) -> (RawLink, [u8; 32]) {
+pub(crate) fn dialed_by_hand(ground: &Ground, node: &mut [Replica]) -> (RawLink, [u8; 32]) {
     let peer = RawPeer::new(0, SECRET);
     let mut link = ground.raw(1, 1);
     let hello = peer.hello();
@@ -80,17 +84,32 @@ fn the_lower_id_dials_and_dials_again_after_a_kill() {
 fn a_newer_link_of_the_same_process_takes_over() {
     watched(|| {
         let (ground, mut node) = acceptor("");
-        let (_sender, mut old) = dialed(&ground, &mut node, 5);
-        let (mut sender, _new) = dialed(&ground, &mut node, 5);
+        let (mut before, mut old) = dialed(&ground, &mut node, 5);
+        let endpoint = ground.endpoint(0, 5);
+        let (mut sender, _new) = poll_while(&mut node, || ground.dial(&endpoint, 1, 1).unwrap());
+        sender.send(&prepare(3, 5), Bytes::from_static(b"hello")).unwrap();
         let said = poll_while(&mut node, || receive(&mut old).unwrap().control());
         assert_eq!(said, ControlMessage::Goodbye(GoodbyeReason::SUPERSEDED));
         let end = poll_while(&mut node, || receive(&mut old).unwrap_err());
         assert!(matches!(end, LinkEnd::Left(GoodbyeReason::SUPERSEDED)), "{end:?}");
+        // C-3: what the old one has still to say comes ahead of what the new one has said already.
+        poll_while(&mut node, || {
+            before.send(&prepare(1, 0), Bytes::new()).unwrap();
+            before.send(&prepare(2, 0), Bytes::new()).unwrap();
+        });
+        poll_until(&mut node, "it is delivered", |node| node[0].frames().count() == 2);
+        assert_eq!(
+            (node[0].ups().count(), node[0].downs().count()),
+            (2, 0),
+            "both are up, one of them leaves"
+        );
+        before.goodbye(GoodbyeReason::SUPERSEDED).unwrap();
+        poll_until(&mut node, "the new one carries frames", |node| node[0].frames().count() == 3);
+        let views: Vec<u32> = node[0].frames().map(|(_, _, frame)| frame.header.view.get()).collect();
+        assert_eq!(views, [1, 2, 3]);
         let down = *node[0].downs().next().unwrap();
         assert_eq!(down.reason, DownReason::Superseded);
         assert_eq!(down.link, node[0].ups().next().unwrap().link);
-        sender.send(&prepare(3, 5), Bytes::from_static(b"hello")).unwrap();
-        poll_until(&mut node, "the new one carries frames", |node| node[0].frames().count() == 1);
         assert_eq!((node[0].links(), node[0].downs().count()), (1, 1));
     });
 }
@@ -222,8 +241,10 @@ fn a_standby_may_not_send_what_is_denied() {
         let address = receiver.link().stream().local_addr().unwrap();
         let denied = MeshWarning::Denied { peer: ReplicaId(0), address, command: Command::PREPARE };
         assert!(replicas[0].warnings().eq([&Warning::Mesh(denied)]));
+        let said = poll_while(&mut replicas, || receive(&mut receiver).unwrap().control());
+        assert_eq!(said, ControlMessage::Goodbye(GoodbyeReason::NOT_PERMITTED)); // C-3
         let end = poll_while(&mut replicas, || receive(&mut receiver).unwrap_err());
-        assert!(!matches!(end, LinkEnd::Left(_)), "{end:?}");
+        assert!(matches!(end, LinkEnd::Left(GoodbyeReason::NOT_PERMITTED)), "{end:?}");
 
         // A node that would have to send it says so at once, and keeps its link.
         let [one] = replicas;

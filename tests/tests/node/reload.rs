@@ -244,9 +244,7 @@ fn a_shutdown_sends_what_is_queued_and_then_says_goodbye() {
         }
         assert!(handle.stats().links[0].sent.queued_frames > 0, "some of it waits");
         handle.shutdown();
-        poll_until(&mut node, "it is told", |node| node[0].downs().count() == 1);
-        let reason = node[0].downs().next().unwrap().reason;
-        assert_eq!(reason, DownReason::Ended(GoodbyeReason::SHUTDOWN));
+        poll_until(&mut node, "it leaves", |node| node[0].links() == 0);
         let cause = handle.send(ReplicaId(0), &prepare(99, 0), Bytes::new()).unwrap_err().cause();
         assert!(matches!(cause, SendCause::NotConnected | SendCause::Leaving), "{cause}");
         poll_while(&mut node, || {
@@ -261,6 +259,8 @@ fn a_shutdown_sends_what_is_queued_and_then_says_goodbye() {
         poll_until(&mut node, "all shards have stopped", |node| {
             node[0].shards.iter().all(replink_transport::node::Shard::is_stopped)
         });
+        let reason = node[0].downs().next().unwrap().reason;
+        assert_eq!(reason, DownReason::Ended(GoodbyeReason::SHUTDOWN));
         assert_eq!(node[0].count(|seen| matches!(seen, Seen::Stopped)), 3);
         assert_eq!(handle.reload(ground.config(AUTH, QUICK)), Err(ReloadError::Stopping));
     });

@@ -5,6 +5,7 @@ use replink_frame::GoodbyeReason;
 use replink_handshake::{ControlMessage, Peer};
 use thiserror::Error;
 
+use crate::mesh::owed_for;
 use crate::{Inbound, InboundError, Link, Received};
 
 /// The receiving half of a link: a call returns when a frame has come.
@@ -38,6 +39,17 @@ pub enum LinkEnd {
     Io(#[from] io::Error),
 }
 
+impl LinkEnd {
+    /// What the peer is owed before the link is closed (C-3): whoever has the [`Sender`](super::Sender) says
+    /// [goodbye](super::Sender::goodbye) with it. `None` where there is nothing to say, or nobody to hear it.
+    pub fn owed(&self) -> Option<GoodbyeReason> {
+        match self {
+            Self::Violation(error) => owed_for(error),
+            Self::Left(_) | Self::Closed | Self::Truncated | Self::Io(_) => None,
+        }
+    }
+}
+
 impl Receiver {
     pub(super) fn new(link: Link, inbound: Inbound) -> Self {
         Self { link, inbound, received_bytes: 0, left: None }
@@ -67,12 +79,20 @@ impl Receiver {
         self.link.stream().set_read_timeout(timeout)
     }
 
-    /// Bytes received since the handshake: a sign of life of the peer, also within a long frame.
+    /// Whether, since the last call, something has come that shows life of the peer (C-1): on a sealed link what
+    /// has been proved, on any other bytes, also within a long frame.
+    pub fn take_life(&mut self) -> bool {
+        self.inbound.take_life()
+    }
+
+    /// Bytes received since the handshake. On a sealed link they are no sign of life:
+    /// [`Receiver::take_life`] is.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
     }
 
-    /// The next frame, after at most one read. `None` when the read gave no whole frame, or the
+    /// The next frame, after at most one read. A [goodbye](ControlMessage::Goodbye) is the peer's last frame: it
+    /// waits for what is queued here, and for our own goodbye (C-3). `None` when the read gave no whole frame, or the
     /// timeout passed.
     ///
     /// # Errors

@@ -130,7 +130,9 @@ impl Sender {
         self.flush()
     }
 
-    /// Leaves: sends all that was queued, a `LinkGoodbye`, and the end of the stream.
+    /// Leaves: sends all that was queued, a `LinkGoodbye`, and the end of the stream. What the peer still sends
+    /// comes until its own goodbye, or the end of the stream (C-3): the [`Receiver`](super::Receiver) is to be kept
+    /// until then.
     ///
     /// # Errors
     ///

@@ -36,8 +36,10 @@ pub enum Action {
         /// Where.
         link: LinkId,
     },
-    /// Send what is queued, then a `LinkGoodbye`, end the stream, and report `closed`. If that
-    /// takes longer than [`LEAVE_MAX`](super::LEAVE_MAX), a [`Action::Close`] follows.
+    /// Send what is queued, then a `LinkGoodbye`, then nothing (C-3). What comes is delivered until
+    /// [`Action::Down`], which follows when the peer's goodbye or the end of the stream is reported, and comes first
+    /// where nothing more is to be delivered. Once both ends have said goodbye, or the stream has ended, report
+    /// `closed`. If that takes longer than [`leave_max`](super::MeshSettings::leave_max), a [`Action::Close`] follows.
     Goodbye {
         /// Where.
         link: LinkId,
@@ -55,7 +57,8 @@ pub enum Action {
         /// Which.
         link: LinkId,
     },
-    /// A link is up: for the embedder. Exactly one [`Action::Down`] follows.
+    /// A link is up: for the embedder. Exactly one [`Action::Down`] follows. Another link of the same peer and lane
+    /// may still be leaving: what is delivered of that one comes first (C-3).
     Up {
         /// Which.
         link: LinkId,
@@ -64,7 +67,7 @@ pub enum Action {
         /// Where the other end is.
         address: SocketAddr,
     },
-    /// A link is no longer up: for the embedder. Frames that still come on it are not for it.
+    /// A link is down: for the embedder. Frames that still come on it are not for it.
     Down {
         /// Which.
         link: LinkId,

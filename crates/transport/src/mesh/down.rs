@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use replink_frame::{Command, GoodbyeReason};
+use replink_frame::{Command, FrameError, GoodbyeReason, HEADER_SIZE};
 use replink_handshake::PeerReject;
 
 use crate::InboundError;
@@ -38,6 +38,32 @@ pub enum Loss {
     Violation(InboundError),
     /// Nothing was heard for this long, which is `heartbeat_timeout` or more.
     Silent(Duration),
+}
+
+impl DownReason {
+    /// What the peer is told before the link ends, where it is at fault (C-3); `None` where it is not, or has
+    /// refused us.
+    pub fn owed(&self) -> Option<GoodbyeReason> {
+        match self {
+            Self::Lost(Loss::Violation(error)) => owed_for(error),
+            Self::Denied(_) => Some(GoodbyeReason::NOT_PERMITTED),
+            _ => None,
+        }
+    }
+}
+
+/// What a peer is told that has sent such a thing (C-3); `None` if it was a refusal, after which it listens to
+/// nothing.
+pub(crate) fn owed_for(error: &InboundError) -> Option<GoodbyeReason> {
+    match *error {
+        InboundError::LateReject(_) => None, // H-9
+        InboundError::Frame(FrameError::Size { found, limit })
+            if found > limit && limit as usize > HEADER_SIZE =>
+        {
+            Some(GoodbyeReason::FRAME_TOO_LARGE)
+        }
+        _ => Some(GoodbyeReason::PROTOCOL_VIOLATION),
+    }
 }
 
 impl fmt::Display for DownReason {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use replink_frame::{Flags, GoodbyeReason, ReplicaId};
 use replink_handshake::{DialError, Peer, Side};
 
+use super::fencing::is_other_process;
 use super::jitter::Jitter;
 use super::live::LinkState;
 use super::refusal::ProvedRefusal;
@@ -37,7 +38,8 @@ impl Mesh {
     /// A handshake made a link: one that was dialed, or one that was accepted after
     /// [`Mesh::judge`] admitted it, with no other report in between. `link` was never used before.
     ///
-    /// Makes it [`Action::Up`], and ends what it takes over from. If there can be no such link
+    /// Makes it [`Action::Up`], and ends what it takes over from. What is delivered of a link of the same peer and
+    /// lane that is leaving comes before what is delivered of this one (C-3). If there can be no such link
     /// any more, because of a reload or a shutdown, it is ended instead. So it is if it was dialed
     /// and reached another process than the other lanes, which are demonstrably alive.
     pub fn established(&mut self, link: LinkId, peer: &Peer, address: SocketAddr, now: Instant, random: u64) {
@@ -51,6 +53,14 @@ impl Mesh {
                 slot.slow_down(&self.settings, Duration::ZERO, now, &mut jitter);
             }
             return;
+        }
+        // What a process still has to say that is not alive is not waited for: the newcomer's frames would have to
+        // wait behind it.
+        let others = self.links.iter().filter(|(_, link)| is_other_process(link, peer));
+        for old in others.map(|(&id, _)| id).collect::<Vec<_>>() {
+            let down = DownReason::Superseded;
+            self.leave_for(old, GoodbyeReason::SUPERSEDED, Some(down), now, &mut jitter);
+            self.take_down(old, down, now, &mut jitter); // where it was leaving already
         }
         for old in self.superseded_by(peer) {
             self.leave(old, GoodbyeReason::SUPERSEDED, now, &mut jitter);
@@ -77,10 +87,19 @@ impl Mesh {
         }
     }
 
-    /// Something came on a link, whatever it was.
+    /// The peer has shown life on a link (C-1): on a sealed one by a record that verified, on any other by
+    /// whatever came. It renews the heartbeat timer, and does not speak for the link against a newcomer.
     pub fn heard(&mut self, link: LinkId, now: Instant) {
         if let Some(link) = self.links.get_mut(&link) {
             link.heard(now);
+        }
+    }
+
+    /// Whether a frame has come in part on a link. While it has, the peer is sent pings also where heartbeats are
+    /// off (C-2). To be told when it begins, and before [`Mesh::handle_timeout`].
+    pub fn arriving(&mut self, link: LinkId, arriving: bool, now: Instant) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.set_arriving(arriving, &self.settings, now);
         }
     }
 
@@ -91,44 +110,73 @@ impl Mesh {
         }
     }
 
-    /// A pong came that answers the ping with the counter `echo`. Counts as [`Self::heard`], unless it fits no
-    /// ping that waits for an answer.
+    /// A pong came that answers the ping with the counter `echo`. Counts as [`Self::heard`], and as a proof
+    /// that the peer was there when that ping was sent (C-1), unless it fits no ping that waits for an answer.
     pub fn pong(&mut self, link: LinkId, echo: u64, now: Instant) {
         if let Some(link) = self.links.get_mut(&link) {
             link.pong(echo, now);
         }
     }
 
-    /// The peer said goodbye. Nothing more comes on this link.
+    /// The peer said goodbye, and all before it was delivered. Nothing more comes on this link: it ends, and
+    /// [`Mesh::closed`] is to be reported, once our own goodbye is out too, which answers the peer's unless it was
+    /// said before (C-3).
     pub fn goodbye(&mut self, link: LinkId, reason: GoodbyeReason, now: Instant, random: u64) {
         let Some(state) = self.links.get_mut(&link) else { return };
-        if !state.is_up() {
-            return; // Both left; the driver says when the stream has ended.
-        }
         state.heard(now);
         let mut jitter = Jitter::new(random);
-        self.actions.push_back(Action::Close { link });
-        self.take_down(link, DownReason::Left(reason), now, &mut jitter);
-        if reason == GoodbyeReason::KEY_RETIRED {
-            self.hurry_slot_of(link, now); // The peer stays, with another key.
+        let down = DownReason::Left(reason);
+        if state.is_up() {
+            // If it retires a key the peer stays, with another one.
+            self.leave_for(link, reason, Some(down), now, &mut jitter);
+        } else {
+            self.take_down(link, down, now, &mut jitter);
         }
-        self.links.remove(&link);
     }
 
-    /// A link ended without a goodbye from the peer, for this reason. Not needed after [`Action::Close`].
+    /// The peer is at fault, which ends the link for this reason: nothing more is delivered. It is told so, if
+    /// there is something that it is [owed](DownReason::owed) (C-3), and whatever it sends is thrown away until the
+    /// end of the stream.
+    pub fn at_fault(&mut self, link: LinkId, reason: DownReason, now: Instant, random: u64) {
+        let Some(state) = self.links.get(&link) else { return };
+        let mut jitter = Jitter::new(random);
+        if !state.is_up() {
+            return self.take_down(link, reason, now, &mut jitter); // Our goodbye was said, and is the last.
+        }
+        let (peer, address) = (state.peer, state.address);
+        match reason.owed() {
+            Some(owed) => self.leave_for(link, owed, Some(reason), now, &mut jitter),
+            None => self.lose(link, reason, now, &mut jitter),
+        }
+        self.accuse(&peer, address, reason, now, &mut jitter);
+    }
+
+    /// A link ended without a goodbye from the peer, for this reason, or one that was leaving has ended. Not
+    /// needed after [`Action::Close`].
     pub fn closed(&mut self, link: LinkId, reason: DownReason, now: Instant, random: u64) {
         let Some(state) = self.links.get(&link) else { return };
         let (peer, address, was_up) = (state.peer, state.address, state.is_up());
         let mut jitter = Jitter::new(random);
         self.take_down(link, reason, now, &mut jitter);
         self.links.remove(&link);
-        if !was_up {
-            return;
+        if was_up {
+            self.accuse(&peer, address, reason, now, &mut jitter);
         }
+    }
+
+    /// What an operator has to know of the end of a link.
+    fn accuse(
+        &mut self,
+        peer: &Peer,
+        address: SocketAddr,
+        reason: DownReason,
+        now: Instant,
+        jitter: &mut Jitter,
+    ) {
         match reason {
             DownReason::Rejected(reject) => {
                 if let Some(refusal) = ProvedRefusal::in_reject(peer.replica, reject) {
-                    self.refused(peer.replica, peer.lane, Some(address), refusal, now, &mut jitter);
+                    self.refused(peer.replica, peer.lane, Some(address), refusal, now, jitter);
                 }
             }
             DownReason::Denied(command) => {

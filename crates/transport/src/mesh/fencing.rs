@@ -40,8 +40,10 @@ impl Mesh {
     ///
     /// There is at most one link per peer and lane, and the newest wins: a peer that comes again
     /// has lost the old one. The exception is another *process* under the same id, which shows in
-    /// the incarnation. It is turned away while a link of the first one, on whichever lane, has
-    /// been heard from within [`MeshSettings::alive_window`](super::MeshSettings::alive_window).
+    /// the incarnation. It is turned away while the first one, by a link on whichever lane, has answered a
+    /// ping that was sent within [`MeshSettings::alive_window`](super::MeshSettings::alive_window) and a round
+    /// trip, or has made or taken over that link since (C-1). Nothing else that comes on a link speaks for it,
+    /// for someone may have held that back; where pings are off nothing does.
     /// Without an incarnation, in version 1 and where authentication is disabled, processes can't
     /// be told apart.
     pub fn judge(&mut self, peer: &Peer, address: SocketAddr, now: Instant) -> Verdict {
@@ -94,7 +96,7 @@ impl Mesh {
 }
 
 /// Whether `link` is the same replica's, but another process's.
-fn is_other_process(link: &LinkState, peer: &Peer) -> bool {
+pub(super) fn is_other_process(link: &LinkState, peer: &Peer) -> bool {
     let incarnation = |peer: &Peer| match peer.authentication {
         Authentication::PreSharedKey(_) if peer.incarnation != 0 => Some(peer.incarnation),
         _ => None,

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use replink_frame::Version;
 use replink_handshake::Peer;
 
-use super::{MeshSettings, PINGS_UNDER_WAY_MAX};
+use super::{ARRIVING_INTERVAL, DownReason, MeshSettings, PINGS_UNDER_WAY_MAX};
 
 /// One established link.
 pub(super) struct LinkState {
@@ -14,11 +15,24 @@ pub(super) struct LinkState {
     pub(super) address: SocketAddr,
     since: Instant,
     heard: Instant,
+    /// The last time at which the peer was demonstrably there: its handshake, or the taking over of the link
+    /// from another process, or when the last ping was sent that it has answered (C-1).
+    proved: Instant,
     pings: Pings,
+    /// Whether a frame has come in part.
+    arriving: bool,
     /// When it leaves, because its key is retired.
     pub(super) retire_at: Option<Instant>,
-    /// Until when it may take its leave. It is no longer up then.
-    pub(super) leaving_until: Option<Instant>,
+    /// Set once it takes its leave. It is no longer up then.
+    pub(super) leaving: Option<Leaving>,
+}
+
+/// A link on its way out (C-3).
+pub(super) struct Leaving {
+    /// For how long it may take.
+    pub(super) until: Instant,
+    /// What is said of it once nothing more is delivered; `None` when it was.
+    pub(super) down: Option<DownReason>,
 }
 
 /// What a link's pings have shown.
@@ -41,9 +55,13 @@ impl RoundTrip {
 #[derive(Default)]
 struct Pings {
     next: Option<Instant>,
+    /// Whether there is one each interval; else it takes a frame that is arriving.
+    regular: bool,
     /// Counters of the pings that wait for a pong, ascending, and when they were sent.
     under_way: VecDeque<(u64, Instant)>,
     round_trip: Option<RoundTrip>,
+    /// The shortest one. Whoever holds pongs back makes others longer, and never this one.
+    shortest: Duration,
 }
 
 impl LinkState {
@@ -54,15 +72,17 @@ impl LinkState {
             address,
             since: now,
             heard: now,
-            pings: Pings { next, ..Pings::default() },
+            proved: now,
+            pings: Pings { next, regular: settings.pings(&peer), ..Pings::default() },
+            arriving: false,
             retire_at: None,
-            leaving_until: None,
+            leaving: None,
         }
     }
 
     /// Up: established, and not on its way out.
     pub(super) fn is_up(&self) -> bool {
-        self.leaving_until.is_none()
+        self.leaving.is_none()
     }
 
     pub(super) fn heard(&mut self, now: Instant) {
@@ -80,8 +100,11 @@ impl LinkState {
         until.saturating_duration_since(self.since)
     }
 
+    /// Whether the link stays against a newcomer that has proved itself (C-1). What was heard does not speak
+    /// for it, sealed or not: someone may have held it back since the peer died.
     pub(super) fn is_alive(&self, settings: &MeshSettings, now: Instant) -> bool {
-        self.is_up() && self.silence(now) < settings.alive_window()
+        let window = settings.alive_window() + self.pings.shortest.min(settings.heartbeat_timeout);
+        self.is_up() && settings.pings(&self.peer) && now.saturating_duration_since(self.proved) <= window
     }
 
     /// When the peer will have been silent for too long.
@@ -94,26 +117,44 @@ impl LinkState {
     }
 
     /// Whether it is time for a ping; the next one is an interval from now, however late this one
-    /// is.
+    /// is. Where heartbeats are off it is only while a frame is arriving (C-2).
     pub(super) fn take_ping(&mut self, settings: &MeshSettings, now: Instant) -> bool {
         let due = self.pings.next.is_some_and(|next| next <= now);
         if due {
-            self.pings.next = Some(now + settings.heartbeat_interval);
+            self.pings.next = self.ping_interval(settings).map(|interval| now + interval);
         }
         due
     }
 
+    /// How long from one ping to the next, if there is to be one.
+    fn ping_interval(&self, settings: &MeshSettings) -> Option<Duration> {
+        match self.peer.version {
+            Version::V2 if settings.pings(&self.peer) => Some(settings.heartbeat_interval),
+            Version::V2 if self.arriving => Some(ARRIVING_INTERVAL),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame has come in part.
+    pub(super) fn set_arriving(&mut self, arriving: bool, settings: &MeshSettings, now: Instant) {
+        if std::mem::replace(&mut self.arriving, arriving) != arriving {
+            self.schedule_ping(settings, now);
+        }
+    }
+
+    /// No later than in an interval, as it is now.
+    fn schedule_ping(&mut self, settings: &MeshSettings, now: Instant) {
+        let latest = self.ping_interval(settings).map(|interval| now + interval);
+        self.pings.next = latest.map(|latest| self.pings.next.map_or(latest, |next| next.min(latest)));
+    }
+
     /// The interval may have changed.
     pub(super) fn retune(&mut self, settings: &MeshSettings, now: Instant) {
-        if !settings.pings(&self.peer) {
-            self.pings.next = None;
-            return;
-        }
-        if self.pings.next.is_none() {
+        let pinged = std::mem::replace(&mut self.pings.regular, settings.pings(&self.peer));
+        if !pinged && self.pings.regular {
             self.heard = now; // Nobody was asked so far, so nobody had to answer.
         }
-        let latest = now + settings.heartbeat_interval;
-        self.pings.next = Some(self.pings.next.map_or(latest, |next| next.min(latest)));
+        self.schedule_ping(settings, now);
     }
 
     pub(super) fn pinged(&mut self, counter: u64, now: Instant) {
@@ -131,11 +172,15 @@ impl LinkState {
         // It also answers for the pings before: their pongs were lost to a slow peer.
         under_way.drain(..=index);
         self.heard(now);
+        self.proved = self.proved.max(sent); // C-1: whatever has come since may have been held back
         let last = now.saturating_duration_since(sent);
-        let smoothed = match self.pings.round_trip {
-            Some(before) => (before.smoothed.saturating_mul(7).saturating_add(last)) / 8,
-            None => last,
+        let (smoothed, shortest) = match self.pings.round_trip {
+            Some(before) => {
+                ((before.smoothed.saturating_mul(7).saturating_add(last)) / 8, self.pings.shortest.min(last))
+            }
+            None => (last, last),
         };
+        self.pings.shortest = shortest;
         self.pings.round_trip = Some(RoundTrip { last, smoothed });
     }
 

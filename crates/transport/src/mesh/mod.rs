@@ -34,6 +34,8 @@ use replink_handshake::{Authentication, Peer};
 
 pub use action::{Action, LinkId, MeshWarning};
 pub use commands::CommandPolicy;
+#[cfg(feature = "blocking")]
+pub(crate) use down::owed_for;
 pub use down::{DownReason, Loss};
 pub use fencing::Verdict;
 pub use live::RoundTrip;
@@ -41,13 +43,13 @@ pub use role::Role;
 pub use settings::{ALIVE_INTERVALS, MeshSettings};
 
 use jitter::Jitter;
-use live::LinkState;
+use live::{Leaving, LinkState};
 use slot::Slot;
 
 /// The longest wait that a peer's `retry_after_ms` can ask for.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// How long a link may take to say goodbye, behind all that is queued on it.
+/// How long a link may take to leave (C-3), where there is no `heartbeat_timeout`.
 pub const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// Over how long the links of a retired key leave, so that not all are made anew in one instant.
@@ -55,6 +57,10 @@ pub const RETIRE_SPREAD: Duration = Duration::from_secs(2);
 
 /// When a peer should come back that finds us leaving, in milliseconds.
 pub const DRAINING_RETRY_MS: u32 = 1000;
+
+/// The time between two pings while a frame is arriving, where heartbeats are off (C-2): the pings of the peer, if
+/// it has some, wait behind that frame.
+pub const ARRIVING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The lane that a probe dials. No replica has it, so a probe in the name of a running replica does
 /// not take its link over. Version 1 has no lanes.
@@ -101,8 +107,8 @@ impl Mesh {
     /// When to call [`Self::handle_timeout`]; may be past. `None` if there is nothing to wait for.
     pub fn next_timeout(&self) -> Option<Instant> {
         let dials = self.slots.values().filter_map(Slot::due);
-        let links = self.links.values().filter_map(|link| match link.leaving_until {
-            Some(until) => Some(until),
+        let links = self.links.values().filter_map(|link| match &link.leaving {
+            Some(leaving) => Some(leaving.until),
             None => {
                 [link.ping_at(), link.silent_at(&self.settings), link.retire_at].into_iter().flatten().min()
             }
@@ -175,10 +181,9 @@ impl Mesh {
 
     fn handle_link_timeout(&mut self, id: LinkId, now: Instant, jitter: &mut Jitter) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        if let Some(until) = link.leaving_until {
-            if until <= now {
-                self.links.remove(&id);
-                self.actions.push_back(Action::Close { link: id });
+        if let Some(leaving) = &link.leaving {
+            if leaving.until <= now {
+                self.lose(id, DownReason::Lost(Loss::Closed), now, jitter);
             }
             return;
         }
@@ -192,39 +197,68 @@ impl Mesh {
         }
     }
 
-    /// Leaves a link that is up. The peer has time to take in what is queued.
+    /// Leaves a link that is up: what is queued goes out, then a goodbye, and what comes is delivered until the
+    /// peer has said its last (C-3). Only then it is down; its place is free at once.
     fn leave(&mut self, id: LinkId, reason: GoodbyeReason, now: Instant, jitter: &mut Jitter) {
-        let down = match reason {
+        self.leave_for(id, reason, None, now, jitter);
+    }
+
+    /// The same, where nothing more is delivered: the link is down now, for the reason `down`, if there is one.
+    fn leave_for(
+        &mut self,
+        id: LinkId,
+        reason: GoodbyeReason,
+        down: Option<DownReason>,
+        now: Instant,
+        jitter: &mut Jitter,
+    ) {
+        let Some(link) = self.links.get(&id).filter(|link| link.is_up()) else { return };
+        let at_last = match reason {
             GoodbyeReason::SUPERSEDED => DownReason::Superseded,
             _ => DownReason::Ended(reason),
         };
-        let Some(link) = self.links.get_mut(&id) else { return };
         if link.peer.version == Version::V1 {
-            return self.lose(id, down, now, jitter); // H-13: no goodbye
+            return self.lose(id, down.unwrap_or(at_last), now, jitter); // H-13: no goodbye
         }
         self.actions.push_back(Action::Goodbye { link: id, reason });
-        self.take_down(id, down, now, jitter);
+        match down {
+            Some(down) => self.take_down(id, down, now, jitter),
+            None => self.vacate(id, now, jitter),
+        }
+        let until = now + self.settings.leave_max();
         if let Some(link) = self.links.get_mut(&id) {
-            link.leaving_until = Some(now + LEAVE_MAX);
+            link.leaving = Some(Leaving { until, down: down.is_none().then_some(at_last) });
         }
         if reason == GoodbyeReason::KEY_RETIRED {
             self.hurry_slot_of(id, now);
         }
     }
 
-    /// Closes a link that is up, and forgets it.
+    /// Closes a link, and forgets it.
     fn lose(&mut self, id: LinkId, reason: DownReason, now: Instant, jitter: &mut Jitter) {
         self.actions.push_back(Action::Close { link: id });
         self.take_down(id, reason, now, jitter);
         self.links.remove(&id);
     }
 
-    /// Says that a link is down, and has it dialed anew if that is ours to do.
+    /// Says that a link is down, once: for this reason, or for the one that it leaves for.
     fn take_down(&mut self, id: LinkId, reason: DownReason, now: Instant, jitter: &mut Jitter) {
-        let Some(link) = self.links.get(&id).filter(|link| link.is_up()) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let reason = match &mut link.leaving {
+            None => Some(reason),
+            Some(leaving) => leaving.down.take(),
+        };
+        let Some(reason) = reason else { return };
         let (peer, lane) = (link.peer.replica, link.peer.lane);
         self.actions.push_back(Action::Down { link: id, peer, lane, reason });
-        if let Some(slot) = self.slots.get_mut(&(peer, lane)).filter(|slot| slot.is_up(id)) {
+        self.vacate(id, now, jitter);
+    }
+
+    /// The link's place is free, and is to be dialed anew if that is ours to do.
+    fn vacate(&mut self, id: LinkId, now: Instant, jitter: &mut Jitter) {
+        let Some(link) = self.links.get(&id).filter(|link| link.is_up()) else { return };
+        let slot = self.slots.get_mut(&(link.peer.replica, link.peer.lane));
+        if let Some(slot) = slot.filter(|slot| slot.is_up(id)) {
             if link.up_for(&self.settings, now) >= self.settings.stay_up_min() {
                 slot.stayed_up();
             }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use replink_frame::{Command, Flags, GoodbyeReason, KeyId, ReplicaId, Version};
 use replink_handshake::{Authentication, Peer, Side};
 
-use super::{CommandPolicy, Role};
+use super::{CommandPolicy, LEAVE_MAX, Role};
 
-/// How many heartbeat intervals ago a link may last have been heard from to count as
-/// demonstrably alive.
+/// How many heartbeat intervals ago a ping may have been sent, for its pong to say that the peer is
+/// demonstrably alive (C-1).
 pub const ALIVE_INTERVALS: u32 = 2;
 
 /// What a [`Mesh`](super::Mesh) is configured with.
@@ -29,7 +29,8 @@ pub struct MeshSettings {
     pub pairs: HashMap<KeyId, ReplicaId>,
     /// What this end gives its links where the peer takes part: a link that comes up with less is told of.
     pub flags: Flags,
-    /// Time between two pings; zero for none, and then silence ends no link.
+    /// Time between two pings; zero for none but while a frame is arriving (C-2), and then silence ends no
+    /// link.
     pub heartbeat_interval: Duration,
     /// How long a silent link is kept.
     pub heartbeat_timeout: Duration,
@@ -66,14 +67,9 @@ impl MeshSettings {
         self.reconnect_max
     }
 
-    /// A link that was heard from less than this long ago is demonstrably alive:
-    /// [`ALIVE_INTERVALS`] heartbeat intervals, or `heartbeat_timeout` where there are none.
-    pub fn alive_window(&self) -> Duration {
-        if self.heartbeat_interval.is_zero() {
-            self.heartbeat_timeout
-        } else {
-            self.heartbeat_interval.saturating_mul(ALIVE_INTERVALS)
-        }
+    /// How long a link may take to leave (C-3): `heartbeat_timeout`, or [`LEAVE_MAX`] where there is none.
+    pub fn leave_max(&self) -> Duration {
+        if self.heartbeat_timeout.is_zero() { LEAVE_MAX } else { self.heartbeat_timeout }
     }
 
     /// What a link with this peer could have by this end's settings, and has not: the peer has it off, or
@@ -85,7 +81,14 @@ impl MeshSettings {
         if ours { Flags::NONE } else { Flags(self.flags.0 & !peer.flags.0) }
     }
 
-    /// Whether links with this peer carry pings: version 1 has none (H-13).
+    /// A peer that was sent a ping no longer ago than this and a round trip, and has answered it, is
+    /// demonstrably alive (C-1): [`ALIVE_INTERVALS`] heartbeat intervals. Zero where there are none, and then
+    /// no peer is.
+    pub fn alive_window(&self) -> Duration {
+        self.heartbeat_interval.saturating_mul(ALIVE_INTERVALS)
+    }
+
+    /// Whether links with this peer are pinged at regular intervals: version 1 has no pings (H-13).
     pub(super) fn pings(&self, peer: &Peer) -> bool {
         peer.version == Version::V2 && !self.heartbeat_interval.is_zero()
     }

@@ -14,7 +14,9 @@ use crate::mesh::{self, DownReason, LinkId};
 ///
 /// For each link: one [`Event::Up`], then its frames, then one [`Event::Down`], in this order,
 /// also where the link moves between shards in the meantime. Between links of different shards
-/// there is no order.
+/// there is no order, but for those of one peer and lane: a newer one may be up while an older one still
+/// leaves, and what comes of the older one comes before the frames of the newer one (C-3). Frames are sent on the newer
+/// one then.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -31,7 +33,8 @@ pub enum Event<'a> {
         /// The frame, lent.
         frame: Admitted<'a>,
     },
-    /// A link is no longer up. Frames that wait to be sent on it are lost.
+    /// A link is down: nothing more comes of it. Where it was left, by us or by the peer, that is after all that the
+    /// peer had sent, and what waits to be sent on it still goes out; else that is lost.
     Down(LinkDown),
     /// A queue that has said [`Backpressure`](crate::SendCause::Backpressure) is empty again.
     Drained {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_frame::{ClusterId, GenericHeader, KeyId, ReplicaId};
@@ -246,12 +246,17 @@ impl<S: Socket> Handle<S> {
         }
     }
 
-    /// Ends the node in peace: what is queued goes out, then a goodbye on each link. Connections
-    /// that come in are told to come back later. Over when every shard has said
-    /// [`Event::Stopped`](super::Event::Stopped), within
-    /// [`LEAVE_MAX`](crate::mesh::LEAVE_MAX).
+    /// Ends the node in peace: what is queued goes out, then a goodbye on each link, and what the peers still send
+    /// is delivered until they have said theirs (C-3). Connections that come in are told to come back later. Over
+    /// when every shard has said [`Event::Stopped`](super::Event::Stopped), within [`Handle::leave_max`].
     pub fn shutdown(&self) {
         self.shared.post.send(0, Message::Shutdown);
+    }
+
+    /// How long a link may take to leave: `heartbeat_timeout`, or [`LEAVE_MAX`](crate::mesh::LEAVE_MAX) where there
+    /// is none.
+    pub fn leave_max(&self) -> Duration {
+        self.shared.settings().mesh.leave_max()
     }
 
     /// Whether the node has been shut down, and its last link is gone.

@@ -21,6 +21,8 @@ pub(super) enum Message<S> {
     Attend(Arc<Place>),
     /// A link is no longer up.
     Down { link: Arc<SharedLink<S>>, reason: DownReason },
+    /// A link's frames may go to the embedder: those of the links before it have (C-3).
+    Deliver(Arc<SharedLink<S>>),
     /// A link is over.
     Close(Arc<SharedLink<S>>),
     /// A link is to go to shard `to`.
@@ -48,6 +50,7 @@ impl<S> Message<S> {
             Self::Attend(place) => Some(place),
             Self::Down { link, .. }
             | Self::Close(link)
+            | Self::Deliver(link)
             | Self::Move { link, .. }
             | Self::Surrender { link, .. } => Some(&link.place),
             // A link that is given is its new owner's from then on.
@@ -67,8 +70,14 @@ impl<S> Message<S> {
 pub(super) enum Report {
     /// A pong has come; [`Place`] has what it echoes.
     Pong,
+    /// A frame has come in part.
+    Arriving,
     Goodbye(GoodbyeReason),
+    /// The peer is at fault, and is to be told; nothing more is delivered.
+    AtFault(DownReason),
     Ended(DownReason),
+    /// The embedder was told that the link is down: nothing of it is delivered any more.
+    Quiet,
 }
 
 /// The inboxes of all shards.
@@ -166,6 +175,11 @@ impl<S> Post<S> {
         if let Some(messages) = &mut told.messages {
             mem::swap(messages, taken);
         }
+    }
+
+    /// Whether `shard` takes nothing any more.
+    pub(super) fn is_gone(&self, shard: usize) -> bool {
+        self.inboxes[shard].lock().messages.is_none()
     }
 
     pub(super) fn wake(&self, shard: usize) {

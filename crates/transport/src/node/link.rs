@@ -32,8 +32,13 @@ pub(super) struct Place {
     owner: AtomicUsize,
     /// Whether the owner has yet to take the last [`Message::Attend`].
     attend: AtomicBool,
-    /// When something was last seen of the peer, in nanoseconds of the node's time.
+    /// When the peer last showed life (C-1), in nanoseconds of the node's time.
     heard: AtomicU64,
+    /// Since when something has lain there that the owner has not looked through, in the same; 0 for nothing.
+    unlooked: AtomicU64,
+    /// Whether a frame has come in part, and whether shard 0 was told since it last saw that none has.
+    arriving: AtomicBool,
+    told_arriving: AtomicBool,
     /// What the peer's last pong echoed; 0 once shard 0 has taken it.
     echo: AtomicU64,
 }
@@ -53,6 +58,9 @@ impl Place {
             owner: AtomicUsize::new(owner),
             attend: AtomicBool::new(false),
             heard: AtomicU64::new(heard),
+            unlooked: AtomicU64::new(0),
+            arriving: AtomicBool::new(false),
+            told_arriving: AtomicBool::new(false),
             echo: AtomicU64::new(0),
         }
     }
@@ -76,12 +84,43 @@ impl Place {
         self.attend.store(false, Ordering::Release);
     }
 
-    pub(super) fn hear(&self, now: u64) {
-        self.heard.store(now, Ordering::Relaxed);
+    /// Something has come, at `since` or later, that the owner has yet to look through.
+    pub(super) fn arrived(&self, since: u64) {
+        if self.unlooked.load(Ordering::Relaxed) == 0 {
+            self.unlooked.store(since.max(1), Ordering::Release);
+        }
     }
 
-    pub(super) fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
+    /// The owner has looked through all that had come. Only what was `life` renews the heartbeat timer (C-1).
+    /// What is left may be a part of a frame that is `arriving` (C-2): whether shard 0 has to be told so.
+    pub(super) fn looked_through(&self, life: bool, arriving: bool, now: u64) -> bool {
+        self.arriving.store(arriving, Ordering::Release);
+        if life {
+            self.heard.store(now, Ordering::Relaxed);
+        }
+        self.unlooked.store(0, Ordering::Release);
+        arriving
+            && !self.told_arriving.load(Ordering::Relaxed)
+            && !self.told_arriving.swap(true, Ordering::AcqRel)
+    }
+
+    /// When the peer last showed life. The time does not count for which something has lain there that nobody
+    /// looked through, because the embedder was at work or took no events.
+    pub(super) fn heard(&self, now: u64) -> u64 {
+        let unlooked = match self.unlooked.load(Ordering::Acquire) {
+            0 => 0,
+            since => now.saturating_sub(since),
+        };
+        self.heard.load(Ordering::Relaxed).saturating_add(unlooked)
+    }
+
+    /// Whether a frame has come in part. If none has, shard 0 wants to be told of the next one.
+    pub(super) fn is_arriving(&self) -> bool {
+        self.arriving.load(Ordering::Acquire) || {
+            self.told_arriving.store(false, Ordering::Release);
+            // One may have begun before it wanted to.
+            self.arriving.load(Ordering::Acquire)
+        }
     }
 
     /// The peer has answered the ping with this counter. Whether shard 0 has to be told: it was not since it
@@ -159,6 +198,10 @@ pub(crate) struct OwnedLink<S> {
     pub(super) registration: Option<Registration>,
     /// Whether our direction was ended.
     pub(super) finished: bool,
+    /// Whether the peer has ended its direction, while ours still had something to say.
+    pub(super) peer_finished: bool,
+    /// Whether there is a frame for the embedder that is held.
+    pub(super) has_held: bool,
     /// Bytes received and sent when it was last seen whether it is quiet.
     looked_at: [u64; 2],
 }
@@ -166,11 +209,20 @@ pub(crate) struct OwnedLink<S> {
 /// How far a link is on its way from up to gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
+    /// A link of the same peer and lane is leaving, and what it delivers comes first (C-3): what comes is read, and
+    /// control frames are answered, up to the first frame for the embedder.
+    Held,
     /// Its frames go to the embedder.
     Delivering,
     /// It is down, or never came up: what comes is read, control frames are answered, and nobody is told.
     Draining,
-    /// Nothing more is read: the peer has said its last, or is at fault.
+    /// The peer has said its last: what comes is thrown away, up to the end of the stream. The link ends there, once
+    /// our own goodbye is out.
+    Left,
+    /// The peer is at fault: what comes is thrown away, up to the end of the stream, so that nothing destroys the
+    /// goodbye that says so on its way (C-3).
+    Discarding,
+    /// It goes to another process: nothing more is read.
     Silenced,
 }
 
@@ -228,6 +280,8 @@ impl<S: Socket> OwnedLink<S> {
             phase: Phase::Delivering,
             registration: None,
             finished: false,
+            peer_finished: false,
+            has_held: false,
             looked_at: [0; 2],
         }
     }
@@ -251,6 +305,24 @@ const QUIET_BYTES_MAX: u64 = 2 * HEADER_SIZE as u64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// C-1: who sends bytes that prove nothing, however fast, has its silence counted all the same; a peer is
+    /// not silent for the sake of an embedder that does not look.
+    #[test]
+    fn only_life_renews_the_timer() {
+        let place = Place::new(LinkId(1), 0, 100);
+        for now in 101..200 {
+            place.arrived(now - 1);
+            assert_eq!(place.heard(now), 101, "what is about to be looked at");
+            assert!(!place.looked_through(false, false, now));
+            assert_eq!(place.heard(now), 100);
+        }
+        place.arrived(200);
+        place.arrived(900);
+        assert_eq!(place.heard(1_000), 900, "since 200 nobody has looked");
+        assert!(!place.looked_through(true, false, 1_000));
+        assert_eq!(place.heard(5_000), 1_000);
+    }
 
     /// However many pongs come before shard 0 looks, it is told once.
     #[test]

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use replink_transport::frame::{Command, Flags, GoodbyeReason, ReplicaId, Status, Version};
+use replink_transport::InboundError;
+use replink_transport::frame::{Command, Flags, FrameError, GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, DialError, Peer, Side};
 use replink_transport::mesh::Role as ReplicaRole;
 use replink_transport::mesh::{
-    Action, DownReason, LEAVE_MAX, LinkId, Loss, MeshSettings, MeshWarning, PROBE_LANE, RETIRE_SPREAD,
-    RETRY_AFTER_MAX, Verdict,
+    Action, DownReason, LinkId, Loss, MeshSettings, MeshWarning, PROBE_LANE, RETIRE_SPREAD, RETRY_AFTER_MAX,
+    Verdict,
 };
 
 use crate::network::Random;
@@ -179,16 +180,19 @@ fn the_same_process_supersedes_its_old_link() {
     assert_eq!(one.mesh.judge(&zero, address(9), one.now), Verdict::Supersede { old });
     let (new, actions) = one.establish(&zero, 9);
     let goodbye = Action::Goodbye { link: old, reason: GoodbyeReason::SUPERSEDED };
-    assert_eq!(actions, [goodbye, down(old, 0, DownReason::Superseded), up(new, zero, 9)]);
+    assert_eq!(actions, [goodbye, up(new, zero, 9)]);
     assert_eq!(one.mesh.link(ReplicaId(0), 0), Some(new));
-    // A link that takes too long to say goodbye is closed.
-    for _ in 0..LEAVE_MAX.as_secs() {
+    // What the old one has still to deliver is delivered (C-3), until the peer has said its last. A link that takes
+    // too long to leave is closed.
+    for _ in 0..one.mesh.settings().heartbeat_timeout.as_secs() {
         one.mesh.heard(new, one.now);
         let wanted = one.wait_ms(999);
-        assert!(!wanted.iter().any(|(_, action)| matches!(action, Action::Close { .. })));
+        assert!(wanted.iter().all(|(_, action)| *action == Action::Ping { link: new }), "{wanted:?}");
     }
     one.mesh.heard(new, one.now);
-    assert!(one.wait_ms(10).iter().any(|(_, action)| *action == Action::Close { link: old }));
+    let wanted = one.wait_ms(10).into_iter().map(|(_, action)| action);
+    let wanted: Vec<_> = wanted.filter(|action| *action != Action::Ping { link: new }).collect();
+    assert_eq!(wanted, [Action::Close { link: old }, down(old, 0, DownReason::Superseded)]);
     one.mesh.closed(old, DownReason::Lost(Loss::Closed), one.now, 0);
     assert_eq!(one.actions(), [], "it was down before");
 }
@@ -199,9 +203,11 @@ fn another_process_is_refused_while_the_first_one_is_alive() {
     let first = peer(0, Side::Acceptor);
     let second = changed(first, |peer| peer.incarnation = 8);
     let (old, _) = one.establish(&first, 8);
-    one.wait_ms(1500);
-    one.mesh.heard(old, one.now);
-    one.wait_ms(1999);
+    one.wait_ms(1000);
+    one.mesh.pinged(old, 1, one.now);
+    one.wait_ms(80);
+    one.mesh.pong(old, 1, one.now);
+    one.wait_ms(2000);
     let refuse = Verdict::Refuse { status: Status::DUPLICATE_REPLICA, retry_after_ms: 0 };
     // On the other lane it is the same replica too.
     for lane in [0, 1] {
@@ -212,7 +218,7 @@ fn another_process_is_refused_while_the_first_one_is_alive() {
             warning.to_string().contains("10.0.0.8:7400") && warning.to_string().contains("10.0.0.9:7400")
         );
     }
-    // Not demonstrably alive any more: the second one takes over.
+    // Not demonstrably alive any more, two intervals and a round trip after the ping: the second one takes over.
     one.wait_ms(1);
     assert_eq!(one.mesh.judge(&second, address(9), one.now), Verdict::Supersede { old });
     let (new, actions) = one.establish(&second, 9);
@@ -324,10 +330,11 @@ fn left_is_not_lost_and_is_dialed_again() {
     let mut one = One::new(0, settings(2));
     one.actions();
     let (link, _) = one.establish(&peer(1, Side::Dialer), 1);
-    one.mesh.goodbye(link, GoodbyeReason::SHUTDOWN, one.now, one.random);
+    let reason = GoodbyeReason::SHUTDOWN;
+    one.mesh.goodbye(link, reason, one.now, one.random);
+    let answer = Action::Goodbye { link, reason };
+    assert_eq!(one.actions(), [answer, down(link, 1, DownReason::Left(reason))]);
     one.mesh.closed(link, DownReason::Lost(Loss::Closed), one.now, one.random);
-    let reason = DownReason::Left(GoodbyeReason::SHUTDOWN);
-    assert_eq!(one.actions(), [Action::Close { link }, down(link, 1, reason)]);
     assert_eq!(one.wait_ms(50).last().unwrap().1, dial(1, 0));
 }
 
@@ -342,13 +349,14 @@ fn whoever_leaves_the_roster_leaves() {
     one.mesh.reconfigure(fewer, one.now, one.random);
     let goodbye = Action::Goodbye { link, reason: GoodbyeReason::OPERATOR };
     let reason = DownReason::Ended(GoodbyeReason::OPERATOR);
-    assert_eq!(one.actions(), [goodbye, down(link, 1, reason), dial(3, 0)]);
+    assert_eq!(one.actions(), [goodbye, dial(3, 0)]);
     one.mesh.closed(link, DownReason::Lost(Loss::Closed), one.now, one.random);
+    assert_eq!(one.actions(), [down(link, 1, reason)]);
     let refuse = Verdict::Refuse { status: Status::NOT_ALLOWED, retry_after_ms: 0 };
     assert_eq!(one.mesh.judge(&peer(1, Side::Acceptor), address(1), one.now), refuse);
     // A handshake that was under way.
     let (_, actions) = one.establish(&peer(1, Side::Dialer), 1);
-    assert!(matches!(actions[2], Action::Down { reason: DownReason::Ended(_), .. }), "{actions:?}");
+    assert!(matches!(actions[1], Action::Goodbye { reason: GoodbyeReason::OPERATOR, .. }), "{actions:?}");
     assert!(!one.wait_ms(900).iter().any(|(_, action)| *action == dial(1, 0)));
 }
 
@@ -423,9 +431,51 @@ fn a_denied_frame_ends_the_link() {
     assert!(!permits(77, Command::PING), "whoever is not on the roster may send nothing");
     let (link, _) = one.establish(&peer(0, Side::Acceptor), 9);
     let denied = Command::PREPARE_OK;
-    one.mesh.closed(link, DownReason::Denied(denied), one.now, 0);
+    one.mesh.at_fault(link, DownReason::Denied(denied), one.now, 0);
     let warning = MeshWarning::Denied { peer: ReplicaId(0), address: address(9), command: denied };
-    assert_eq!(one.actions(), [down(link, 0, DownReason::Denied(denied)), Action::Warn(warning)]);
+    let goodbye = Action::Goodbye { link, reason: GoodbyeReason::NOT_PERMITTED };
+    assert_eq!(one.actions(), [goodbye, down(link, 0, DownReason::Denied(denied)), Action::Warn(warning)]);
+}
+
+/// C-3.
+#[test]
+fn who_is_at_fault_is_told_so() {
+    let violation = |error| DownReason::Lost(Loss::Violation(InboundError::Frame(error)));
+    let size = |limit| violation(FrameError::Size { found: 1 << 20, limit });
+    let cases = [
+        (size(1 << 16), GoodbyeReason::FRAME_TOO_LARGE),
+        (violation(FrameError::Size { found: 12, limit: 1 << 16 }), GoodbyeReason::PROTOCOL_VIOLATION),
+        (size(256), GoodbyeReason::PROTOCOL_VIOLATION), // a control frame with a body
+        (violation(FrameError::Command { found: Command(0) }), GoodbyeReason::PROTOCOL_VIOLATION),
+    ];
+    for (reason, owed) in cases {
+        let mut one = One::new(1, settings(2));
+        let (link, _) = one.establish(&peer(0, Side::Acceptor), 9);
+        one.mesh.at_fault(link, reason, one.now, 0);
+        assert_eq!(one.actions(), [Action::Goodbye { link, reason: owed }, down(link, 0, reason)]);
+        assert_eq!(one.wait_ms(4999), []);
+        assert_eq!(one.wait_ms(1).len(), 1, "closed, if the peer does not");
+        // H-13: version 1 has no goodbyes.
+        let mut one = One::new(1, settings(2));
+        let v1 = changed(peer(0, Side::Acceptor), |peer| peer.version = Version::V1);
+        let (link, _) = one.establish(&v1, 9);
+        one.mesh.at_fault(link, reason, one.now, 0);
+        assert_eq!(one.actions(), [Action::Close { link }, down(link, 0, reason)]);
+    }
+}
+
+/// C-3: what another process has still to say, that is not alive any more, does not hold up the one that came.
+#[test]
+fn a_link_that_leaves_ends_when_its_process_is_replaced() {
+    let mut one = One::new(1, settings(2));
+    let first = peer(0, Side::Acceptor);
+    let (old, _) = one.establish(&first, 8);
+    one.establish(&first, 8);
+    let (newer, actions) = one.establish(&changed(first, |peer| peer.incarnation = 8), 9);
+    assert_eq!(actions.len(), 4, "{actions:?}");
+    assert_eq!(actions[0], down(old, 0, DownReason::Superseded));
+    assert!(matches!(actions[2], Action::Down { reason: DownReason::Superseded, .. }));
+    assert!(matches!(actions[3], Action::Up { link, .. } if link == newer));
 }
 
 /// A link that could have been better is up all the same; its peer is told of once.
@@ -526,12 +576,15 @@ fn a_shutdown_says_goodbye_and_is_over_when_all_links_are() {
     let (link, _) = one.establish(&peer(0, Side::Acceptor), 9);
     one.mesh.shutdown(one.now);
     let reason = GoodbyeReason::SHUTDOWN;
-    let expected = [Action::Goodbye { link, reason }, down(link, 0, DownReason::Ended(reason))];
-    assert_eq!(one.actions(), expected);
+    assert_eq!(one.actions(), [Action::Goodbye { link, reason }]);
     let verdict = one.mesh.judge(&peer(0, Side::Acceptor), address(9), one.now);
     assert!(matches!(verdict, Verdict::Refuse { status: Status::DRAINING, retry_after_ms: 1.. }));
+    // The peer says its last: all of it was delivered. Then its goodbye, and ours, are through.
+    one.mesh.goodbye(link, GoodbyeReason::OPERATOR, one.now, 0);
+    assert_eq!(one.actions(), [down(link, 0, DownReason::Ended(reason))]);
     assert!(!one.mesh.is_finished());
     one.mesh.closed(link, DownReason::Lost(Loss::Closed), one.now, 0);
+    assert_eq!(one.actions(), []);
     assert!(one.mesh.is_finished());
     assert_eq!(one.mesh.next_timeout(), None);
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a failure names its seed")]
 
 mod behaviour;
+mod life;
 mod network;
 mod one;
 mod random;

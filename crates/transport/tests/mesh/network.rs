@@ -36,8 +36,12 @@ struct Process {
     incarnation: u64,
     mesh: Mesh,
     running: bool,
-    /// The links that the embedder sees up.
+    /// The links that the embedder sees up, and those of them that leave.
     up: BTreeMap<(ReplicaId, u16), LinkId>,
+    leaving: BTreeMap<LinkId, (ReplicaId, u16)>,
+    /// Links whose peer has said its last, and those on which we have.
+    heard_last: BTreeSet<LinkId>,
+    said_last: BTreeSet<LinkId>,
     ever_up: BTreeSet<LinkId>,
     /// The driver's side of each connection that it has open.
     open: BTreeMap<LinkId, End>,
@@ -103,6 +107,9 @@ impl Network {
             mesh: Mesh::new(ReplicaId(replica), self.settings.clone(), self.now),
             running: true,
             up: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            heard_last: BTreeSet::new(),
+            said_last: BTreeSet::new(),
             ever_up: BTreeSet::new(),
             open: BTreeMap::new(),
             counter: 0,
@@ -164,11 +171,16 @@ impl Network {
                 self.send_on(index, link, |link| Message::Ping { link, counter });
             }
             Action::Goodbye { link, reason } => {
-                self.send_on(index, link, |link| Message::Goodbye { link, reason });
+                assert!(process.said_last.insert(link), "a second goodbye on {link}");
+                if let Some((&place, _)) = process.up.iter().find(|(_, up)| **up == link) {
+                    process.up.remove(&place);
+                    process.leaving.insert(link, place);
+                }
+                // Else it hangs, and the mesh closes it.
                 if !self.random.one_in(4) {
-                    self.close(index, link, DownReason::Lost(Loss::Closed));
-                    self.send_to(index, Message::Ended { link, ending: DownReason::Lost(Loss::Closed) });
-                } // Else it hangs, and the mesh closes it.
+                    self.send_on(index, link, |link| Message::Goodbye { link, reason });
+                    self.end_if_both_left(index, link);
+                }
             }
             Action::Close { link } => self.close(index, link, DownReason::Lost(Loss::Closed)),
             Action::Up { link, peer, .. } => {
@@ -176,11 +188,21 @@ impl Network {
                 let before = process.up.insert((peer.replica, peer.lane), link);
                 assert_eq!(before, None, "two links of one peer and lane");
             }
-            Action::Down { link, peer, lane, .. } => {
-                assert_eq!(process.up.remove(&(peer, lane)), Some(link), "down, but was not up");
-            }
+            Action::Down { link, peer, lane, .. } => match process.leaving.remove(&link) {
+                Some(place) => assert_eq!(place, (peer, lane)),
+                None => assert_eq!(process.up.remove(&(peer, lane)), Some(link), "down, but was not up"),
+            },
             Action::Warn(_) => {}
             other => panic!("what is {other:?}?"),
+        }
+    }
+
+    /// C-3: a link ends when both ends have said goodbye.
+    fn end_if_both_left(&mut self, index: usize, link: LinkId) {
+        let process = &self.processes[index];
+        if process.said_last.contains(&link) && process.heard_last.contains(&link) {
+            self.close(index, link, DownReason::Lost(Loss::Closed));
+            self.send_to(index, Message::Ended { link, ending: DownReason::Lost(Loss::Closed) });
         }
     }
 
@@ -221,7 +243,11 @@ impl Network {
                 self.send_on(to, link, |link| Message::Pong { link, echo: counter });
             }
             Message::Pong { link, echo } => self.processes[to].mesh.pong(link, echo, now),
-            Message::Goodbye { link, reason } => self.processes[to].mesh.goodbye(link, reason, now, random),
+            Message::Goodbye { link, reason } => {
+                self.processes[to].heard_last.insert(link);
+                self.processes[to].mesh.goodbye(link, reason, now, random);
+                self.end_if_both_left(to, link);
+            }
             Message::Ended { link, ending } => {
                 self.processes[to].open.remove(&link);
                 self.processes[to].mesh.closed(link, ending, now, random);
@@ -355,7 +381,11 @@ impl Network {
         }
         self.run(Duration::from_secs(10));
         for process in self.processes.iter().filter(|process| process.running) {
-            assert!(process.mesh.is_finished() && process.up.is_empty(), "{:?}", process.mesh);
+            assert!(
+                process.mesh.is_finished() && process.up.is_empty() && process.leaving.is_empty(),
+                "{:?}",
+                process.mesh
+            );
         }
     }
 }

@@ -122,12 +122,13 @@ impl State {
         self.schedule(at, News::Arrives { from: end });
     }
 
-    /// Ends both directions. Where something waits unread, and now and then where nothing does,
-    /// that is a reset, and what is under way is lost.
+    /// Ends both directions. Where something waits unread that is a reset, and what is under way is lost; so it is
+    /// now and then where nothing does, for something may come yet, unless the other end has ended its direction.
     pub(in crate::simulation) fn shutdown(&mut self, end: EndId) {
         let roughly = self.random.once_in(4);
         let Some(connection) = self.connections.get_mut(&end.connection) else { return };
         let unread = !connection.pipes[1 - end.side].arrived.is_empty();
+        let roughly = roughly && !connection.pipes[1 - end.side].end_arrived;
         let this = &mut connection.ends[end.side];
         if this.shut || this.gone {
             return;

@@ -121,7 +121,6 @@ impl<D: Driver> Control<D> {
         let (address, now) = (caller.address, turn.driver.now());
         match accepted {
             Accepted::Proved(verified) => {
-                self.hear_all();
                 let verdict = match self.mesh.judge(verified.peer(), address, now) {
                     Verdict::Probe if self.visitors.len() >= VISITORS_MAX => {
                         Verdict::Refuse { status: Status::BUSY, retry_after_ms: VISITORS_RETRY_MS }

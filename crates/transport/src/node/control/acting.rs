@@ -8,7 +8,7 @@ use replink_frame::Flags;
 use super::{Control, Known, Message, Standing, Turn, Warning};
 use crate::driver::{Driver, Socket};
 use crate::mesh::{Action, DownReason, LinkId};
-use crate::node::link::{OwnedLink, Place};
+use crate::node::link::{OwnedLink, Phase, Place};
 use crate::node::stats::Counted;
 
 impl<D: Driver> Control<D> {
@@ -25,9 +25,10 @@ impl<D: Driver> Control<D> {
                     }
                 }
                 Action::Goodbye { link, reason } => {
-                    if let Some(known) = self.links.get(&link) {
-                        known.shared.outbound.goodbye(reason);
-                    }
+                    let Some(known) = self.links.get_mut(&link) else { continue };
+                    known.shared.outbound.goodbye(reason);
+                    // It may deliver for a while yet; nobody sends on it any more.
+                    self.shared.counters.retire(&known.shared, &self.shared.routes, &mut known.counted);
                 }
                 Action::HandOver { link } => self.surrender(link),
                 Action::Close { link } => self.close(link),
@@ -57,7 +58,10 @@ impl<D: Driver> Control<D> {
         self.placed = self.placed.wrapping_add(1);
         let place = Place::new(link, owner, self.shared.nanos(now));
         let post = Arc::clone(&self.shared.post);
-        let opened = OwnedLink::new(open, address, place, post, now);
+        let mut opened = OwnedLink::new(open, address, place, post, now);
+        if !self.turns.begin(link, peer.replica, peer.lane) {
+            opened.phase = Phase::Held; // C-3: another one is leaving
+        }
         tracing::info!(
             replica = %self.shared.replica,
             peer = %peer.replica,
@@ -134,6 +138,15 @@ impl<D: Driver> Control<D> {
         );
         let owner = shared.place.owner();
         self.tell(owner, Message::Down { link: shared, reason });
+        if self.shared.post.is_gone(owner) {
+            self.quiet(link); // nobody else says it
+        }
+    }
+
+    /// Nothing of a link is delivered any more. Whichever comes next has its turn (C-3).
+    pub(super) fn quiet(&mut self, link: LinkId) {
+        let Some(known) = self.turns.end(link).and_then(|next| self.links.get(&next)) else { return };
+        self.tell(known.shared.place.owner(), Message::Deliver(Arc::clone(&known.shared)));
     }
 
     /// A link's connection has ended. If the mesh has yet to say that it is down, it does.

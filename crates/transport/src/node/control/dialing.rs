@@ -33,7 +33,6 @@ impl<D: Driver> Control<D> {
         let (target, address) = (dialing.target(), dialing.address());
         match (dialing.finish(), address) {
             (Ok(authenticated), Some(address)) => {
-                self.hear_all();
                 self.establish(token, authenticated, address, turn);
             }
             (Ok(_), None) => {} // a link without an address was not dialed

@@ -9,6 +9,7 @@ mod dialing;
 mod driving;
 mod handshakes;
 mod refusals;
+mod turns;
 mod visiting;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -31,9 +32,10 @@ use super::shared::Shared;
 use super::stats::Counted;
 use crate::driver::{AcceptErrors, Driver, Registration, Socket, Token};
 use crate::gate::{Gate, Terms};
-use crate::mesh::{DownReason, LinkId, Loss, Mesh};
+use crate::mesh::{DownReason, LinkId, Mesh};
 use handshakes::{Handshakes, Stage};
 use refusals::Refusals;
+use turns::Turns;
 use visiting::Visitor;
 
 /// The listener's token. Connections are numbered from behind it.
@@ -59,6 +61,7 @@ pub(in crate::node) struct Control<D: Driver> {
     handing_over: Option<Arc<Collector<D::Socket>>>,
     /// All links that are not both down and over.
     links: BTreeMap<LinkId, Known<D::Socket>>,
+    turns: Turns,
     visitors: BTreeMap<LinkId, Visitor<D::Socket>>,
     refusals: Refusals,
     next_token: u64,
@@ -132,6 +135,7 @@ impl<D: Driver> Control<D> {
             taken: Some(taken),
             handing_over: None,
             links: BTreeMap::new(),
+            turns: Turns::default(),
             visitors: BTreeMap::new(),
             refusals: Refusals::default(),
             next_token: LISTENER.0 + 1,
@@ -158,21 +162,25 @@ impl<D: Driver> Control<D> {
                     known.shared.set_round_trip(round_trip);
                 }
             }
+            Report::Arriving => self.mesh.arriving(link, true, now),
             Report::Goodbye(reason) => {
-                let both_left = self.links.get(&link).is_some_and(|known| known.standing == Standing::Down);
+                self.answer_visitor(link, reason);
                 self.mesh.goodbye(link, reason, now, random);
-                if both_left {
-                    // Its owner reads no more, so nobody would notice the end of the stream.
-                    self.mesh.closed(link, DownReason::Lost(Loss::Closed), now, random);
-                    self.close(link);
-                }
             }
+            Report::AtFault(reason) => {
+                self.hear_all(now);
+                if let Some(owed) = reason.owed() {
+                    self.answer_visitor(link, owed);
+                }
+                self.mesh.at_fault(link, reason, now, random);
+            }
+            Report::Quiet => self.quiet(link),
             Report::Ended(reason) => {
                 if let (Some(known), DownReason::Rejected(reject)) = (self.links.get(&link), reason) {
                     let refusal = Refusal::by_peer(known.shared.address, reject);
                     self.refuse(refusal, turn);
                 }
-                self.hear_all();
+                self.hear_all(now);
                 self.mesh.closed(link, reason, now, random);
                 self.over(link);
                 self.visitors.remove(&link);
@@ -189,7 +197,7 @@ impl<D: Driver> Control<D> {
         self.expire(now, turn);
         self.expire_visitors(now);
         if self.mesh.next_timeout().is_some_and(|due| due <= now) {
-            self.hear_all();
+            self.hear_all(now);
             self.excuse_busy_shards(now);
             self.mesh.handle_timeout(now, turn.driver.random());
         }
@@ -218,14 +226,20 @@ impl<D: Driver> Control<D> {
         due.into_iter().flatten().chain(self.refusals.due()).chain(first).min()
     }
 
-    /// What the links' owners have heard.
-    fn hear_all(&mut self) {
+    /// What the links' owners have seen.
+    fn hear_all(&mut self, now: Instant) {
+        let nanos = self.shared.nanos(now);
         for (&id, known) in &self.links {
-            self.mesh.heard(id, self.shared.instant(known.shared.place.heard()));
+            let place = &known.shared.place;
+            self.mesh.heard(id, self.shared.instant(place.heard(nanos)));
+            if self.mesh.settings().heartbeat_interval.is_zero() {
+                self.mesh.arriving(id, place.is_arriving(), now);
+            }
         }
     }
 
-    /// What a shard has not looked at, because its embedder is at work, is not silence. It is woken:
+    /// What a shard has not looked at, because its embedder is at work, is not silence; nor is it a proof against
+    /// a newcomer (C-1). It is woken:
     /// one that had nothing to do, and whose embedder waits elsewhere, looks then, and has no excuse
     /// any more after the time that this puts it off.
     fn excuse_busy_shards(&mut self, now: Instant) {
@@ -292,6 +306,7 @@ impl<D: Driver> Control<D> {
         }
         self.set_addresses(addresses);
         self.mesh.reconfigure(settings.mesh.clone(), turn.driver.now(), turn.driver.random());
+        self.hear_all(turn.driver.now()); // what is arriving may matter now (C-2)
         self.drop_dials(|mesh, peer, lane| mesh.settings().has_place(peer, lane));
         self.shared.set_settings(Arc::clone(&settings));
         self.settings = settings;

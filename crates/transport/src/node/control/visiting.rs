@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use replink_frame::Status;
+use replink_frame::{GoodbyeReason, Status};
 use replink_handshake::Authenticated;
 
 use super::{Control, Message, RejectedBy, Turn};
@@ -49,6 +49,13 @@ impl<D: Driver> Control<D> {
         let until = now + self.handshake_timeout();
         self.visitors.insert(id, Visitor { until, shared: Arc::clone(&link.shared) });
         self.give(0, link);
+    }
+
+    /// A probe has left, or is at fault: it gets our goodbye (C-3).
+    pub(super) fn answer_visitor(&self, link: LinkId, reason: GoodbyeReason) {
+        if let Some(visitor) = self.visitors.get(&link) {
+            visitor.shared.outbound.goodbye(reason);
+        }
     }
 
     pub(super) fn expire_visitors(&mut self, now: Instant) {

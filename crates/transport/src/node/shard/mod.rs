@@ -118,11 +118,13 @@ impl<D: Driver> Shard<D> {
         clock.looked.store(self.shared.nanos(now), Ordering::Relaxed);
         clock.waits.store(true, Ordering::Relaxed);
         let mut arrived = mem::take(&mut self.arrived);
+        // What there is then came while the embedder was at work, or comes just as it is looked at.
+        let at_work = self.shared.nanos(now).saturating_sub(self.now);
         let waited = self.driver.wait(wait, &mut arrived);
         self.now = self.shared.nanos(self.driver.now());
         for token in arrived.drain(..) {
             if let Some(link) = self.links.get_mut(LinkId(token.0)) {
-                link.shared.place.hear(self.now);
+                link.shared.place.arrived(self.now.saturating_sub(at_work));
             }
         }
         self.arrived = arrived;
@@ -266,6 +268,10 @@ impl<D: Driver> Drop for Shard<D> {
                     collector.put(None);
                 }
                 Message::HandOver(collector) => collector.expect(0),
+                Message::Down { link, .. } => {
+                    let report = Message::Report { link: link.id(), report: Report::Quiet };
+                    self.shared.post.send(0, report);
+                }
                 _ => {}
             }
         }

@@ -1,5 +1,6 @@
 //! Links that come to a shard, and go from it.
 
+use std::mem;
 use std::sync::Arc;
 
 use super::Shard;
@@ -7,13 +8,13 @@ use crate::driver::{Driver, Socket, Token};
 use crate::mesh::{DownReason, Loss};
 use crate::node::collector::{Collector, Surrendered};
 use crate::node::event::{Event, LinkDown, LinkUp};
-use crate::node::inbox::Message;
+use crate::node::inbox::{Message, Report};
 use crate::node::link::{OwnedLink, Phase, SharedLink};
 use crate::{SendCause, TakeOutboundError};
 
 impl<D: Driver> Shard<D> {
     pub(super) fn adopt(&mut self, link: OwnedLink<D::Socket>, from: Option<usize>) {
-        if link.phase == Phase::Delivering {
+        if matches!(link.phase, Phase::Held | Phase::Delivering) {
             let (id, peer, address) = (link.shared.id(), *link.shared.peer(), link.shared.address);
             self.events.push_back(match from {
                 Some(from) => Event::Adopted { link: id, peer: peer.replica, from },
@@ -21,6 +22,16 @@ impl<D: Driver> Shard<D> {
             });
         }
         self.take_in(link);
+    }
+
+    /// What other links of the peer and lane had to deliver is through: this one's turn has come (C-3).
+    pub(super) fn deliver(&mut self, shared: &Arc<SharedLink<D::Socket>>) {
+        let Some(place) = self.links.place(shared.id()) else { return };
+        let Some(link) = self.links.at_mut(place).filter(|link| link.phase == Phase::Held) else { return };
+        link.phase = Phase::Delivering;
+        if mem::take(&mut link.has_held) {
+            self.looking.push_back(place);
+        }
     }
 
     pub(super) fn take_in(&mut self, mut link: OwnedLink<D::Socket>) {
@@ -64,7 +75,7 @@ impl<D: Driver> Shard<D> {
 
     fn give_away(&mut self, shared: &Arc<SharedLink<D::Socket>>, to: usize) {
         let (id, peer) = (shared.id(), shared.peer().replica);
-        // One that is down meanwhile ends here.
+        // One that is down meanwhile ends here, and one that is held stays until it is its turn.
         if self.links.get_mut(id).is_none_or(|link| link.phase != Phase::Delivering) {
             return;
         }
@@ -115,13 +126,17 @@ impl<D: Driver> Shard<D> {
     }
 
     pub(super) fn take_down(&mut self, link: &Arc<SharedLink<D::Socket>>, reason: DownReason) {
-        if let Some(owned) = self.links.get_mut(link.id())
-            && owned.phase == Phase::Delivering
-        {
-            owned.phase = Phase::Draining;
+        if let Some(owned) = self.links.get_mut(link.id()) {
+            if matches!(owned.phase, Phase::Delivering | Phase::Held) {
+                owned.phase = Phase::Draining;
+            }
+            if mem::take(&mut owned.has_held) {
+                self.looking.extend(self.links.place(link.id()));
+            }
         }
         let (id, peer, address) = (link.id(), *link.peer(), link.address);
         self.events.push_back(Event::Down(LinkDown { link: id, peer, address, reason }));
+        self.report(id, Report::Quiet);
     }
 
     /// Ends what the driver has under way for a link that goes elsewhere.

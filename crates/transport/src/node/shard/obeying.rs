@@ -46,6 +46,7 @@ impl<D: Driver> Shard<D> {
                 self.flush(place.link);
             }
             Message::Down { link, reason } => self.take_down(&link, reason),
+            Message::Deliver(link) => self.deliver(&link),
             Message::Close(link) => drop(self.take_out(link.id())),
             Message::Move { link, to } => self.part_with(link, to),
             Message::Surrender { link, collector } => self.surrender(link, collector),

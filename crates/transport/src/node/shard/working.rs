@@ -1,6 +1,7 @@
 //! A shard's work on its links: it writes what waits, and looks through what has come until there is a frame.
 
 use std::io;
+use std::mem;
 use std::sync::atomic::Ordering;
 
 use replink_frame::Command;
@@ -9,7 +10,7 @@ use replink_handshake::ControlMessage;
 use super::Shard;
 use super::links::Place;
 use crate::driver::{Completion, Driver, Released, Socket, Token};
-use crate::memory::ReceiveMemory;
+use crate::memory::{BLOCK_SIZE, ReceiveMemory};
 use crate::mesh::{DownReason, LinkId, Loss};
 use crate::node::event::Event;
 use crate::node::inbox::Report;
@@ -22,6 +23,8 @@ enum Look {
     Frame,
     /// It may have more.
     Again,
+    /// It has a frame, and has to wait with it.
+    Held,
     /// It has nothing more for now.
     Done,
 }
@@ -60,10 +63,18 @@ impl<D: Driver> Shard<D> {
     fn received(&mut self, place: Place, memory: ReceiveMemory, result: &io::Result<usize>) {
         let Some(link) = self.links.at_mut(place) else { return };
         match *result {
+            Ok(0) if link.phase == Phase::Left && !link.finished => link.peer_finished = true,
+            Ok(len) if len > 0 && matches!(link.phase, Phase::Left | Phase::Discarding) => {
+                link.shared.received.count_read(len);
+                if let Some(block) = memory.into_block() {
+                    self.driver.recycle(block);
+                }
+                self.looking.push_back(place);
+            }
             Ok(len) if len > 0 => {
                 link.inbound.take_back(memory, len);
                 link.shared.received.count_read(len);
-                link.shared.place.hear(self.now);
+                link.shared.place.arrived(self.now);
                 self.looking.push_back(place);
             }
             _ => {
@@ -80,12 +91,18 @@ impl<D: Driver> Shard<D> {
         match shared.outbound.lend() {
             Ok(Loan::Batch(batch)) => self.driver.send(Token(id.0), batch),
             Ok(Loan::Nothing(Flushed::Empty)) => {
-                if shared.outbound.ended() == Some(SendCause::Leaving) && !link.finished {
-                    // Our goodbye is out: it was the last.
-                    link.finished = true;
-                    shared.socket().finish();
+                if shared.outbound.ended() == Some(SendCause::Leaving) {
+                    if !mem::replace(&mut link.finished, true) {
+                        // Our goodbye is out: it was the last.
+                        shared.socket().finish();
+                    }
+                    if link.peer_finished {
+                        self.end(id, DownReason::Lost(Loss::Closed)); // C-3: both have said it
+                    }
+                    return;
                 }
-                if shared.wants_room.swap(false, Ordering::AcqRel) && link.phase == Phase::Delivering {
+                let up = matches!(link.phase, Phase::Held | Phase::Delivering);
+                if shared.wants_room.swap(false, Ordering::AcqRel) && up {
                     let peer = shared.peer();
                     let drained = Event::Drained { link: id, peer: peer.replica, lane: peer.lane };
                     self.events.push_back(drained);
@@ -93,6 +110,7 @@ impl<D: Driver> Shard<D> {
             }
             // Whoever writes has the owner look again, if it matters that the queue is empty.
             Ok(Loan::Nothing(_)) => {}
+            Err(_) if link.phase == Phase::Left => self.end(id, DownReason::Lost(Loss::Closed)),
             // What the peer has sent comes still, and then the end.
             Err(_) => shared.socket().shutdown(),
         }
@@ -107,10 +125,14 @@ impl<D: Driver> Shard<D> {
                 match self.look(place) {
                     Look::Frame => return true,
                     Look::Again => {}
+                    Look::Held => {
+                        self.looking.pop_front();
+                    }
                     Look::Done => {
                         // It may be gone, or be there once more.
                         if self.looking.front() == Some(&place) {
                             self.looking.pop_front();
+                            self.looked_through(place);
                             self.receive(place);
                         }
                     }
@@ -131,7 +153,7 @@ impl<D: Driver> Shard<D> {
     #[inline]
     fn look(&mut self, place: Place) -> Look {
         let Some(link) = self.links.at_mut(place) else { return Look::Done };
-        if link.phase == Phase::Silenced {
+        if matches!(link.phase, Phase::Left | Phase::Discarding | Phase::Silenced) {
             return Look::Done;
         }
         match link.inbound.find() {
@@ -144,6 +166,10 @@ impl<D: Driver> Shard<D> {
                 link.shared.received.count_frame();
                 Look::Frame
             }
+            Ok(Some(Found::Frame(_))) if link.phase == Phase::Held => {
+                link.has_held = true;
+                Look::Held
+            }
             Ok(Some(Found::Control)) => self.control_frame(place),
             Ok(Some(_)) => {
                 let _ = link.inbound.take();
@@ -154,11 +180,27 @@ impl<D: Driver> Shard<D> {
         }
     }
 
+    /// All that had come on a link was looked through: whether there was life in it (C-1), and whether a part of a
+    /// frame is left (C-2).
+    fn looked_through(&mut self, place: Place) {
+        let Some(link) = self.links.at_mut(place) else { return };
+        let (life, whole) = (link.inbound.take_life(), link.inbound.is_at_frame_boundary());
+        if link.shared.place.looked_through(life, !whole, self.now) {
+            let id = link.shared.id();
+            self.report(id, Report::Arriving);
+        }
+    }
+
     /// Begins to receive on a link that has nothing more to give.
     fn receive(&mut self, place: Place) {
         let Some(link) = self.links.at_mut(place) else { return };
-        if link.phase == Phase::Silenced {
-            return;
+        match link.phase {
+            Phase::Silenced => return,
+            // To no memory of the link's: it has no more use for any.
+            Phase::Left | Phase::Discarding => {
+                return self.driver.receive(Token(link.shared.id().0), None, BLOCK_SIZE);
+            }
+            Phase::Held | Phase::Delivering | Phase::Draining => {}
         }
         let OwnedLink { inbound, shared, .. } = link;
         if let Some(block) = inbound.give_up_block() {
@@ -172,18 +214,26 @@ impl<D: Driver> Shard<D> {
     /// The peer has sent what its role may not.
     #[cold]
     fn deny(&mut self, place: Place, command: Command) -> Look {
-        let Some(link) = self.links.at_mut(place) else { return Look::Done };
-        let id = link.shared.id();
-        self.end(id, DownReason::Denied(command));
+        self.condemn(place, DownReason::Denied(command));
         Look::Done
+    }
+
+    /// The peer is at fault. Shard 0 has it told so (C-3); what it still sends is for nobody.
+    fn condemn(&mut self, place: Place, reason: DownReason) {
+        let Some(link) = self.links.at_mut(place) else { return };
+        link.phase = Phase::Discarding;
+        let id = link.shared.id();
+        self.report(id, Report::AtFault(reason));
     }
 
     #[cold]
     fn violated(&mut self, place: Place, error: InboundError) -> Look {
         let Some(link) = self.links.at_mut(place) else { return Look::Done };
-        let id = link.shared.id();
-        let reason = match error {
-            InboundError::LateReject(reject) => DownReason::Rejected(reject), // H-9
+        match error {
+            InboundError::LateReject(reject) => {
+                let id = link.shared.id();
+                self.end(id, DownReason::Rejected(reject)); // H-9
+            }
             error => {
                 if matches!(error, InboundError::Record(_)) {
                     self.shared.counters.count_broken_record(link.shared.peer().replica);
@@ -193,10 +243,9 @@ impl<D: Driver> Shard<D> {
                     address = %link.shared.address,
                     "link ended: {error}"
                 );
-                DownReason::Lost(Loss::Violation(error))
+                self.condemn(place, DownReason::Lost(Loss::Violation(error)));
             }
-        };
-        self.end(id, reason);
+        }
         Look::Done
     }
 
@@ -222,13 +271,8 @@ impl<D: Driver> Shard<D> {
                 Look::Again
             }
             ControlMessage::Goodbye(reason) => {
-                if link.phase == Phase::Delivering {
-                    link.phase = Phase::Silenced;
-                    self.report(id, Report::Goodbye(reason));
-                } else {
-                    // Both ends have left.
-                    self.end(id, DownReason::Lost(Loss::Closed));
-                }
+                link.phase = Phase::Left;
+                self.report(id, Report::Goodbye(reason));
                 Look::Done
             }
         }

@@ -202,7 +202,7 @@ fn check_config(config: &Config, path: &Path, sources: &Fake, reached: &mut Reac
         assert_eq!(address.to_string().parse().as_ref(), Ok(address));
     }
 
-    let required = [link.sealed, link.encryption, link.forward_secrecy].contains(&Policy::Required);
+    let required = [link.sealed, link.forward_secrecy].contains(&Policy::Required);
     let v2 = auth.enabled && auth.version == Version::V2 && auth.min_version == Version::V2;
     assert!(v2 || !required, "H-12, H-13");
     assert!(link.lanes > 0 && link.send_queue_frames > 0);
@@ -222,7 +222,7 @@ fn check_config(config: &Config, path: &Path, sources: &Fake, reached: &mut Reac
     ];
     assert!(durations.iter().all(|&duration: &Duration| duration <= replink_transport::DURATION_MAX));
     assert_eq!(config.validate(), Ok(()));
-    for size in [link.renew_after, link.send_queue_bytes, link.max_frame_size.into()] {
+    for size in [link.send_queue_bytes, link.max_frame_size.into()] {
         assert_eq!(parse_size(&size_text(size)), Some(size));
     }
     assert!(auth.allow.iter().all(|network| auth.allows(network.addr())));

@@ -373,7 +373,7 @@ fn frames_that_no_link_carries_leave_the_link_as_it_is() {
             panic!("the socket failed");
         };
         assert!(matches!(refused.cause(), SendCause::Frame(_)));
-        assert_eq!(refused.into_frame(), (header, body.clone().into()));
+        assert_eq!(refused.into_frame(), (header, body.clone()));
         let (header, _) = plain(10, 1);
         sender.send(&header, body).unwrap();
         assert_eq!(receive(&mut receiver).unwrap().frame().header, header);

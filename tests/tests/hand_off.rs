@@ -453,18 +453,19 @@ fn a_link_goes_on_around_a_step_to_the_next_secret() {
         watched(move || {
             let world = World::new(AUTH, "sealed = \"required\"", true);
             let (mut parts, (mut sender, mut receiver)) = world.link();
-            let exchange = |parts: &mut Parts, sender: &mut blocking::Sender, receiver: &mut blocking::Receiver| {
-                let frame = frame_of(5, 1);
-                parts.2.push(&frame.0, frame.1.clone()).unwrap();
-                while !parts.2.is_empty() {
-                    write_to(&mut parts.2, &parts.0).unwrap();
-                }
-                assert_eq!(receive(receiver).unwrap().frame().body, frame.1);
-                sender.send(&frame.0, frame.1.clone()).unwrap();
-                while parts.1.next().unwrap().is_none() {
-                    assert!(read_from(&mut parts.1, &parts.0).unwrap() > 0);
-                }
-            };
+            let exchange =
+                |parts: &mut Parts, sender: &mut blocking::Sender, receiver: &mut blocking::Receiver| {
+                    let frame = frame_of(5, 1);
+                    parts.2.push(&frame.0, frame.1.clone()).unwrap();
+                    while !parts.2.is_empty() {
+                        write_to(&mut parts.2, &parts.0).unwrap();
+                    }
+                    assert_eq!(receive(receiver).unwrap().frame().body, frame.1);
+                    sender.send(&frame.0, frame.1.clone()).unwrap();
+                    while parts.1.next().unwrap().is_none() {
+                        assert!(read_from(&mut parts.1, &parts.0).unwrap() > 0);
+                    }
+                };
             for _ in 0..records {
                 exchange(&mut parts, &mut sender, &mut receiver);
             }
@@ -496,7 +497,7 @@ fn a_shared_outbound_is_taken_from_its_senders() {
                         }
                         Err(refused) => {
                             assert_eq!(refused.cause(), SendCause::HandedOff);
-                            assert_eq!(refused.into_frame(), (header, body.into()));
+                            assert_eq!(refused.into_frame(), (header, body));
                             return number;
                         }
                     }

@@ -34,7 +34,11 @@ type Parts = (Link, Inbound, Outbound);
 type Peer = (blocking::Sender, blocking::Receiver);
 
 fn node() -> Endpoint {
-    endpoint_with(3, AUTH, "sealed = \"off\"\nmax_frame_size = \"1MiB\"\nsend_queue_bytes = \"1MiB\"")
+    endpoint_with(
+        3,
+        AUTH,
+        "sealed = \"off\"\nforward_secrecy = \"off\"\nmax_frame_size = \"1MiB\"\nsend_queue_bytes = \"1MiB\"",
+    )
 }
 
 /// A link of the node's, with something to read, something under way and something to send.

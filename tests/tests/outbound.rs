@@ -120,10 +120,7 @@ fn the_bytes_are_those_of_the_frames_however_they_are_written() {
                         Err(refused) => {
                             assert!(full);
                             assert_eq!(refused.cause(), SendCause::Backpressure { frames, bytes });
-                            assert!(
-                                refused.into_frame() == (header, body.into()),
-                                "the very frame comes back"
-                            );
+                            assert!(refused.into_frame() == (header, body), "the very frame comes back");
                         }
                     }
                 }
@@ -261,7 +258,7 @@ fn the_queue_has_a_limit_of_frames() {
     let refused = outbound.push(&header, body.clone()).unwrap_err();
     assert_eq!(refused.cause(), SendCause::Backpressure { frames: 3, bytes: 798 });
     assert!(refused.to_string().contains("backpressure: 3 frames and 798 bytes wait"), "{refused}");
-    assert_eq!(refused.into_frame(), (header, body.clone().into()));
+    assert_eq!(refused.into_frame(), (header, body.clone()));
     // A frame that is partly written still waits.
     outbound.advance(265);
     assert!(outbound.push(&header, body.clone()).is_err());
@@ -296,7 +293,7 @@ fn headers_that_no_link_carries_are_given_back() {
     let mut refuse = |header: GenericHeader, body: Bytes, expected: SendCause| {
         let refused = outbound.push(&header, body.clone()).unwrap_err();
         assert_eq!(refused.cause(), expected);
-        assert_eq!(refused.into_frame(), (header, body.into()));
+        assert_eq!(refused.into_frame(), (header, body));
         assert!(outbound.is_empty() && waiting(&mut outbound).is_empty());
     };
     let changed = |change: &dyn Fn(&mut GenericHeader)| {

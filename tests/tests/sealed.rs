@@ -302,7 +302,10 @@ fn a_length_that_no_record_has_ends_the_link() {
 fn a_frame_in_clear_ends_the_link() {
     let (_, mut inbound) = pair(true);
     let (mut header, body) = plain(10, 1);
-    assert_eq!(refused(&mut inbound, &wire(&(header, body.clone()))), RecordError::Length { found: 0 }.into());
+    assert_eq!(
+        refused(&mut inbound, &wire(&(header, body.clone()))),
+        RecordError::Length { found: 0 }.into()
+    );
     header.checksum = [0x11; 16];
     let (_, mut inbound) = pair(true);
     let found = 0x1111_1111;

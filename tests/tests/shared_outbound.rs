@@ -18,8 +18,8 @@ use replink_tests::frames::{Ends, LINK_KINDS, LinkKind, ROOMY, plain};
 use replink_tests::random::{Random, for_each_seed};
 use replink_transport::memory::SendBatch;
 use replink_transport::{
-    Attention, Flushed, GatherWrite, Inbound, Link, Outbound, OutboundLimits, Received, SendCause,
-    SendError, Sent, SharedOutbound,
+    Attention, Flushed, GatherWrite, Inbound, Link, Outbound, OutboundLimits, Received, SendCause, SendError,
+    Sent, SharedOutbound,
 };
 
 /// Only a broken build waits so long.
@@ -112,7 +112,7 @@ fn send_patiently<W: GatherWrite>(
     frame: &(GenericHeader, Bytes),
     refusals: &mut usize,
 ) {
-    let (mut header, mut body) = (frame.0, Bytes::from(frame.1.clone()));
+    let (mut header, mut body) = (frame.0, frame.1.clone());
     while let Err(refused) = outbound.send(&header, body) {
         assert!(matches!(refused.cause(), SendCause::Backpressure { .. }), "{refused}");
         (header, body) = refused.into_frame();
@@ -264,7 +264,7 @@ fn cause(result: Result<Sent, SendError>) -> SendCause {
     let refused = result.unwrap_err();
     let cause = refused.cause();
     let (header, body) = plain(5, 1);
-    assert!(refused.into_frame() == (header, body.into()), "the very frame comes back");
+    assert!(refused.into_frame() == (header, body), "the very frame comes back");
     cause
 }
 
@@ -316,7 +316,7 @@ fn the_first_frame_without_room_comes_back_and_the_next_are_left() {
         let refused = outbound.queue_all(&mut frames).unwrap_err();
         assert!(matches!(refused.cause(), SendCause::Backpressure { .. }));
         let (header, body) = numbered(0, room, 5);
-        assert!(refused.into_frame() == (header, body.into()), "the very frame comes back");
+        assert!(refused.into_frame() == (header, body), "the very frame comes back");
         assert_eq!(outbound.stats().queued_frames, room as usize);
         assert!(frames.next().unwrap() == numbered(0, room + 1, 5), "the next one was not taken");
         outbound.close();

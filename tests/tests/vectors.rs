@@ -333,7 +333,8 @@ fn records_of_the_dialer() {
 #[test]
 fn frames_of_the_dialers_records() {
     for vector in sealed_vectors() {
-        let accepted = Case::from(&vector).check(&vector.hello, &vector.challenge, &vector.finish).into_iter().nth(1);
+        let accepted =
+            Case::from(&vector).check(&vector.hello, &vector.challenge, &vector.finish).into_iter().nth(1);
         let receiving = accepted.unwrap().into_parts().1.split().0;
         let mut inbound = Inbound::new(receiving, ROOMY.frame_size);
         let (mut wire, mut stream, mut opened) = (Vec::new(), Vec::new(), Vec::new());
@@ -369,7 +370,11 @@ fn records_much_later() {
             while sealer.number() < later.number {
                 seal_and_open(&mut sealer, &mut opener, b"whatever");
             }
-            assert!(seal_and_open(&mut sealer, &mut opener, &later.plaintext) == later.record, "{}", later.number);
+            assert!(
+                seal_and_open(&mut sealer, &mut opener, &later.plaintext) == later.record,
+                "{}",
+                later.number
+            );
         }
     }
 }

@@ -8,9 +8,9 @@ use replink_bench::{
     Counted, Counter, Course, Driver, Failure, Flow, Frames, Order, Raw, ReplicaLink, Task, Window,
     on_threads,
 };
+use replink_transport::SendCause;
 use replink_transport::frame::{ClusterId, GenericHeader, ReplicaId};
 use replink_transport::node::{Handle, Shard};
-use replink_transport::{SendCause};
 
 use super::figures::{flows, size_name};
 use crate::side_by_side::field::Field;

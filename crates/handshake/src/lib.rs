@@ -69,7 +69,8 @@ pub use late_reject::PeerReject;
 pub use local::Local;
 pub use policy::FlagPolicy;
 pub use records::{
-    RECORD_CIPHERTEXT_MAX, RECORD_HEAD_LEN, RECORD_OVERHEAD, RECORD_TAG_LEN, RecordError, RecordOpener, RecordSealer,
+    RECORD_CIPHERTEXT_MAX, RECORD_HEAD_LEN, RECORD_OVERHEAD, RECORD_TAG_LEN, RecordError, RecordOpener,
+    RecordSealer,
 };
 pub use rejected::{AcceptFailed, Rejected, Rejection};
 pub use ring::KeyRing;

@@ -59,8 +59,8 @@ pub use inbound::{Admitted, Found, Inbound, InboundError, OwnedFrame, Received};
 #[cfg(feature = "sockets")]
 pub use link::Link;
 pub use outbound::{
-    Attention, Flushed, GatherWrite, Loan, Outbound, OutboundLimits, OutboundStats, SendCause,
-    SendError, Sent, SharedOutbound, TakeOutboundError,
+    Attention, Flushed, GatherWrite, Loan, Outbound, OutboundLimits, OutboundStats, SendCause, SendError,
+    Sent, SharedOutbound, TakeOutboundError,
 };
 
 pub use replink_frame as frame;

@@ -53,11 +53,7 @@ pub(crate) fn run_if_asked() {
         let parts = [&forge.mac_key(2)[..], &frames, &[0; 33], &shared].concat();
         let session = blake3::derive_key("replink replica-auth v2 session", &parts);
         known.push(("session key", session));
-        for label in [
-            "control dialer->acceptor",
-            "control acceptor->dialer",
-            "export test",
-        ] {
+        for label in ["control dialer->acceptor", "control acceptor->dialer", "export test"] {
             known.push((label, subkey(&session, label)));
         }
         // Of the step that all records of the test are in, and what would come of the next one.

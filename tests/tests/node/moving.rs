@@ -12,9 +12,9 @@ use replink_tests::nodes::{Ground, QUICK, start_all};
 use replink_tests::running::{Running, wait_until};
 use replink_tests::streams::{Sink, Source};
 use replink_tests::watchdog::watched;
+use replink_transport::SendCause;
 use replink_transport::mesh::LinkId;
 use replink_transport::node::{Event, Handle};
-use replink_transport::{SendCause};
 
 const MOVES: u64 = 1000;
 const SENDERS: u32 = 2;
@@ -69,7 +69,7 @@ fn send(handle: &Handle, to: ReplicaId, stream: u32, watch: &Watch, done: &Atomi
     let mut source = Source::new(stream, stream.into());
     while !done.load(Ordering::SeqCst) {
         let (mut header, body) = source.next(BODY_MAX);
-        let mut body = Bytes::from(body);
+        let mut body = body;
         loop {
             let drained = watch.drained.load(Ordering::SeqCst);
             let Err(error) = handle.send(to, &header, body) else { break };

@@ -12,8 +12,8 @@ use replink_tests::nodes::{Ground, QUICK, Replica, Seen, connected, poll_until, 
 use replink_tests::running::{Running, wait_until};
 use replink_tests::streams::{Sink, Source};
 use replink_tests::watchdog::watched;
+use replink_transport::SendCause;
 use replink_transport::node::Event;
-use replink_transport::{SendCause};
 
 #[test]
 fn a_full_queue_gives_the_frame_back_and_says_when_it_is_empty() {
@@ -86,7 +86,7 @@ fn threads_that_wait_for_an_empty_queue_are_always_told() {
                     let mut source = Source::new(stream, stream.into());
                     while source.sum().0 < FRAMES {
                         let (mut header, body) = source.next(20_000);
-                        let mut body = Bytes::from(body);
+                        let mut body = body;
                         loop {
                             let before = drained.load(Ordering::SeqCst);
                             let Err(error) = handle.send(ReplicaId(1), &header, body) else { break };

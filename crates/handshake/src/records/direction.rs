@@ -54,7 +54,7 @@ impl Direction {
     /// with what is here (S-4, S-5).
     pub(super) fn advance(&mut self) {
         self.number += 1;
-        if self.number % STEP_RECORDS == 0 {
+        if self.number.is_multiple_of(STEP_RECORDS) {
             wiping(|| {
                 // In this order: the first needs a place beside the secret that it takes the place of.
                 keyed_in_place(&self.secret, b"record next", &mut self.key);

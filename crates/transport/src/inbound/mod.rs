@@ -274,7 +274,10 @@ impl Inbound {
             match records.open_next(&mut self.direct, &mut self.ahead, may_be_refused)? {
                 Next::Opened => self.alive = true,
                 Next::Incomplete => return Ok(None),
-                Next::Clear(frame) => return Err(self.refused_in_clear(&frame)),
+                Next::Clear => {
+                    let (header, _) = split(records.ciphertext.unread());
+                    return Err(self.refused_in_clear(header));
+                }
             }
         }
     }
@@ -331,8 +334,7 @@ impl Inbound {
     }
 
     /// H-9: what comes in the place of the first record and can't be one.
-    fn refused_in_clear(&self, frame: &[u8; HEADER_SIZE]) -> InboundError {
-        let header = GenericHeader::view(frame);
+    fn refused_in_clear(&self, header: &GenericHeader) -> InboundError {
         match header.command.class() {
             CommandClass::Handshake => self.handshake_frame(header, true),
             _ => RecordError::Length { found: 0 }.into(), // S-3
@@ -356,7 +358,7 @@ impl DirectBody {
 /// The header that comes first, and what is behind it.
 #[inline]
 fn split(unread: &[u8]) -> (&GenericHeader, &[u8]) {
-    let (header, behind) = unread.split_first_chunk().expect("a whole frame was found here");
+    let (header, behind) = unread.split_first_chunk().expect("a whole header was found here");
     (GenericHeader::view(header), behind)
 }
 

@@ -1,5 +1,6 @@
 //! From what has come on a sealed link to the stream of frames (section 5).
 
+use replink_frame::HEADER_SIZE;
 use replink_handshake::{
     RECORD_CIPHERTEXT_MAX, RECORD_HEAD_LEN, RECORD_OVERHEAD, RECORD_TAG_LEN, RecordError, RecordOpener,
 };
@@ -25,8 +26,8 @@ pub(super) enum Next {
     Opened,
     /// Not here as a whole.
     Incomplete,
-    /// What no record begins with, in the place of the first one: 256 bytes of a late reject (H-9).
-    Clear([u8; 256]),
+    /// What no record begins with, in the place of the first one: 256 bytes or more, of a late reject (H-9).
+    Clear,
 }
 
 impl ArrivedRecords {
@@ -53,7 +54,7 @@ impl ArrivedRecords {
             return Ok(Next::Incomplete);
         };
         if *head == [0; RECORD_HEAD_LEN] && may_be_clear && self.opener.number() == 0 {
-            return Ok(unread.first_chunk().map_or(Next::Incomplete, |frame| Next::Clear(*frame)));
+            return Ok(if unread.len() < HEADER_SIZE { Next::Incomplete } else { Next::Clear });
         }
         let len = self.opener.ciphertext_len(*head)?; // S-3
         let Some((ciphertext, behind)) = behind.split_at_checked(len) else { return Ok(Next::Incomplete) };

@@ -10,8 +10,8 @@ mod send;
 mod spare_blocks;
 
 pub(crate) use receive::Piece;
-pub(crate) use send::Records;
 pub use receive::{BLOCK_SIZE, Block, ReceiveMemory};
+pub(crate) use send::Records;
 pub use send::{SEND_MAX, SLICES_MAX, SendBatch};
 #[cfg(feature = "node")]
 pub(crate) use spare_blocks::SpareBlocks;

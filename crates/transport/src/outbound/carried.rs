@@ -53,9 +53,12 @@ impl Outbound {
             u32::try_from(size).expect("no frame has more bytes than its size says")
         });
         let frame_sizes = frame_sizes.collect();
-        let (sealer, ciphertext) = self.sealing.take().map(|sealing| sealing.into_parts()).unzip();
+        let (seals, ciphertext) = self.sealing.take().map(|sealing| sealing.into_parts()).unzip();
         let ciphertext = ciphertext.unwrap_or_default();
-        (self.sending.with_sealer(sealer), CarriedOutbound { ciphertext, frame_sizes, segments: self.segments })
+        (
+            self.sending.with_sealer(seals),
+            CarriedOutbound { ciphertext, frame_sizes, segments: self.segments },
+        )
     }
 
     /// Goes on with what another [`Outbound`] of this link held. The caller has checked that the sizes

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use replink_frame::{Command, FrameError, GenericHeader};
 use thiserror::Error;
 
-
 /// A frame that was not queued, given back.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendError(Box<Refused>);

@@ -19,10 +19,10 @@ use replink_handshake::{Peer, Sending, SendingControl};
 
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
 pub(crate) use carried::CarriedOutbound;
-#[cfg(all(feature = "hand-off", target_os = "linux"))]
-pub(crate) use sealing::SEALED_MAX;
 pub use error::{SendCause, SendError};
 pub use gather_write::GatherWrite;
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
+pub(crate) use sealing::SEALED_MAX;
 pub use shared::{Attention, Flushed, Loan, OutboundStats, Sent, SharedOutbound, TakeOutboundError};
 
 use crate::memory::{SEND_MAX, SLICES_MAX, SendBatch};
@@ -154,10 +154,10 @@ impl Outbound {
     /// Queues the `LinkPong` for the peer's ping with counter `echo`. Dropped where the link has
     /// no control frames, or too many wait already: then the peer does not read.
     pub fn pong(&mut self, echo: u64) {
-        if self.has_room_for_control() {
-            if let Some(frame) = self.sending.pong(echo) {
-                self.push_control(&frame);
-            }
+        if self.has_room_for_control()
+            && let Some(frame) = self.sending.pong(echo)
+        {
+            self.push_control(&frame);
         }
     }
 

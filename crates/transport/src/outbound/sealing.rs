@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use replink_handshake::{
-    RECORD_CIPHERTEXT_MAX, RECORD_OVERHEAD, RecordError, RecordSealer,
-};
+use replink_handshake::{RECORD_CIPHERTEXT_MAX, RECORD_OVERHEAD, RecordError, RecordSealer};
 
 use crate::memory::{Records, SendBatch};
 

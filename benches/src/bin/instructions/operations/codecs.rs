@@ -119,19 +119,19 @@ pub(crate) fn seal(times: usize) {
 pub(crate) fn open(times: usize) {
     let (mut sealer, mut opener) = records();
     let frame = frame();
-    let sealed: Vec<[u8; RECORD_LEN]> = (0..prepared(times))
+    let all: Vec<[u8; RECORD_LEN]> = (0..prepared(times))
         .map(|_| {
             let mut record = [0; RECORD_LEN];
             sealer.seal([&frame[..]], &mut record).unwrap();
             record
         })
         .collect();
-    let mut opened = [0; FRAME_SIZE];
-    for record in &sealed[..times] {
+    let mut plaintext = [0; FRAME_SIZE];
+    for record in &all[..times] {
         let (head, behind) = black_box(record).split_first_chunk().unwrap();
         let (ciphertext, tag) = behind.split_at(opener.ciphertext_len(*head).unwrap());
-        opener.open(ciphertext, tag.try_into().unwrap(), &mut opened).unwrap();
-        black_box(&opened);
+        opener.open(ciphertext, tag.try_into().unwrap(), &mut plaintext).unwrap();
+        black_box(&plaintext);
     }
 }
 

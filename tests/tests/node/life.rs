@@ -124,7 +124,7 @@ fn without_heartbeats_a_frame_that_is_arriving_brings_pings() {
         let took = began.elapsed();
         assert!(Duration::from_secs(2) <= took && took < Duration::from_secs(10), "{took:?}");
         assert_eq!((node[0].links(), node[0].downs().count()), (1, 0));
-        link.send(&[0; 100_000]);
+        link.send(&vec![0; 100_000]);
         poll_until(&mut node, "the frame is there", |node| node[0].frames().count() == 1);
     });
 }

@@ -275,8 +275,8 @@ impl Inbound {
                 Next::Opened => self.alive = true,
                 Next::Incomplete => return Ok(None),
                 Next::Clear => {
-                    let (header, _) = split(records.ciphertext.unread());
-                    return Err(self.refused_in_clear(header));
+                    let header = *split(records.ciphertext.unread()).0;
+                    return Err(self.refused_in_clear(&header));
                 }
             }
         }

@@ -126,8 +126,8 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
         assert_eq!(primary.exchange(last), *blake3::hash(&body(last)).as_bytes());
         let delivered = scene.delivered(last);
         let intact = match deed {
-            Deed::Reflect => 3, // done to the answer of one of them
-            Deed::Repeat => 3,  // its first copy is as good as ever, whatever is in it
+            // Done to the answer of one of them; and a first copy is as good as ever, whatever is in it.
+            Deed::Reflect | Deed::Repeat => 3,
             _ => 0,
         };
         let of_affected = delivered.len() - 1 - expected.len();

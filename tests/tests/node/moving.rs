@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use bytes::Bytes;
 use replink_frame::ReplicaId;
 use replink_tests::links::AUTH;
 use replink_tests::nodes::{Ground, QUICK, start_all};

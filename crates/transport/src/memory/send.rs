@@ -5,6 +5,8 @@ use std::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::BLOCK_SIZE;
+
 /// Most bytes that one write should take: the receiver goes on while the next ones are written. A quarter of it
 /// costs an `io_uring` more rounds than it wins.
 pub const SEND_MAX: usize = 1024 * 1024;
@@ -51,7 +53,10 @@ impl Records {
     pub(crate) fn add(&mut self, len: usize) -> &mut [u8] {
         let needed = self.to + len;
         if needed > self.bytes.len() {
-            self.bytes.resize(needed.next_power_of_two(), 0);
+            // No more than is needed, but for small records, which grow.
+            let len = if needed < BLOCK_SIZE { needed.next_power_of_two() } else { needed };
+            self.bytes.reserve_exact(len - self.bytes.len());
+            self.bytes.resize(len, 0);
         }
         let room = &mut self.bytes[self.to..needed];
         self.to = needed;

@@ -318,9 +318,8 @@ fn nodes_that_send_and_receive_allocate_nothing() {
     for (shards, body_len) in [(1, 0), (1, 700), (2, 700), (1, 60_000), (1, 255 * 1024), (1, 1_000_000)] {
         let ground = Ground::new(2, "");
         // A ping or two are no frames; here is nothing but frames.
-        // A sealed link may have to make room for another batch of large bodies at any time.
-        let sealed = if body_len > 100_000 { "off" } else { "optional" };
-        let link = format!("{QUICK}heartbeat_interval = \"0s\"\nsealed = \"{sealed}\"\n");
+        let heartbeats = "heartbeat_interval = \"60s\"\nheartbeat_timeout = \"120s\"";
+        let link = format!("{QUICK}{heartbeats}\n");
         let mut replicas = start_all(&ground, AUTH, &link, shards);
         poll_until(&mut replicas, "they are connected", |all| all.iter().all(|one| one.ups().count() == 1));
         let handles: Vec<_> = replicas.iter().map(replink_tests::nodes::Replica::handle).collect();

@@ -113,6 +113,7 @@ fn counters_never_go_backwards_while_links_come_and_go() {
         peer.exchange_prepare(round, &[1; 1000]);
         if round % 2 == 0 {
             peer.send_control(command::GOODBYE, 0);
+            peer.receive_goodbye(); // C-3
             peer.assert_closed();
         }
         drop(peer);

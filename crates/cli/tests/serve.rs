@@ -148,12 +148,17 @@ fn turns_every_impostor_away_with_the_status_and_goes_on() {
     assert!(finished.stderr.contains("rejected") && finished.stderr.contains("unknown_key"));
 }
 
-fn violate(cluster: &Cluster, serve: &mut Running, violation: impl FnOnce(&mut Peer)) -> String {
+fn violate(
+    cluster: &Cluster,
+    serve: &mut Running,
+    told: GoodbyeReason,
+    violation: impl FnOnce(&mut Peer),
+) -> String {
     let mut peer = peer::dial(cluster.addresses[1], 0, 2);
     serve.event("up");
     violation(&mut peer);
     let reason = serve.event("down")["reason"].as_str().unwrap().to_owned();
-    peer.assert_closed();
+    peer.assert_turned_out(told);
     reason
 }
 
@@ -176,11 +181,13 @@ fn ends_a_link_that_breaks_the_protocol_and_says_why() {
         if header.command == Command::LINK_PING {
             header.replica = ReplicaId(0);
         }
-        let reason = violate(&cluster, &mut serve, |peer| peer.send(header.bytes(), &[]));
+        let too_large = header.size.get() > 1 << 20;
+        let told = if too_large { GoodbyeReason::FRAME_TOO_LARGE } else { GoodbyeReason::PROTOCOL_VIOLATION };
+        let reason = violate(&cluster, &mut serve, told, |peer| peer.send(header.bytes(), &[]));
         assert!(reason.contains(expected), "{reason}");
     }
     // The same control frame twice.
-    let reason = violate(&cluster, &mut serve, |peer| {
+    let reason = violate(&cluster, &mut serve, GoodbyeReason::PROTOCOL_VIOLATION, |peer| {
         peer.send_control(command::PING, 0);
         peer.receive();
         peer.repeat_from(0);

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use replink_transport::frame::{Command, GenericHeader};
+use replink_transport::frame::{Command, GenericHeader, GoodbyeReason};
 use replink_transport::handshake::cluster_id;
 use support::cluster::Cluster;
 use support::peer;
@@ -82,7 +82,7 @@ fn a_standby_that_leads_or_votes_is_turned_out() {
         assert!(message.contains(&command.to_string()) && message.contains("replica 0"), "{message}");
         let down = serve.event("down");
         assert!(down["reason"].as_str().unwrap().contains(&command.to_string()), "{down}");
-        peer.assert_closed();
+        peer.assert_turned_out(GoodbyeReason::NOT_PERMITTED);
     }
     serve.signal("TERM");
     let finished = serve.finish();

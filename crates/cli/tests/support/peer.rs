@@ -1,7 +1,7 @@
 //! A replica written by hand that is up with the program under test: what follows the handshake.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use replink_tests::fixtures::SECRET;
@@ -152,6 +152,13 @@ impl Peer {
         let (goodbye, _) = self.receive();
         assert_eq!(goodbye.command, Command::LINK_GOODBYE);
         self.open_control(&goodbye).fields().reason
+    }
+
+    /// Asserts that the other end said that it ends the link for this reason, and nothing more (C-3).
+    pub fn assert_turned_out(&mut self, reason: GoodbyeReason) {
+        assert_eq!(self.receive_goodbye(), reason);
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.assert_closed();
     }
 
     /// Asserts that the other end closed the connection, and sent nothing more.

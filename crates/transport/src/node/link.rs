@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use replink_frame::HEADER_SIZE;
-use replink_handshake::{Authenticated, Peer};
+use replink_handshake::{Authenticated, Peer, RECORD_OVERHEAD};
 
 use super::inbox::{Message, Post};
 use super::stats::InboundStats;
@@ -203,7 +203,7 @@ pub(crate) struct OwnedLink<S> {
     /// Whether there is a frame for the embedder that is held.
     pub(super) has_held: bool,
     /// Bytes received and sent when it was last seen whether it is quiet.
-    looked_at: [u64; 2],
+    looked_at: (u64, [u64; 2]),
 }
 
 /// How far a link is on its way from up to gone.
@@ -282,16 +282,20 @@ impl<S: Socket> OwnedLink<S> {
             finished: false,
             peer_finished: false,
             has_held: false,
-            looked_at: [0; 2],
+            looked_at: (0, [0; 2]),
         }
     }
 
     /// To be called with each control frame: a link on which nothing else has gone since the one before lets its
-    /// memory go.
-    pub(super) fn relax_if_quiet(&mut self) {
-        let now = [self.shared.received.stats().bytes, self.shared.outbound.stats().written_bytes];
-        let before = std::mem::replace(&mut self.looked_at, now);
-        let quiet = now.iter().zip(before).all(|(now, before)| now - before <= QUIET_BYTES_MAX);
+    /// memory go. `now` is in nanoseconds; two frames that come together say nothing.
+    pub(super) fn relax_if_quiet(&mut self, now: u64) {
+        let bytes = [self.shared.received.stats().bytes, self.shared.outbound.stats().written_bytes];
+        let (looked, before) = self.looked_at;
+        if now.saturating_sub(looked) < QUIET_FOR_MIN {
+            return;
+        }
+        self.looked_at = (now, bytes);
+        let quiet = bytes.iter().zip(before).all(|(now, before)| now - before <= QUIET_BYTES_MAX);
         if quiet {
             self.inbound.relax();
             self.shared.outbound.relax();
@@ -299,8 +303,12 @@ impl<S: Socket> OwnedLink<S> {
     }
 }
 
-/// What goes in one direction of a quiet link between two control frames that come: a ping and a pong.
-const QUIET_BYTES_MAX: u64 = 2 * HEADER_SIZE as u64;
+/// How long there was nothing on a quiet link, in nanoseconds: a ping and a pong may come one behind the other.
+const QUIET_FOR_MIN: u64 = 10_000_000;
+
+/// What goes in one direction of a quiet link between two control frames that come: a ping and a pong, in a record
+/// each where the link is sealed.
+const QUIET_BYTES_MAX: u64 = 2 * (HEADER_SIZE + RECORD_OVERHEAD) as u64;
 
 #[cfg(test)]
 mod tests {

@@ -257,7 +257,7 @@ impl<D: Driver> Shard<D> {
         if let Some(block) = link.inbound.give_up_block() {
             self.driver.recycle(block);
         }
-        link.relax_if_quiet();
+        link.relax_if_quiet(self.now);
         match control {
             ControlMessage::Ping { counter } => {
                 link.shared.outbound.pong(counter);

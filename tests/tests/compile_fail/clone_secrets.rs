@@ -1,6 +1,6 @@
 //! There is one of each, and dropping it wipes it.
 use replink_handshake::{
-    EphemeralSecret, ExportedKey, Fresh, Key, Nonce, Receiving, Secret, Sending, Session,
+    EphemeralSecret, ExportedKey, Fresh, Key, Nonce, Receiving, RecordOpener, RecordSealer, Secret, Sending, Session,
 };
 fn main() {}
 
@@ -37,5 +37,13 @@ fn sending(original: &Sending) -> Sending {
 }
 
 fn exported_key(original: &ExportedKey) -> ExportedKey {
+    original.clone()
+}
+
+fn record_sealer(original: &RecordSealer) -> RecordSealer {
+    original.clone()
+}
+
+fn record_opener(original: &RecordOpener) -> RecordOpener {
     original.clone()
 }

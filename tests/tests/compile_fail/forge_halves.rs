@@ -1,8 +1,8 @@
-//! The half of a session that sends frames can't be put together of its parts: so none is without its seal.
+//! The half of a session that sends frames can't be put together of its parts: so none is without what seals its records.
 use replink_handshake::{Sending, SendingControl};
 
 fn forge(control: SendingControl) -> Sending {
-    Sending { control, seal: None }
+    Sending { control, sealer: None }
 }
 
 fn main() {}

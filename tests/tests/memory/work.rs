@@ -26,7 +26,7 @@ pub(crate) fn write_configuration(folder: &Path) {
         head -c 32 /dev/urandom > ephemeral-dialer; head -c 32 /dev/urandom > ephemeral-acceptor";
     assert!(Command::new("/bin/sh").args(["-c", draw]).current_dir(folder).status().unwrap().success());
     let toml = "[cluster]\nname = \"orders\"\n[cluster.auth]\nshared_secret_file = \"cluster.key\"\n\
-        [cluster.link]\nsealed = \"required\"\n\
+        [cluster.link]\nsealed = \"required\"\nforward_secrecy = \"off\"\n\
         [[cluster.nodes]]\nid = 0\naddress = \"127.0.0.1:7400\"\n\
         [[cluster.nodes]]\nid = 1\naddress = \"127.0.0.1:7401\"\n";
     fs::write(folder.join("cluster.toml"), toml).unwrap();

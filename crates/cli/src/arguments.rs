@@ -49,6 +49,27 @@ pub(crate) struct DemoOptions {
     /// What moves the bytes
     #[arg(long, value_enum, default_value_t = Driver::Auto)]
     pub(crate) driver: Driver,
+    /// `cluster.link.sealed`, to see what the demo says where links are not [default: as without the key]
+    #[arg(long, value_enum, hide = true)]
+    pub(crate) sealed: Option<Sealed>,
+}
+
+/// Whether links are sealed, by the name that `cluster.link.sealed` has for it.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sealed {
+    Off,
+    Optional,
+    Required,
+}
+
+impl Sealed {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
 }
 
 /// One process of the demo.

@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// Do one handshake as one replica with another
     Probe(ProbeOptions),
-    /// Measure links against raw TCP doing the same work, on this machine
+    /// Measure links, sealed and not, against raw TCP doing the same work, on this machine
     Bench(BenchOptions),
 }
 
@@ -190,9 +190,6 @@ pub(crate) struct BenchOptions {
     /// What moves the link's bytes
     #[arg(long, value_enum, default_value_t = MeasuredDriver::Auto)]
     pub(crate) driver: MeasuredDriver,
-    /// Measure sealed links; raw TCP proves nothing either way
-    #[arg(long)]
-    pub(crate) sealed: bool,
     /// Shards for each end, each a thread with a link of its own; raw TCP has as many
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: u16,

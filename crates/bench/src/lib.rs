@@ -21,7 +21,7 @@ mod ratio;
 mod raw;
 mod threads;
 
-pub use compare::{Comparison, MEASURES, PAIRS, Plan, compare};
+pub use compare::{Comparison, MEASURES, Plan, ROUNDS, compare};
 pub use contender::{Calls, Contender, Failure, Flow, Handshakes, RoundTrips};
 pub use counter::{Counted, Counter};
 pub use course::{Course, Window};

@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// Do one handshake as one replica with another
     Probe(ProbeOptions),
-    /// Measure links against raw TCP doing the same work, on this machine
+    /// Measure links, sealed and not, against raw TCP doing the same work, on this machine
     Bench(BenchOptions),
 }
 
@@ -49,6 +49,27 @@ pub(crate) struct DemoOptions {
     /// What moves the bytes
     #[arg(long, value_enum, default_value_t = Driver::Auto)]
     pub(crate) driver: Driver,
+    /// `cluster.link.sealed`, to see what the demo says where links are not [default: as without the key]
+    #[arg(long, value_enum, hide = true)]
+    pub(crate) sealed: Option<Sealed>,
+}
+
+/// Whether links are sealed, by the name that `cluster.link.sealed` has for it.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sealed {
+    Off,
+    Optional,
+    Required,
+}
+
+impl Sealed {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
 }
 
 /// One process of the demo.
@@ -169,9 +190,6 @@ pub(crate) struct BenchOptions {
     /// What moves the link's bytes
     #[arg(long, value_enum, default_value_t = MeasuredDriver::Auto)]
     pub(crate) driver: MeasuredDriver,
-    /// Measure sealed links; raw TCP proves nothing either way
-    #[arg(long)]
-    pub(crate) sealed: bool,
     /// Shards for each end, each a thread with a link of its own; raw TCP has as many
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: u16,

@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use support::process::{finish, replink};
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 14] = [
     "throughput_256B",
     "throughput_4KiB",
     "throughput_64KiB",
@@ -14,13 +14,18 @@ const NAMES: [&str; 7] = [
     "roundtrip_p50",
     "roundtrip_p99",
     "handshakes",
+    "throughput_256B_sealed",
+    "throughput_4KiB_sealed",
+    "throughput_64KiB_sealed",
+    "throughput_1MiB_sealed",
+    "roundtrip_p50_sealed",
+    "roundtrip_p99_sealed",
+    "handshakes_sealed",
 ];
 
 #[test]
 fn json_has_every_figure_of_link_and_raw() {
-    for (driver, more) in
-        [("blocking", &[][..]), ("poll", &["--sealed"]), ("auto", &["--shards", "2", "--unpinned"])]
-    {
+    for (driver, more) in [("blocking", &[][..]), ("poll", &[]), ("auto", &["--shards", "2", "--unpinned"])] {
         let bench =
             finish(replink().args(["bench", "--driver", driver, "--json", "--seconds", "0.1"]).args(more));
         assert!(bench.status.success(), "{driver}: {}", bench.stderr);
@@ -40,8 +45,11 @@ fn json_has_every_figure_of_link_and_raw() {
             assert!((ratio - link / raw).abs() < 1e-9 * ratio, "{result}");
             let [lowest, highest] = [0, 1].map(|end| result["spread"][end].as_f64().unwrap());
             assert!(lowest <= ratio && ratio <= highest, "{result}");
-            let unit = match result["name"].as_str().unwrap() {
-                "handshakes" => "/s",
+            let name = result["name"].as_str().unwrap();
+            let to_unsealed = result["to_unsealed"]["ratio"].as_f64();
+            assert_eq!(to_unsealed.is_some_and(|ratio| ratio > 0.0), name.ends_with("_sealed"), "{result}");
+            let unit = match name {
+                name if name.starts_with("handshakes") => "/s",
                 name if name.starts_with("roundtrip") => "us",
                 _ => "GB/s",
             };
@@ -57,9 +65,14 @@ fn json_has_every_figure_of_link_and_raw() {
 fn the_table_has_every_figure_and_says_how_to_read_it() {
     let bench = finish(replink().args(["bench", "--driver", "blocking", "--seconds", "0.1"]));
     assert!(bench.status.success(), "{}", bench.stderr);
-    for expected in
-        NAMES.iter().chain(&["driver blocking", "raw TCP", "ratio", "spread", "median of 5 pairs"])
-    {
+    for expected in NAMES.iter().chain(&[
+        "driver blocking",
+        "raw TCP",
+        "ratio",
+        "spread",
+        "median of 5 rounds",
+        "to unsealed",
+    ]) {
         assert!(bench.stdout.contains(expected), "{expected} not in {}", bench.stdout);
     }
 }

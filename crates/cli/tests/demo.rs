@@ -21,6 +21,7 @@ fn replicates_its_own_executable_and_turns_impostors_away() {
         "an impostor without the key was turned away: unknown_key (7)",
         "a replica of another cluster was turned away: cluster_mismatch (2)",
         "a Prepare without a handshake was turned away: unknown_command (1)",
+        "whoever records the links of replica 0 reads nothing: in ",
         "all of it held",
     ] {
         assert!(demo.stdout.contains(expected), "{expected} not in {}", demo.stdout);
@@ -55,6 +56,26 @@ fn replicates_any_file_in_frames_of_any_size() {
         let demo = Running::new(demo.unwrap()).finish();
         assert!(demo.status.success(), "{size} in {frame_size}: {}", demo.stderr);
         assert!(demo.stdout.contains(&format!("acknowledged {size} bytes")), "{}", demo.stdout);
+    }
+}
+
+/// What the demo says of the recording is not said of any: without seals it finds what is carried, and fails.
+#[test]
+fn a_recording_of_links_that_are_not_sealed_fails_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("input");
+    for (size, seen) in [(100_001, "content of the file and frame headers"), (7, "frame headers")] {
+        fs::write(&input, (0..=250u8).cycle().take(size).collect::<Vec<_>>()).unwrap();
+        let demo = |sealed| {
+            let arguments = ["demo", "--replicas", "2", "--sealed", sealed, "--input"];
+            finish(replink().args(arguments).arg(&input))
+        };
+        let not_sealed = demo("off");
+        assert_eq!(not_sealed.status.code(), Some(1), "{}", not_sealed.stdout);
+        let said = format!("demo failed: whoever records the links of replica 0 reads {seen}");
+        assert!(not_sealed.stderr.contains(&said), "{}", not_sealed.stderr);
+        assert!(!not_sealed.stdout.contains("all of it held"), "{}", not_sealed.stdout);
+        assert!(demo("required").stdout.contains("reads nothing: in "));
     }
 }
 

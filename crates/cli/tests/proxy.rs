@@ -170,7 +170,7 @@ fn whatever_is_done_to_a_sealed_link_ends_it_and_is_told() {
     assert_eq!(primary.stats().broken_records, [(ReplicaId(1), 2)]);
 
     // From the first byte behind the handshakes on.
-    assert!(!scene.proxy.has_seen_a_body());
+    assert_eq!(scene.proxy.has_read(), [""; 0]);
 
     for &(view, hash) in &primary.answers {
         assert_eq!(hash, *blake3::hash(&body(view)).as_bytes(), "view {view}");
@@ -201,7 +201,7 @@ fn on_a_link_that_is_not_sealed_a_changed_body_is_delivered() {
     assert_eq!(answered, *blake3::hash(&changed).as_bytes(), "replica 1 got what was never sent");
     assert_eq!(primary.exchange(8), *blake3::hash(&body(8)).as_bytes(), "and the link stays up");
     assert_eq!(scene.delivered(8), [7, 8]);
-    assert!(scene.proxy.has_seen_a_body(), "which whoever is in the middle can read");
+    assert_eq!(scene.proxy.has_read(), ["header", "body"], "which whoever is in the middle can read");
     assert_eq!(scene.broken_records(), 0.0);
     assert_eq!(Samples::scrape(scene.metrics).get("replink_sealed_links"), 0.0);
 }
@@ -220,6 +220,7 @@ fn two_serves_notice_a_changed_ping() {
     assert_eq!(zero.event("down")["peer"], 1);
     assert_eq!((&zero.event("up")["peer"], &scene.serve.event("up")["sealed"]), (&1.into(), &true.into()));
     assert_eq!(scene.broken_records(), 1.0);
+    assert_eq!(scene.proxy.has_read(), [""; 0], "pings have headers, too");
     zero.signal("TERM");
     assert!(zero.finish().status.success());
     assert_eq!(scene.serve.event("down")["reason"], "shutdown");

@@ -1,4 +1,4 @@
-//! `replink bench`: the link against raw TCP doing the same work, on this machine and in one run.
+//! `replink bench`: the link, sealed and not, against raw TCP doing the same work, on this machine and in one run.
 
 mod report;
 
@@ -34,8 +34,8 @@ fn measured_link(options: &BenchOptions) -> ReplicaLink {
         MeasuredDriver::Poll => Driver::Node(config::DriverChoice::Poll),
         MeasuredDriver::Blocking => Driver::Blocking,
     };
-    let BenchOptions { sealed, shards, busy_poll, .. } = *options;
-    ReplicaLink { shards, busy_poll, ..ReplicaLink::new(driver, sealed) }
+    let BenchOptions { shards, busy_poll, .. } = *options;
+    ReplicaLink { shards, busy_poll, ..ReplicaLink::new(driver, false) }
 }
 
 /// Measures on a thread of its own: whatever hangs there, the command ends.

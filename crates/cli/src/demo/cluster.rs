@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,8 +17,9 @@ use replink_transport::config::Config;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::recording::{Recording, Relay};
 use super::{DemoError, copy_path};
-use crate::arguments::{DemoOptions, Driver};
+use crate::arguments::{DemoOptions, Driver, Sealed};
 use crate::keygen;
 
 /// The name of the demo's cluster.
@@ -30,8 +32,10 @@ pub(super) struct Cluster {
     executable: PathBuf,
     directory: TempDir,
     addresses: Vec<SocketAddr>,
+    recording: Arc<Recording>,
     shards: u16,
     driver: Driver,
+    sealed: Option<Sealed>,
     children: BTreeMap<u8, Child>,
     reports: Receiver<(u8, Report)>,
     reporter: Sender<(u8, Report)>,
@@ -46,8 +50,13 @@ pub(super) enum Report {
 }
 
 impl Cluster {
-    /// Chooses addresses and writes key and configuration; nothing runs yet.
-    pub(super) fn prepare(executable: &Path, options: &DemoOptions) -> Result<Self, DemoError> {
+    /// Chooses addresses and writes key and configuration; nothing runs yet but the recording of what is going to be
+    /// replicated.
+    pub(super) fn prepare(
+        executable: &Path,
+        options: &DemoOptions,
+        recording: Recording,
+    ) -> Result<Self, DemoError> {
         let directory = TempDir::new().map_err(DemoError::io("can't make a temporary folder"))?;
         let addresses = free_addresses(options.replicas).map_err(DemoError::io("can't find free ports"))?;
         let secret = keygen::generate()?;
@@ -61,23 +70,58 @@ impl Cluster {
         let (reporter, reports) = channel();
         let executable = executable.to_owned();
         let children = BTreeMap::new();
+        let (recording, sealed) = (Arc::new(recording), options.sealed);
         let (shards, driver) = (options.shards, options.driver);
-        let cluster = Self { executable, directory, addresses, shards, driver, children, reports, reporter };
-        let toml = cluster.toml(NAME, "shared_secret_file = \"cluster.key\"");
-        std::fs::write(cluster.config_path(), toml).map_err(DemoError::io("can't write cluster.toml"))?;
+        let cluster = Self {
+            executable,
+            directory,
+            addresses,
+            recording,
+            shards,
+            driver,
+            sealed,
+            children,
+            reports,
+            reporter,
+        };
+        let reached = cluster.record().map_err(DemoError::io("can't record the links"))?;
+        let auth = "shared_secret_file = \"cluster.key\"";
+        let first = cluster.toml_with(NAME, auth, &reached);
+        for (replica, toml) in [(0, first), (1, cluster.toml(NAME, auth))] {
+            std::fs::write(cluster.config_path(replica), toml)
+                .map_err(DemoError::io("can't write cluster.toml"))?;
+        }
         // Said here once, and not by every replica.
         let driver = driver.as_str();
-        Config::load(cluster.config_path()).map_err(|problem| DemoError::Driver { driver, problem })?;
+        Config::load(cluster.config_path(0)).map_err(|problem| DemoError::Driver { driver, problem })?;
         Ok(cluster)
+    }
+
+    /// Where replica 0, which dials all others (H-1), reaches them: through the recording.
+    fn record(&self) -> std::io::Result<Vec<SocketAddr>> {
+        let mut reached = self.addresses.clone();
+        for address in &mut reached[1..] {
+            let relay = Relay::bind()?;
+            let target = std::mem::replace(address, relay.address);
+            relay.start(target, Arc::clone(&self.recording))?;
+        }
+        Ok(reached)
     }
 
     /// A configuration of these replicas.
     pub(super) fn toml(&self, name: &str, auth: &str) -> String {
+        self.toml_with(name, auth, &self.addresses)
+    }
+
+    fn toml_with(&self, name: &str, auth: &str, addresses: &[SocketAddr]) -> String {
         let driver = self.driver.as_str();
         let mut toml = format!(
             "[cluster]\nname = \"{name}\"\n[cluster.auth]\n{auth}\n[cluster.link]\ndriver = \"{driver}\"\n"
         );
-        for (id, address) in self.addresses.iter().enumerate() {
+        if let Some(sealed) = self.sealed {
+            let _ = writeln!(toml, "sealed = \"{}\"", sealed.as_str());
+        }
+        for (id, address) in addresses.iter().enumerate() {
             let _ = write!(toml, "[[cluster.nodes]]\nid = {id}\naddress = \"{address}\"\n");
         }
         toml
@@ -87,8 +131,8 @@ impl Cluster {
         self.directory.path()
     }
 
-    fn config_path(&self) -> PathBuf {
-        self.directory.path().join("cluster.toml")
+    fn config_path(&self, replica: u8) -> PathBuf {
+        self.directory.path().join(if replica == 0 { "replica-0.toml" } else { "cluster.toml" })
     }
 
     /// The receiving replicas and their copies.
@@ -109,7 +153,7 @@ impl Cluster {
         let failed = |what: &str| DemoError::io(format!("can't {what} replica {replica}"));
         let mut child = Command::new(&self.executable)
             .args(["demo-replica", "--replica-id", &replica.to_string(), "--config"])
-            .arg(self.config_path())
+            .arg(self.config_path(replica))
             .args(["--shards", &self.shards.to_string()])
             .args(arguments)
             .env("REPLINK_LOG", std::env::var("REPLINK_LOG").unwrap_or_else(|_| "error".to_owned()))
@@ -153,8 +197,8 @@ impl Cluster {
         self.addresses[usize::from(replica)]
     }
 
-    /// Asks all processes to stop, and checks that they do so in peace.
-    pub(super) fn stop(mut self) -> Result<(), DemoError> {
+    /// Asks all processes to stop, and checks that they do so in peace. Gives the recording of their links.
+    pub(super) fn stop(mut self) -> Result<Arc<Recording>, DemoError> {
         let deadline = Instant::now() + STOP_PATIENCE;
         for child in self.children.values() {
             terminate(child);
@@ -177,7 +221,7 @@ impl Cluster {
                 return Err(DemoError::Died { replica, status: status.to_string() });
             }
         }
-        Ok(())
+        Ok(Arc::clone(&self.recording))
     }
 }
 

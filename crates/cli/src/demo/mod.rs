@@ -1,9 +1,11 @@
-//! `replink demo`: replicates a file between processes on this machine, then turns impostors away.
+//! `replink demo`: replicates a file between processes on this machine, records what goes over their links, and
+//! turns impostors away.
 
 mod cluster;
 mod impostors;
 mod place;
 mod progress;
+mod recording;
 pub(crate) mod replica;
 mod replication;
 
@@ -19,7 +21,8 @@ use crate::arguments::DemoOptions;
 use crate::fail;
 use crate::hex;
 use crate::serve::print_line;
-use cluster::Cluster;
+use cluster::{Cluster, NAME};
+use recording::Recording;
 
 /// Why the demo failed. Each names the replica or file that it is about.
 #[derive(Error, Debug)]
@@ -40,6 +43,10 @@ pub(crate) enum DemoError {
     Differs { replica: u8 },
     #[error("{impostor} was not turned away as it must be: {what}")]
     Impostor { impostor: &'static str, what: String },
+    #[error("whoever records the links of replica 0 reads {seen}")]
+    Plaintext { seen: String },
+    #[error("the recording of replica 0's links has {bytes} bytes, which is not all")]
+    NotRecorded { bytes: u64 },
 }
 
 impl DemoError {
@@ -65,7 +72,8 @@ fn demonstrate(options: &DemoOptions) -> Result<(), DemoError> {
     let size = std::fs::metadata(&input).map_err(DemoError::io(format!("{}", input.display())))?.len();
     let original = hash_file(&input)?;
 
-    let mut cluster = Cluster::prepare(&executable, options)?;
+    let recording = Recording::new(NAME, &input).map_err(DemoError::io(format!("{}", input.display())))?;
+    let mut cluster = Cluster::prepare(&executable, options, recording)?;
     print_line(&format!(
         "replicating {} ({size} bytes) from replica 0 to {} others, each a process of its own",
         input.display(),
@@ -84,7 +92,9 @@ fn demonstrate(options: &DemoOptions) -> Result<(), DemoError> {
     for turned_away in impostors::try_all(&cluster)? {
         print_line(&turned_away);
     }
-    cluster.stop()
+    let recording = cluster.stop()?;
+    print_line(&recording.verdict(size * u64::from(options.replicas - 1))?);
+    Ok(())
 }
 
 fn hash_file(path: &Path) -> Result<[u8; 32], DemoError> {

@@ -10,11 +10,12 @@ use std::thread;
 
 use replink_tests::raw_peer::{RawPeer, at, command};
 use replink_transport::frame::Status;
+use replink_transport::handshake::cluster_id;
 
 use super::peer;
 use super::process::PATIENCE;
 
-/// Asks for [`Proxy::has_seen_a_body`].
+/// Asks for [`Proxy::has_read`].
 const SEARCH: &str = "search";
 
 /// Tells the process where its test listens, and where to pass on to.
@@ -31,8 +32,11 @@ const BODY: usize = 256;
 const HEAD: usize = 4;
 const TAG: usize = 16;
 
-/// As many equal bytes in a row are a body's, and no ciphertext's.
+/// As many bytes are a cluster's id, or a body's where they are equal, and no ciphertext's.
 const RUN: usize = 16;
+
+/// The cluster of the tests.
+const CLUSTER: &str = "orders";
 
 /// What the proxy can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,10 +150,10 @@ impl Proxy {
         assert_eq!(self.next_line(), "done");
     }
 
-    /// Whether what it has passed on behind the handshakes shows a body.
-    pub fn has_seen_a_body(&mut self) -> bool {
+    /// What it can read of all that it has passed on behind the handshakes.
+    pub fn has_read(&mut self) -> Vec<String> {
         writeln!(self.control.get_mut(), "{SEARCH}").unwrap();
-        self.next_line() == "seen"
+        self.next_line().split_whitespace().map(str::to_owned).collect()
     }
 
     fn next_line(&mut self) -> String {
@@ -183,7 +187,7 @@ pub fn run() {
     thread::spawn(move || accepting.accept(&listener, target));
     for line in BufReader::new(control).lines().map_while(Result::ok) {
         if line == SEARCH {
-            middle.say(if middle.has_seen_a_body() { "seen" } else { "not seen" });
+            middle.say(&middle.has_read().join(" "));
             continue;
         }
         *middle.deed.lock().unwrap() = Some(DEEDS[line.parse::<usize>().unwrap()]);
@@ -204,10 +208,15 @@ impl Middle {
         writeln!(self.control.lock().unwrap(), "{line}").unwrap();
     }
 
-    fn has_seen_a_body(&self) -> bool {
+    /// A header has the cluster's id; a body has the same byte again and again.
+    fn has_read(&self) -> Vec<&'static str> {
         let captured = self.captured.lock().unwrap();
+        let id = cluster_id(CLUSTER).0;
+        let is_header = |run: &[u8]| run == id;
         let is_body = |run: &[u8]| run[0] != 0 && run.iter().all(|byte| *byte == run[0]);
-        captured.iter().any(|bytes| bytes.windows(RUN).any(is_body))
+        let has = |is: &dyn Fn(&[u8]) -> bool| captured.iter().any(|bytes| bytes.windows(RUN).any(is));
+        let read = [("header", has(&is_header)), ("body", has(&is_body))];
+        read.into_iter().filter(|(_, seen)| *seen).map(|(what, _)| what).collect()
     }
 
     fn accept(self: &Arc<Self>, listener: &TcpListener, target: SocketAddr) {

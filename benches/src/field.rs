@@ -116,13 +116,14 @@ impl Field {
         all
     }
 
-    /// Those who shake hands, and raw TCP that exchanges as many messages.
+    /// Those who shake hands, and raw TCP that exchanges as many messages. Sealed links are forward-secret, as by
+    /// default.
     pub(crate) fn with_handshakes(&self) -> Result<Vec<Entrant>, Failure> {
         let base = Raw::untried(false);
         let mut all = vec![raw(&base)];
-        for forward_secrecy in [false, true] {
-            let links = self.links(&[false]).into_iter();
-            all.extend(links.map(|one| link(ReplicaLink { forward_secrecy, ..one }, &base)));
+        for sealed in [false, true] {
+            let links = self.links(&[sealed]).into_iter();
+            all.extend(links.map(|one| link(ReplicaLink { forward_secrecy: sealed, ..one }, &base)));
         }
         all.extend(peers::with_handshakes()?.into_iter().map(|one| peer(one, &base)));
         Ok(all)

@@ -86,6 +86,44 @@ fn nodes_that_look_are_beside_raw_tcp_that_spins() {
     assert_has(&results, &["raw TCP, spinning |", "replink poll, busy poll | raw TCP, spinning |"]);
 }
 
+/// Links that are sealed are beside those that are not, and beside TLS of either provider.
+#[test]
+fn sealed_links_are_beside_unsealed_ones_and_tls() {
+    let (results, _) = written("sealed", &["sealed", "unpinned"]);
+    for size in ["256 B", "4 KiB", "64 KiB", "1 MiB"] {
+        for title in ["Seals, throughput", "Seals and TLS, throughput"] {
+            assert!(results.contains(&format!("### {title}, frames of {size}, not pinned\n")), "{results}");
+        }
+    }
+    for title in ["Seals, round trips, frames of 256 B", "Seals, round trips, frames of 4 KiB"] {
+        assert!(results.contains(&format!("### {title}, not pinned\n")), "{results}");
+    }
+    assert!(results.contains(" | sealing, CPU s/GB |\n"), "{results}");
+    let names = [
+        "replink blocking, sealed | replink blocking |",
+        "replink blocking, sealed | rustls, aws-lc-rs, AES-128 |",
+        "replink blocking, sealed, forward secrecy | rustls, aws-lc-rs, AES-128 |",
+        "rustls, TLS 1.3 | rustls, aws-lc-rs, AES-128 |",
+    ];
+    assert_has(&results, &names);
+}
+
+/// Each peer of a sealed broadcast costs a cipher, so it is held against the one without.
+#[test]
+fn a_sealed_broadcast_is_beside_the_unsealed_one() {
+    let (results, _) = written("broadcast", &["broadcast", "unpinned"]);
+    for peers in [2, 4, 8] {
+        assert!(results.contains(&format!("### Broadcast to {peers} peers, frames of 64 KiB")), "{results}");
+    }
+    assert_has(&results, &["replink poll | raw TCP |", "replink poll, sealed | replink poll |"]);
+}
+
+#[test]
+fn handshakes_of_sealed_links_are_beside_raw_tcp() {
+    let (results, _) = written("handshakes", &["handshakes", "unpinned"]);
+    assert_has(&results, &["replink poll | raw TCP |", "replink poll, sealed, forward secrecy | raw TCP |"]);
+}
+
 #[test]
 fn sections_have_names() {
     let parsed = |word: &str| Arguments::parse([word.to_owned()].into_iter());

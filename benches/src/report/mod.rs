@@ -17,7 +17,7 @@ const CHARTED: [&str; 6] = [
     "round-trip-256",
     "handshakes",
     "sealed-throughput-65536",
-    "sealed-and-tls",
+    "sealed-and-tls-65536",
 ];
 
 /// What a contender is, for colours.

@@ -78,7 +78,7 @@ pub(super) fn table<T>(
 }
 
 /// As text; empty where nothing is counted.
-fn median(figures: impl Iterator<Item = f64>) -> String {
+pub(super) fn median(figures: impl Iterator<Item = f64>) -> String {
     let mut sorted: Vec<_> = figures.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().map(rounded).unwrap_or_default()

@@ -9,8 +9,8 @@ use crate::side_by_side::rounds::{Entry, Plan, in_rounds, rows};
 
 pub(super) const NOTE: &str = "Connections that become ready for frames, one after the other, and are closed. \
     Raw TCP exchanges three messages of 256 bytes. rustls proves the server alone, with ECDSA P-256; links and \
-    snow prove both ends by a shared secret. rustls and snow have forward secrecy, and are to be held against \
-    the links that have it too. Nodes accept what a blocking dialer dials, and make each a link \
+    snow prove both ends by a shared secret. rustls and snow have forward secrecy and encrypt, and are to be held \
+    against the sealed links, which do so too. Nodes accept what a blocking dialer dials, and make each a link \
     that comes up and is lost.";
 
 pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {

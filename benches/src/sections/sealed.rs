@@ -1,19 +1,20 @@
 //! What seals cost, and what TLS costs instead.
 
-use replink_bench::{Driver, Failure, ReplicaLink};
+use replink_bench::{Driver, Failure, Flow, ReplicaLink};
 
-use super::figures::{flows, size_name, trips};
-use super::handshakes;
+use super::figures::{FLOW, flows, median, size_name, table};
+use super::{handshakes, round_trip};
 use crate::side_by_side::field::{Entrant, Field, IO_URING, link, peer};
 use crate::side_by_side::peers;
 use crate::side_by_side::report::Table;
-use crate::side_by_side::rounds::{Entry, Plan};
+use crate::side_by_side::rounds::{Entry, Plan, in_rounds, rows};
 
 pub(super) const NOTE: &str = "Sealed links beside the same links without seals, and sealed links beside TLS 1.3 \
-    of rustls at its best, with AWS-LC and AES-128-GCM; it encrypts as well, and proves the server alone.";
+    of rustls at its best, with AWS-LC and AES-128-GCM; it encrypts as well, and proves the server alone. What \
+    sealing costs is the processor time for 10⁹ bytes, of both ends, less that of the link without seals in the same \
+    round: the median of the rounds. What broadcasts cost is in their own section.";
 
 const SIZES: [usize; 4] = [256, 4 << 10, 64 << 10, 1 << 20];
-const BESIDE_TLS: usize = 64 << 10;
 
 pub(super) fn measure(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
     let mut tables = beside_unsealed(field, plan)?;
@@ -33,12 +34,27 @@ fn beside_unsealed(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
     for size in SIZES {
         let entries = Entry::of_all(&entrants, move |one, window| one.throughput(size, window));
         let title = format!("Seals, throughput, frames of {}", size_name(size));
-        tables.push(flows((format!("sealed-throughput-{size}"), title), &entries, false, plan)?);
+        tables.push(flows_with_cost((format!("sealed-throughput-{size}"), title), &entries, plan)?);
     }
-    let entries = Entry::of_all(&entrants, |one, window| one.round_trip(SIZES[0], window));
-    let title = format!("Seals, round trips, frames of {}", size_name(SIZES[0]));
-    tables.push(trips(("sealed-round-trip".to_owned(), title), &entries, plan)?);
+    tables.extend(round_trip::of("sealed-round-trip", "Seals, round trips", &all, plan)?);
     Ok(tables)
+}
+
+/// Throughput, and for each entry that is held against another one how much more processor time it takes.
+fn flows_with_cost(
+    (id, title): (String, String),
+    entries: &[Entry<'_, Flow>],
+    plan: Plan,
+) -> Result<Table, Failure> {
+    let found = in_rounds(&title, entries, plan)?;
+    let mut rows = rows(entries, &found, &FLOW, |_| Vec::new());
+    for (index, (row, entry)) in rows.iter_mut().zip(entries).enumerate() {
+        let cost = |(own, base): (&Flow, &Flow)| {
+            (entry.base != index).then(|| own.cpu_seconds_per_gigabyte() - base.cpu_seconds_per_gigabyte())
+        };
+        row.further = vec![median(found[index].iter().zip(&found[entry.base]).filter_map(cost))];
+    }
+    Ok(table((id, title), &FLOW, &["sealing, CPU s/GB"], rows))
 }
 
 fn beside_tls(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
@@ -51,13 +67,17 @@ fn beside_tls(field: &Field, plan: Plan) -> Result<Vec<Table>, Failure> {
     };
     let (all, forward_secret) = (beside(false), beside(true));
     let entrants: Vec<&Entrant> = all.iter().collect();
-    let entries = Entry::of_all(&entrants, |one, window| one.throughput(BESIDE_TLS, window));
-    let title = format!("Seals and TLS, throughput, frames of {}", size_name(BESIDE_TLS));
-    let throughput = flows(("sealed-and-tls".to_owned(), title), &entries, false, plan)?;
+    let mut tables = Vec::new();
+    for size in SIZES {
+        let entries = Entry::of_all(&entrants, move |one, window| one.throughput(size, window));
+        let title = format!("Seals and TLS, throughput, frames of {}", size_name(size));
+        tables.push(flows((format!("sealed-and-tls-{size}"), title), &entries, false, plan)?);
+    }
     // TLS has forward secrecy always.
     let (id, title) = ("sealed-and-tls-handshakes", "Seals and TLS, handshakes with forward secrecy");
     let entrants: Vec<&Entrant> = forward_secret.iter().collect();
-    Ok(vec![throughput, handshakes::of(id, title, &entrants, plan)?])
+    tables.push(handshakes::of(id, title, &entrants, plan)?);
+    Ok(tables)
 }
 
 /// The plainest driver, and the fastest one where there is one.

@@ -1,4 +1,4 @@
-//! Frames of 256 bytes on an established link: a header, and no body.
+//! Frames of 256 bytes on an established link: a header, and no body. And what such a link's records cost.
 
 use std::hint::black_box;
 use std::io::{self, IoSlice};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use replink_tests::frames::{Ends, LinkKind, ROOMY, plain, wire};
 use replink_transport::frame::{GenericHeader, ReplicatedHeader, Version};
-use replink_transport::handshake::{RECORD_OVERHEAD, RecordOpener, RecordSealer};
+use replink_transport::handshake::{RECORD_CIPHERTEXT_MAX, RECORD_OVERHEAD, RecordOpener, RecordSealer};
 use replink_transport::{GatherWrite, Inbound, Loan, Outbound, Received, SharedOutbound};
 
 use super::{BATCH, TIMES};
@@ -106,28 +106,42 @@ pub(crate) fn send_lent(times: usize) {
 
 /// A frame as a record of its own.
 pub(crate) fn seal(times: usize) {
+    seal_of(&frame(), times);
+}
+
+/// A full record. What is counted is mostly the cipher; a copy more than it needs would show.
+pub(crate) fn seal_full(times: usize) {
+    seal_of(&vec![7; RECORD_CIPHERTEXT_MAX], times);
+}
+
+fn seal_of(content: &[u8], times: usize) {
     let (mut sealer, _) = records();
-    let frame = frame();
-    let mut record = [0; RECORD_LEN];
+    let mut record = vec![0; content.len() + RECORD_OVERHEAD];
     for _ in 0..times {
-        sealer.seal([&black_box(&frame)[..]], &mut record).unwrap();
+        sealer.seal([black_box(content)], &mut record).unwrap();
         black_box(&record);
     }
 }
 
-/// Such a record.
+/// A record of one frame.
 pub(crate) fn open(times: usize) {
+    open_of(frame().into(), times);
+}
+
+/// A full record.
+pub(crate) fn open_full(times: usize) {
+    open_of(vec![7; RECORD_CIPHERTEXT_MAX], times);
+}
+
+fn open_of(content: Vec<u8>, times: usize) {
     let (mut sealer, mut opener) = records();
-    let frame = frame();
-    let all: Vec<[u8; RECORD_LEN]> = (0..prepared(times))
-        .map(|_| {
-            let mut record = [0; RECORD_LEN];
-            sealer.seal([&frame[..]], &mut record).unwrap();
-            record
-        })
-        .collect();
-    let mut plaintext = [0; FRAME_SIZE];
-    for record in &all[..times] {
+    let record_len = content.len() + RECORD_OVERHEAD;
+    let mut wire = vec![0; record_len * prepared(times)];
+    for record in wire.chunks_mut(record_len) {
+        sealer.seal([&content[..]], record).unwrap();
+    }
+    let mut plaintext = content;
+    for record in wire.chunks(record_len).take(times) {
         let (head, behind) = black_box(record).split_first_chunk().unwrap();
         let (ciphertext, tag) = behind.split_at(opener.ciphertext_len(*head).unwrap());
         opener.open(ciphertext, tag.try_into().unwrap(), &mut plaintext).unwrap();

@@ -111,7 +111,7 @@ pub(crate) fn seal(times: usize) {
 
 /// A full record. What is counted is mostly the cipher; a copy more than it needs would show.
 pub(crate) fn seal_full(times: usize) {
-    seal_of(&[7; RECORD_CIPHERTEXT_MAX], times);
+    seal_of(&vec![7; RECORD_CIPHERTEXT_MAX], times);
 }
 
 fn seal_of(content: &[u8], times: usize) {

@@ -144,6 +144,12 @@ impl Knobs {
         self.supported | self.required
     }
 
+    /// As a dialer: inside of TLS seals only where they are required (S-6).
+    fn asked_for(&self) -> u16 {
+        let declined = if self.switch(2) { wire::SEALED & !self.required } else { 0 };
+        self.offered() & !declined
+    }
+
     /// The ring: the offered key first, then up to two of a rotation. In pairwise mode so for
     /// every pair, and with the most keys one of a pair of others and a shared one.
     fn held(&self) -> impl Iterator<Item = Held> {
@@ -246,7 +252,7 @@ impl Knobs {
 
     /// The Hello of this node as a dialer.
     pub fn hello(&self, v2: bool, key: &Keys, lane: u16, draw: &Draw) -> Frame {
-        let flags = self.offered();
+        let flags = self.asked_for();
         let ephemeral = if v2 && flags & wire::SHARE != 0 { draw.share() } else { [0; 32] };
         let hello = self.said(wire::HELLO, v2);
         Said { nonce: draw.nonce, flags, key_id: key.id, ephemeral, lane, ..hello }.frame()
@@ -298,10 +304,7 @@ impl Knobs {
     /// The challenge that a Hello is answered with.
     pub fn challenge(&self, hello: &Frame, key: &Keys, draw: &Draw) -> Frame {
         let v2 = hello[wire::VERSION] == 2;
-        let mut flags = wire::u16_at(hello, wire::FLAGS) & self.offered();
-        if flags & wire::ENCRYPTED != 0 && self.required & wire::SEALED == 0 {
-            flags &= !wire::SEALED; // section 6
-        }
+        let flags = wire::u16_at(hello, wire::FLAGS) & self.offered();
         let ephemeral = if v2 && flags & wire::SHARE != 0 { draw.share() } else { [0; 32] };
         let lane = wire::u16_at(hello, wire::LANE);
         let said = self.said(wire::CHALLENGE, v2);
@@ -677,7 +680,7 @@ impl Knobs {
         match dialer.begin((), to, self.channel_binding(), draw.fresh()) {
             Ok((state, hello)) => {
                 assert!(self.replica < target.peer, "H-1");
-                assert!(!self.v1() || (self.offered() == 0 && target.lane == 0), "H-13");
+                assert!(!self.v1() || (self.asked_for() == 0 && target.lane == 0), "H-13");
                 let key = key.expect("a key with this index");
                 let hello = *hello.bytes();
                 assert_eq!(hello, self.hello(!self.v1(), &key, target.lane, &draw));
@@ -691,7 +694,7 @@ impl Knobs {
                 match failed.error {
                     DialError::Direction { .. } => assert!(self.replica >= target.peer),
                     DialError::NotInVersion1 => {
-                        assert!(self.v1() && (self.offered() != 0 || target.lane != 0));
+                        assert!(self.v1() && (self.asked_for() != 0 || target.lane != 0));
                     }
                     DialError::NoSuchKey { keys } => {
                         let count = self.serving(target.peer).count();
@@ -735,7 +738,7 @@ impl Knobs {
         let proved = [
             (frame[wire::KEY_ID] != key.id, DialFault::NotRepeated("key_id")),
             (wire::u16_at(frame, wire::LANE) != target.lane, DialFault::NotRepeated("lane")),
-            (selected & !self.offered() != 0, DialFault::NotOffered),
+            (selected & !self.asked_for() != 0, DialFault::NotOffered),
             (self.required & !selected != 0, DialFault::Policy),
             (!self.releases().contains(&release), DialFault::Release),
         ];

@@ -236,8 +236,6 @@ fn talk(
                     genuine = *frame;
                 });
                 let opened = end.deliver(&frame);
-                // The MAC leaves the seal's bytes out; `deliver` has seen that they are zero.
-                genuine[62..80].fill(0);
                 assert!(!opened || frame == genuine, "section 4: every byte is authenticated");
                 reached.controls += usize::from(opened);
                 reached.violations += usize::from(!opened);

@@ -38,12 +38,11 @@ pub const PING: u8 = 250;
 pub const PONG: u8 = 251;
 pub const GOODBYE: u8 = 252;
 
-pub const SEALED: u16 = 1;
-pub const ENCRYPTED: u16 = 2;
 pub const SHARE: u16 = 4;
+pub const SEALED: u16 = 8;
 
 /// Every field that a fuzzed frame is changed in: the header's, the handshake's, the control
-/// frame's, and the seal's.
+/// frame's, and parts of what is reserved.
 pub const FIELDS: [Range<usize>; 26] = [
     CHECKSUM,
     CHECKSUM_BODY,
@@ -274,8 +273,8 @@ pub fn control_fault(frame: &Frame, cluster: &[u8; 16]) -> Option<LinkFault> {
     first_stray(frame, &used).map(LinkFault::Unused)
 }
 
-/// Section 1, for the embedder's frames: F-1, F-3, the commands and the reserved bytes.
-pub fn embedder_fault(frame: &Frame, cluster: &[u8; 16], limit: u32) -> Option<LinkFault> {
+/// Section 1, for the embedder's frames: F-1, F-3, the commands and F-4.
+pub fn embedder_fault(frame: &Frame, cluster: &[u8; 16], limit: u32, v1: bool) -> Option<LinkFault> {
     let (command, size) = (frame[COMMAND], u32_at(frame, SIZE));
     if size < 256 || size > limit {
         return Some(LinkFault::Size(size));
@@ -286,5 +285,5 @@ pub fn embedder_fault(frame: &Frame, cluster: &[u8; 16], limit: u32) -> Option<L
     if matches!(command, 0 | HELLO | CHALLENGE | FINISH | 248..=255) {
         return Some(LinkFault::Command(command));
     }
-    RESERVED_FRAME.clone().find(|&at| frame[at] != 0).map(LinkFault::Unused)
+    RESERVED_FRAME.clone().find(|&at| !v1 && frame[at] != 0).map(LinkFault::Unused)
 }

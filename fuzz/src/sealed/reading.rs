@@ -1,122 +1,132 @@
-//! What section 5 makes of a stream, read frame by frame and hashed in one piece.
+//! What must come of a stream of records: the frames of those that verify, and when.
 
 use super::Reached;
-use crate::mac::same_tag;
-use crate::node::CLUSTER;
-use crate::wire::{self, Frame};
+use crate::inbound::pair::{Expected, Fault, Item, Pair};
+use crate::records::{CIPHERTEXT_MAX, Opened, RecordFault};
 
-/// H[62], H[63] and H[64..80].
-const MARK: usize = 62;
-const ZERO: usize = 63;
-const TAG: std::ops::Range<usize> = 64..80;
+/// From this size on bodies that have not come as a whole get memory of their own.
+const LARGE_BODY: usize = 16 * 1024;
 
-/// S-1.
-const BATCH_FRAMES: usize = 1024;
-const BATCH_BYTES: usize = 1 << 20;
-
-/// A frame that is proved, as it is handed up.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Item {
-    pub header: Frame,
-    pub body: Vec<u8>,
-    /// Where in the stream its tag is.
-    pub batch_end: usize,
-}
-
-#[derive(Default)]
 pub struct Reading {
-    pub items: Vec<Item>,
-    /// For each batch that is proved: items up to its end, and where in the stream that is.
-    pub batch_ends: Vec<(usize, usize)>,
-    /// Where what is proved ends.
-    pub end: usize,
-    pub faulty: bool,
-    /// Where frames begin.
-    pub frames: Vec<usize>,
-}
-
-/// A batch under way.
-#[derive(Default)]
-struct Batch {
-    items: Vec<Item>,
-    bytes: usize,
-    message: Vec<u8>,
+    opened: Opened,
+    judged: Expected,
+    /// What ends the link, and how much of the stream has to be there to see it.
+    fault: Option<(Fault, usize)>,
+    /// Bytes of the stream.
+    len: usize,
 }
 
 impl Reading {
-    pub fn of(stream: &[u8], key: &[u8; 32], limit: u32) -> Self {
-        let mut reading = Self::default();
-        let mut batch = Batch::default();
-        let mut at = 0;
-        while let Some((header, rest)) = stream[at..].split_first_chunk::<256>() {
-            let size = wire::u32_at(header, wire::SIZE) as usize;
-            if fault(header, &batch, limit) {
-                reading.faulty = true;
-                break;
-            }
-            let Some(body) = rest.get(..size - 256) else { break };
-            reading.frames.push(at);
-            at += size;
-            batch.add(header, body, reading.batch_ends.len() as u64);
-            if header[MARK] == 0 {
-                let batch = std::mem::take(&mut batch);
-                if !same_tag(&header[TAG], key, &batch.message) {
-                    reading.faulty = true;
-                    break;
-                }
-                reading.items.extend(batch.items.into_iter().map(|item| Item { batch_end: at, ..item }));
-                reading.batch_ends.push((reading.items.len(), at));
-                reading.end = at;
-            }
-        }
-        reading
+    /// Of what comes to the near end.
+    pub fn of(pair: &Pair, stream: &[u8], limit: u32) -> Self {
+        let opened = Opened::of(stream, pair.records(true));
+        let judged = pair.judge(&opened.plaintext, limit);
+        let fault = match judged.fault {
+            // A header is looked at when it is whole.
+            Some(fault) => Some((fault, opened.needed_for(judged.end + 256))),
+            None => record_fault(pair, stream, &opened),
+        };
+        Self { opened, judged, fault, len: stream.len() }
+    }
+
+    pub fn plaintext(&self) -> &[u8] {
+        &self.opened.plaintext
+    }
+
+    pub fn items(&self) -> &[Item] {
+        &self.judged.items
+    }
+
+    pub fn fault(&self) -> Option<(Fault, usize)> {
+        self.fault
+    }
+
+    /// Where each record ends in the stream.
+    pub fn record_ends(&self) -> impl Iterator<Item = usize> {
+        self.opened.records.iter().map(|record| record.end)
+    }
+
+    /// Whether the stream is records, one behind the other, to its end.
+    pub fn ends_whole(&self) -> bool {
+        self.opened.fault.is_none() && self.opened.end() == self.len
+    }
+
+    /// Whether neither a frame nor a record has come in part.
+    pub fn is_at_frame_boundary(&self) -> bool {
+        self.judged.end == self.opened.plaintext.len() && self.opened.end() == self.len
+    }
+
+    /// How many items have come as a whole with the first `taken` bytes.
+    pub fn ready_in(&self, taken: usize) -> usize {
+        self.judged.items.partition_point(|item| self.opened.needed_for(item.end()) <= taken)
+    }
+
+    /// How many records have.
+    pub fn records_in(&self, taken: usize) -> usize {
+        self.opened.whole_in(taken)
+    }
+
+    /// Whether the first `count` items are the same here and there.
+    pub fn same_items(&self, other: &Self, count: usize) -> bool {
+        let end = count.checked_sub(1).map_or(0, |last| self.judged.items[last].end());
+        self.plaintext()[..end] == other.plaintext()[..end]
     }
 
     pub fn count(&self, reached: &mut Reached) {
-        let is_control = |item: &&Item| item.header[wire::COMMAND] >= wire::PING;
-        reached.controls += self.items.iter().filter(is_control).count();
-        reached.frames += self.items.iter().filter(|item| !is_control(item)).count();
-        reached.hashed += self.items.iter().filter(|item| item.body.len() >= 1024).count();
-        reached.batches += self.batch_ends.len();
         let mut before = 0;
-        for &(items, _) in &self.batch_ends {
-            reached.shared_tags += usize::from(items - before > 1);
-            before = items;
+        let mut bodies = Vec::new();
+        for item in self.items() {
+            match item {
+                Item::Frame(range) => {
+                    reached.frames += 1;
+                    bodies.push(range.start + 256..range.end);
+                }
+                Item::Control(..) => reached.controls += 1,
+            }
         }
+        for record in &self.opened.records {
+            let (start, end) = (before, record.plaintext_end);
+            before = end;
+            reached.full_record += usize::from(end - start == CIPHERTEXT_MAX);
+            reached.tiny_record += usize::from(end - start == 1);
+            let Some(body) = bodies.get(bodies.partition_point(|body| body.end < end)) else { continue };
+            reached.split_header += usize::from((body.start - 255..body.start).contains(&end));
+            reached.split_frame += usize::from((body.start..body.end).contains(&end));
+            let is_inside = body.len() >= LARGE_BODY && body.start <= start;
+            reached.body_record += usize::from(is_inside && end - start >= LARGE_BODY);
+            let ended = bodies[..bodies.partition_point(|body| body.end < end)].last();
+            let large = ended.is_some_and(|body| body.len() >= LARGE_BODY && body.start <= start && start < body.end);
+            reached.beyond_body += usize::from(large);
+        }
+        reached.stepped += usize::from(self.opened.records.len() >= 1024);
+    }
+
+    /// Counts how the link ends.
+    pub fn count_end(&self, reached: &mut Reached) {
+        let is_clear = self.opened.begins_clear;
+        let counter = match self.fault {
+            None if self.is_at_frame_boundary() => return,
+            None => &mut reached.short,
+            Some((Fault::Record(RecordFault::Tag), _)) => &mut reached.broken_tag,
+            Some((Fault::Record(RecordFault::Length(0)), _)) if !is_clear => &mut reached.late,
+            Some((Fault::Record(RecordFault::Length(_)), _)) => &mut reached.broken_length,
+            Some((Fault::LateReject(_), _)) => &mut reached.clear_reject,
+            Some((Fault::Handshake(_), _)) if is_clear => &mut reached.forged_reject,
+            Some((Fault::Handshake(_), _)) => &mut reached.inside,
+            Some(_) => &mut reached.frame_fault,
+        };
+        *counter += 1;
     }
 }
 
-/// What is wrong with a header, before a tag was looked at.
-fn fault(header: &Frame, batch: &Batch, limit: u32) -> bool {
-    let mut plain = *header;
-    plain[MARK..TAG.end].fill(0);
-    let size = wire::u32_at(header, wire::SIZE);
-    let of_its_kind = match header[wire::COMMAND] {
-        wire::PING..=wire::GOODBYE => size != 256, // the rest is looked at once it is proved
-        _ => wire::embedder_fault(&plain, &CLUSTER, limit).is_some(),
-    };
-    let open = header[MARK] == 1;
-    let seal = header[MARK] > 1 || header[ZERO] != 0 || open && !wire::is_zero(&header[TAG]);
-    let single = batch.items.is_empty() && !open;
-    let too_much = batch.items.len() == BATCH_FRAMES || !single && batch.bytes + size as usize > BATCH_BYTES;
-    of_its_kind || seal || too_much
-}
-
-impl Batch {
-    fn add(&mut self, header: &Frame, body: &[u8], seq: u64) {
-        if self.items.is_empty() {
-            self.message.extend_from_slice(&seq.to_le_bytes());
-        }
-        let mut item = *header;
-        item[TAG].fill(0);
-        self.message.extend_from_slice(&item);
-        if body.len() < 1024 {
-            self.message.extend_from_slice(body);
-        } else {
-            self.message.extend_from_slice(blake3::hash(body).as_bytes());
-        }
-        item[MARK] = 0;
-        self.bytes += 256 + body.len();
-        self.items.push(Item { header: item, body: body.to_vec(), batch_end: 0 });
+/// S-3; and H-9: four zeros in the place of a dialer's first record are the beginning of a refusal.
+fn record_fault(pair: &Pair, stream: &[u8], opened: &Opened) -> Option<(Fault, usize)> {
+    let (fault, at) = opened.fault?;
+    if !(opened.begins_clear && pair.near_dials()) {
+        return Some((Fault::Record(fault), at));
     }
+    let frame = stream.first_chunk::<256>()?;
+    let is_handshake = matches!(frame[crate::wire::COMMAND], crate::wire::HELLO..=crate::wire::FINISH);
+    let fault = if is_handshake { pair.judge_handshake(frame, true) } else { Fault::Record(fault) };
+    Some((fault, 256))
 }

@@ -14,6 +14,8 @@ mod config;
 mod exchange;
 #[path = "seeds/inbound.rs"]
 mod inbound;
+#[path = "seeds/sealed.rs"]
+mod sealed;
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -40,50 +42,9 @@ pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 8] {
         ("remac", remac()),
         ("exchange", exchange::seeds()),
         ("inbound", inbound::seeds()),
-        ("sealed", sealed()),
+        ("sealed", sealed::seeds()),
         ("config", config::seeds()),
     ]
-}
-
-/// Records of all sizes, each way of writing, and one edit of each kind at each kind of place.
-fn sealed() -> Vec<Vec<u8>> {
-    // Length, shift, whether somewhat larger, how often.
-    let send = |len: u8, shift: u8, near: u8, times: u8| vec![0, len, shift, near, times];
-    let write = |most: u8, shift: u8, slots: u8| vec![6, most, shift, slots];
-    let all = write(255, 11, 64);
-    // Lent, until it is written and until the next write; and after memory was let go.
-    let lend = |way: u8, most: u8, shift: u8| write(most, shift, 65 * way + 20);
-    let scripts = [
-        [send(0, 0, 1, 0), all.clone(), send(9, 0, 1, 4), all.clone()].concat(),
-        [send(7, 1, 1, 6), vec![3], send(127, 0, 0, 4), vec![4, 9], all.clone(), send(128, 0, 0, 4)].concat(),
-        [send(0, 0, 1, 7), write(100, 0, 3), send(200, 10, 1, 3), write(200, 9, 5), vec![5, 0]].concat(),
-        [send(255, 8, 1, 5), write(33, 3, 1), vec![3, 3, 4, 0], send(1, 0, 1, 1)].concat(),
-        [
-            send(7, 1, 1, 6),
-            lend(1, 50, 3),
-            lend(2, 0, 0),
-            send(200, 10, 1, 3),
-            lend(2, 77, 7),
-            lend(3, 99, 9),
-        ]
-        .concat(),
-    ];
-    let mut seeds = Vec::new();
-    for (index, script) in scripts.iter().enumerate() {
-        let head = [index as u8, 255, 11, 100, 3, 17, 0];
-        seeds.push([&head[..], script, &[7, 0]].concat());
-        // Every way of giving, with everything that is done besides.
-        for choice in 0..21 {
-            let chunks = [0, 7, 14].map(|more| 12 * ((choice + more) % 21));
-            let head = [index as u8, 255, 11 + chunks[0], 100, 3 + chunks[1], 17, chunks[2]];
-            seeds.push([&head[..], script, &[7, 0]].concat());
-        }
-        for kind in (0..6).flat_map(|edit| [0, 16, 32].map(|place| edit + 6 * place)) {
-            let edit = [1, kind, 3, 0, 70, 0, 9, 0, 5, 0];
-            seeds.push([&head[..], script, &[7], &edit].concat());
-        }
-    }
-    seeds
 }
 
 /// Connects with what was recorded and answers with what was recorded; with and without
@@ -103,7 +64,7 @@ fn acceptor(vectors: &[Value]) -> Vec<Vec<u8>> {
         }
     }
     for (switches, keys) in switches_and_keys() {
-        let node = Node { replica: 3, switches, keys, supported: 7, ..Node::default() };
+        let node = Node { replica: 3, switches, keys, supported: 12, ..Node::default() };
         let knobs = node.knobs();
         for base in 0..10 {
             let hello = pooled(base, &[]);
@@ -138,7 +99,7 @@ fn dialer(vectors: &[Value]) -> Vec<Vec<u8>> {
         seeds.push(seed);
     }
     for (switches, keys) in switches_and_keys() {
-        let supported = if switches & 1 == 0 { 7 } else { 0 };
+        let supported = if switches & 1 == 0 { 12 } else { 0 };
         let node = Node { replica: 3, switches, keys, supported, ..Node::default() };
         let target = [4, 0, 0, 0, 0];
         // Without authentication there is a link at once, with frames to deliver.
@@ -169,7 +130,7 @@ fn remac() -> Vec<Vec<u8>> {
             let opened = [2, command, 1, 0, 0];
             let replayed = [2, command, 0, 0, 0];
             let spoiled = [2, command, 1, 0, 1, 12, 1, 31, 1]; // the last byte of its MAC
-            let stray = [2, command, 1, 1, 8, 1, 0, 1, 0]; // signed, but for the seal's bytes
+            let stray = [2, command, 1, 1, 8, 1, 0, 1, 0]; // signed with bytes of another command
             [&send[..], &opened, &replayed, &spoiled, &stray].concat()
         })
         .chain([1, 11, 0, 0, 0, 0, 0, 0])
@@ -194,8 +155,8 @@ fn remac() -> Vec<Vec<u8>> {
         &[20, 0, 3, 0],
     ];
     let mut seeds = Vec::new();
-    let plain = [(1, 0), (0, 0), (0, 1), (0, 3), (0, 4), (0, 5), (0, 7)].map(|(v1, flags)| (v1, flags, 0));
-    let rings = [(1, 0, 0x80), (0, 5, 0x80), (0, 1, 0x88), (0, 0, 8)];
+    let plain = [(1, 0), (0, 0), (0, 1), (0, 2), (0, 4), (0, 8), (0, 12)].map(|(v1, flags)| (v1, flags, 0));
+    let rings = [(1, 0, 0x80), (0, 12, 0x80), (0, 8, 0x88), (0, 0, 8)];
     for (v1, supported, keys) in plain.into_iter().chain(rings) {
         let node = |replica: u8, release| Node {
             replica,
@@ -293,10 +254,11 @@ fn pooled(index: u8, changes: &[&[u8]]) -> Vec<u8> {
 fn frames(vector: &Value) -> Vec<Vec<u8>> {
     let named = ["hello", "challenge", "finish", "reject_busy", "goodbye"];
     let mut frames: Vec<_> = named.iter().filter_map(|name| vector.get(name)).map(unhex).collect();
-    // What is sealed is often a frame, and what comes of it never is.
-    let records = vector.get("records").and_then(Value::as_array);
-    for record in records.into_iter().flatten() {
-        frames.extend([unhex(&record["plaintext"]), unhex(&record["record"])]);
+    // A record is no frame, but some begin with one; what seals it is as good as any other bytes.
+    for record in vector.get("records").and_then(Value::as_array).into_iter().flatten() {
+        for part in ["plaintext", "record"].map(|part| unhex(&record[part])) {
+            frames.extend(part.first_chunk::<256>().map(|frame| frame.to_vec()));
+        }
     }
     frames
 }

@@ -2,8 +2,8 @@
 //! not, and what the receiving codec makes of their bytes however they arrive; what the sending
 //! codec makes of the same frames however they are written.
 
-mod delivery;
-mod pair;
+pub(crate) mod delivery;
+pub(crate) mod pair;
 mod queue;
 mod script;
 mod sockets;

@@ -44,7 +44,7 @@ impl Dialed {
     }
 
     /// H-9: a challenge as the late reject of one who has proved himself. He is still the same,
-    /// and his proof is about the same handshake.
+    /// and his proof is about the same handshake; in version 2 there is one.
     pub fn read_late_reject(&self, frame: &Frame) -> Option<PeerReject> {
         let mut reject = self.read_reject(frame)?;
         if let Some(challenge) = &self.challenge {
@@ -54,7 +54,7 @@ impl Dialed {
             }
             reject.authenticated &= same(wire::NONCE);
             if frame[wire::VERSION] == 2 && !reject.authenticated {
-                return None; // H-9
+                return None;
             }
         }
         Some(reject)
@@ -181,8 +181,8 @@ impl End {
     /// opened.
     pub fn deliver(&mut self, frame: &Frame) -> bool {
         let header = GenericHeader::view(frame);
-        let fault = wire::embedder_fault(frame, &CLUSTER, 4096);
-        let checked = ReplicatedHeader::check(header, self.receiving.cluster(), 4096, Version::V2);
+        let fault = wire::embedder_fault(frame, &CLUSTER, 4096, self.peer.version == Version::V1);
+        let checked = ReplicatedHeader::check(header, self.receiving.cluster(), 4096, self.peer.version);
         assert_eq!(checked.err().map(|error| link_fault(error, 4096)), fault);
 
         let expected = self.judge(frame);

@@ -94,12 +94,19 @@ pub fn same(received: &[u8], mac: [u8; 32]) -> bool {
     blake3::Hash::from_slice(received).expect("a MAC's length") == blake3::Hash::from_bytes(mac)
 }
 
+/// The same for a record's tag.
+pub fn same_tag(received: &[u8], tag: [u8; 16]) -> bool {
+    let mut padded = [0; 32];
+    padded[..16].copy_from_slice(&tag);
+    same(&[received, &[0; 16]].concat(), padded)
+}
+
 /// K-3.
 pub fn pair_secret(root: &[u8], low: u8, high: u8) -> [u8; 32] {
     derive(" replica-auth v2 pair-secret", &[root, &[low, high]])
 }
 
-/// K-5.
+/// K-5, and what section 5 makes of a record secret.
 pub fn subkey(session: &[u8; 32], label: &str) -> [u8; 32] {
     keyed(session, &[label.as_bytes()])
 }

@@ -144,10 +144,10 @@ impl Knobs {
         self.supported | self.required
     }
 
-    /// What it offers as a dialer: inside a TLS session seals only where it requires them (S-6).
-    pub fn offered_as_dialer(&self) -> u16 {
-        let supported = if self.switch(2) { self.supported & !wire::SEALED } else { self.supported };
-        supported | self.required
+    /// As a dialer: inside of TLS seals only where they are required (S-6).
+    fn asked_for(&self) -> u16 {
+        let declined = if self.switch(2) { wire::SEALED & !self.required } else { 0 };
+        self.offered() & !declined
     }
 
     /// The ring: the offered key first, then up to two of a rotation. In pairwise mode so for
@@ -252,7 +252,7 @@ impl Knobs {
 
     /// The Hello of this node as a dialer.
     pub fn hello(&self, v2: bool, key: &Keys, lane: u16, draw: &Draw) -> Frame {
-        let flags = self.offered_as_dialer();
+        let flags = self.asked_for();
         let ephemeral = if v2 && flags & wire::SHARE != 0 { draw.share() } else { [0; 32] };
         let hello = self.said(wire::HELLO, v2);
         Said { nonce: draw.nonce, flags, key_id: key.id, ephemeral, lane, ..hello }.frame()
@@ -680,7 +680,7 @@ impl Knobs {
         match dialer.begin((), to, self.channel_binding(), draw.fresh()) {
             Ok((state, hello)) => {
                 assert!(self.replica < target.peer, "H-1");
-                assert!(!self.v1() || (self.offered() == 0 && target.lane == 0), "H-13");
+                assert!(!self.v1() || (self.asked_for() == 0 && target.lane == 0), "H-13");
                 let key = key.expect("a key with this index");
                 let hello = *hello.bytes();
                 assert_eq!(hello, self.hello(!self.v1(), &key, target.lane, &draw));
@@ -694,7 +694,7 @@ impl Knobs {
                 match failed.error {
                     DialError::Direction { .. } => assert!(self.replica >= target.peer),
                     DialError::NotInVersion1 => {
-                        assert!(self.v1() && (self.offered() != 0 || target.lane != 0));
+                        assert!(self.v1() && (self.asked_for() != 0 || target.lane != 0));
                     }
                     DialError::NoSuchKey { keys } => {
                         let count = self.serving(target.peer).count();
@@ -738,7 +738,7 @@ impl Knobs {
         let proved = [
             (frame[wire::KEY_ID] != key.id, DialFault::NotRepeated("key_id")),
             (wire::u16_at(frame, wire::LANE) != target.lane, DialFault::NotRepeated("lane")),
-            (selected & !self.offered_as_dialer() != 0, DialFault::NotOffered),
+            (selected & !self.asked_for() != 0, DialFault::NotOffered),
             (self.required & !selected != 0, DialFault::Policy),
             (!self.releases().contains(&release), DialFault::Release),
         ];

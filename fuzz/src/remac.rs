@@ -412,7 +412,7 @@ fn agree(near: &End, far: &End, dialer: &Knobs, acceptor: &Knobs) {
     assert_eq!(u64::from(of_dialer.release), told(dialer.release.into()));
     assert_eq!(of_acceptor.incarnation, told(acceptor.incarnation));
     assert_eq!(of_dialer.incarnation, told(dialer.incarnation));
-    let (flags, offered) = (of_acceptor.flags.0, dialer.offered_as_dialer() & acceptor.offered());
+    let (flags, offered) = (of_acceptor.flags.0, dialer.offered() & acceptor.offered());
     assert_eq!(flags & !offered, 0);
     assert_eq!((dialer.required | acceptor.required) & !flags, 0);
     assert!(!v2 || dialer.releases().contains(&acceptor.release));

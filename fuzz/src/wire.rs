@@ -41,8 +41,8 @@ pub const GOODBYE: u8 = 252;
 pub const SHARE: u16 = 4;
 pub const SEALED: u16 = 8;
 
-/// Every field that a fuzzed frame is changed in: the header's, the handshake's, and the control
-/// frame's.
+/// Every field that a fuzzed frame is changed in: the header's, the handshake's, the control
+/// frame's, and parts of what is reserved.
 pub const FIELDS: [Range<usize>; 26] = [
     CHECKSUM,
     CHECKSUM_BODY,
@@ -273,14 +273,8 @@ pub fn control_fault(frame: &Frame, cluster: &[u8; 16]) -> Option<LinkFault> {
     first_stray(frame, &used).map(LinkFault::Unused)
 }
 
-/// Section 1, for the embedder's frames: F-1, F-3, the commands and the reserved bytes.
-pub fn embedder_fault(frame: &Frame, cluster: &[u8; 16], limit: u32) -> Option<LinkFault> {
-    version_1_fault(frame, cluster, limit)
-        .or_else(|| RESERVED_FRAME.clone().find(|&at| frame[at] != 0).map(LinkFault::Unused))
-}
-
-/// The same on a link of version 1, which carries reserved bytes as they are (F-4).
-pub fn version_1_fault(frame: &Frame, cluster: &[u8; 16], limit: u32) -> Option<LinkFault> {
+/// Section 1, for the embedder's frames: F-1, F-3, the commands and F-4.
+pub fn embedder_fault(frame: &Frame, cluster: &[u8; 16], limit: u32, v1: bool) -> Option<LinkFault> {
     let (command, size) = (frame[COMMAND], u32_at(frame, SIZE));
     if size < 256 || size > limit {
         return Some(LinkFault::Size(size));
@@ -291,5 +285,5 @@ pub fn version_1_fault(frame: &Frame, cluster: &[u8; 16], limit: u32) -> Option<
     if matches!(command, 0 | HELLO | CHALLENGE | FINISH | 248..=255) {
         return Some(LinkFault::Command(command));
     }
-    None
+    RESERVED_FRAME.clone().find(|&at| !v1 && frame[at] != 0).map(LinkFault::Unused)
 }

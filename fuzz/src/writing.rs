@@ -6,6 +6,11 @@ use replink_frame::Flags;
 use replink_transport::Outbound;
 use replink_transport::memory::{SEND_MAX, SendBatch};
 
+use crate::records::{CIPHERTEXT_MAX, OVERHEAD};
+
+/// Most bytes of records that wait to be written: four of the longest.
+const SEALED_MAX: usize = 4 * (CIPHERTEXT_MAX + OVERHEAD);
+
 /// Others than these are [`Outbound::slices`].
 const LEND: u8 = 1;
 const LEND_FOR_LONG: u8 = 2;
@@ -41,8 +46,11 @@ impl Writing {
             assert_eq!(waiting, 0, "what waits is lent");
             return Vec::new();
         };
-        let whole = if is_sealed(outbound) { !batch.is_empty() } else { batch.len() as u64 == waiting };
-        assert!(whole, "all that waits is lent, or the records that come first");
+        if is_sealed(outbound) {
+            assert!((1..=SEALED_MAX).contains(&batch.len()), "some of what waits is sealed, and lent");
+        } else {
+            assert_eq!(batch.len() as u64, waiting, "all that waits is lent");
+        }
         if way == LEND {
             return give_back(outbound, batch, slots, most);
         }
@@ -52,18 +60,16 @@ impl Writing {
 }
 
 fn write_at_once(outbound: &mut Outbound, slots: usize, most: usize) -> Vec<u8> {
-    let waiting = outbound.queued_bytes();
+    let (waiting, is_sealed) = (outbound.queued_bytes(), is_sealed(outbound));
     let mut slices = vec![IoSlice::new(&[]); slots];
     let count = outbound.slices(&mut slices);
     let mut bytes = joined(&slices[..count]);
-    assert!(bytes.len() <= SEND_MAX);
-    let len = bytes.len() as u64;
-    let is_all = if is_sealed(outbound) {
-        (len > 0) == (waiting > 0)
+    if is_sealed {
+        assert!(count == usize::from(waiting > 0) && bytes.len() <= SEALED_MAX, "records lie together");
     } else {
-        [waiting, SEND_MAX as u64].contains(&len)
-    };
-    assert!(count == slots || is_all, "nothing is forgotten");
+        let whole = [waiting, SEND_MAX as u64].contains(&(bytes.len() as u64));
+        assert!((count == slots || whole) && bytes.len() <= SEND_MAX, "nothing is forgotten");
+    }
     bytes.truncate(most);
     outbound.advance(bytes.len());
     bytes
@@ -81,6 +87,7 @@ fn give_back(outbound: &mut Outbound, mut batch: SendBatch, slots: usize, most: 
     let bytes = joined(&slices[..count]);
     assert!(bytes.len() <= most && all.starts_with(&bytes));
     assert!(count == slots || bytes.len() == most.min(all.len()), "nothing is forgotten");
+    assert_eq!(batch.can_be_shared(), !is_sealed(outbound), "S-4");
     if slots % 2 == 1 && batch.can_be_shared() {
         let shared = batch.share(slots);
         assert_eq!(shared.iter().flatten().copied().take(bytes.len()).collect::<Vec<u8>>(), bytes);
@@ -92,7 +99,7 @@ fn give_back(outbound: &mut Outbound, mut batch: SendBatch, slots: usize, most: 
     bytes
 }
 
-/// What is written are records then, and what waits are frames.
+/// Where what is lent and written is records.
 fn is_sealed(outbound: &Outbound) -> bool {
     outbound.peer().flags.contains(Flags::SEALED)
 }

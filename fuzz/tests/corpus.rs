@@ -36,6 +36,8 @@ reaches! {
     exchange: up unproved moved_on key_retries refused rejected refused_late lingered_to_the_bound left timed_out;
     inbound: frames large controls violations late_rejects cut long v1 over_sockets queued refused backpressure
         lent foreign partly nothing found behind;
-    sealed: frames controls records full split within_bodies honest broken short lent foreign rejects;
+    sealed: frames controls by_codec cut_anywhere full_record tiny_record body_record beyond_body split_header
+        split_frame stepped flipped dropped repeated swapped spliced dripped cut honest broken_tag broken_length
+        frame_fault clear_reject forged_reject late inside short lent foreign;
     config: valid inline files environment disabled mistakes secrets_in_mistakes;
 }

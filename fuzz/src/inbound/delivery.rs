@@ -349,7 +349,7 @@ impl<'a> Delivery<'a> {
 }
 
 /// Compares what came, the `index`-th, with what was to come; its body, if it `is_taken` out.
-fn compare(
+pub fn compare(
     received: Received<'_>,
     item: &Item,
     stream: &[u8],

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arbitrary::Unstructured;
 use replink_frame::GoodbyeReason;
-use replink_handshake::{ControlError, ControlMessage, PeerReject, Receiving, Sending};
+use replink_handshake::{ControlError, ControlMessage, PeerReject, Receiving, RecordError, Sending};
 use replink_transport::InboundError;
 use replink_transport::memory::BLOCK_SIZE;
 
@@ -14,6 +14,7 @@ use crate::link::{self, Dialed};
 use crate::mac::{self, same};
 use crate::node::{CLUSTER, Draw, Drawer, Knobs, Refusal};
 use crate::patch::byte;
+use crate::records::{self, Direction, RecordFault};
 use crate::wire::{self, Frame, LinkFault};
 
 const DIALER: Knobs =
@@ -23,6 +24,7 @@ const ACCEPTOR: Knobs = Knobs { replica: 2, release: 7, incarnation: 0x1002, ..D
 /// Two ends; the one under test is *near*, its peer *far*.
 pub struct Pair {
     v1: bool,
+    sealed: bool,
     near_dials: bool,
     /// The frames of the handshake.
     pub hello: Frame,
@@ -30,24 +32,46 @@ pub struct Pair {
     pub finish: Frame,
     /// What the far end signs control frames with; none in version 1 (H-13).
     pub signing: Option<[u8; 32]>,
+    /// K-4.
+    session: [u8; 32],
 }
 
 impl Pair {
     pub fn read(input: &mut Unstructured<'_>) -> Self {
         let choice = byte(input);
-        let empty = [0; 256];
-        let (v1, near_dials) = (choice & 1 != 0, choice & 2 != 0);
-        let mut pair = Self { v1, near_dials, hello: empty, challenge: empty, finish: empty, signing: None };
+        Self::new(choice & 1 != 0, false, choice & 2 != 0)
+    }
+
+    /// A sealed link of version 2.
+    pub fn sealed(near_dials: bool) -> Self {
+        Self::new(false, true, near_dials)
+    }
+
+    fn new(v1: bool, sealed: bool, near_dials: bool) -> Self {
+        let (hello, challenge, finish) = ([0; 256], [0; 256], [0; 256]);
+        let (signing, session) = (None, [0; 32]);
+        let mut pair = Self { v1, sealed, near_dials, hello, challenge, finish, signing, session };
         (pair.hello, pair.challenge, pair.finish) = {
             let (frames, ..) = pair.shake_hands();
             frames
         };
         let key = DIALER.keys().next().expect("a key");
         let frames = [&pair.hello, &pair.challenge, &pair.finish];
-        let session = key.session(frames, DIALER.binding(), &[0; 32]);
+        pair.session = key.session(frames, DIALER.binding(), &[0; 32]);
         let label = if near_dials { "control acceptor->dialer" } else { "control dialer->acceptor" };
-        pair.signing = (!v1).then(|| mac::subkey(&session, label));
+        pair.signing = (!v1).then(|| mac::subkey(&pair.session, label));
         pair
+    }
+
+    /// What the records to the near end are made with, or those from there.
+    pub fn records(&self, to_near: bool) -> Direction {
+        let label = if self.near_dials == to_near { records::FROM_ACCEPTOR } else { records::FROM_DIALER };
+        Direction::new(mac::subkey(&self.session, label), 0)
+    }
+
+    /// Whether the near end dialed.
+    pub fn near_dials(&self) -> bool {
+        self.near_dials
     }
 
     pub fn is_v1(&self) -> bool {
@@ -73,8 +97,9 @@ impl Pair {
     }
 
     fn shake_hands(&self) -> ((Frame, Frame, Frame), Receiving, Sending) {
-        let switches = self.v1.into();
-        let (dialer, acceptor) = (Knobs { switches, ..DIALER }, Knobs { switches, ..ACCEPTOR });
+        let (switches, supported) = (self.v1.into(), if self.sealed { wire::SEALED } else { 0 });
+        let dialer = Knobs { switches, supported, ..DIALER };
+        let acceptor = Knobs { switches, supported, ..ACCEPTOR };
         let ([hello, challenge, finish], dialed, answered) = link::shake_hands(&dialer, &acceptor);
         let (((), dialed), ((), answered)) = (dialed.into_parts(), answered.into_parts());
         let (near, far) = if self.near_dials { (dialed, answered) } else { (answered, dialed) };
@@ -93,8 +118,8 @@ impl Pair {
         while let Some((header, rest)) = stream[at..].split_first_chunk::<256>() {
             let len = match header[wire::COMMAND] {
                 wire::HELLO | wire::CHALLENGE | wire::FINISH => {
-                    let reject = if at == 0 { self.read_late_reject(header) } else { None };
-                    let fault = reject.map_or(Fault::Handshake(header[wire::COMMAND]), Fault::LateReject);
+                    // In records there is no late reject.
+                    let fault = self.judge_handshake(header, at == 0 && !self.sealed);
                     return Expected { items, end: at, fault: Some(fault) };
                 }
                 wire::PING | wire::PONG | wire::GOODBYE => match self.judge_control(header, &mut counter) {
@@ -105,8 +130,7 @@ impl Pair {
                     Err(fault) => return Expected { items, end: at, fault: Some(fault) },
                 },
                 _ => {
-                    let fault_of = if self.v1 { wire::version_1_fault } else { wire::embedder_fault };
-                    if let Some(fault) = fault_of(header, &CLUSTER, limit) {
+                    if let Some(fault) = wire::embedder_fault(header, &CLUSTER, limit, self.v1) {
                         return Expected { items, end: at, fault: Some(Fault::Frame(fault)) };
                     }
                     let size = wire::u32_at(header, wire::SIZE) as usize;
@@ -120,6 +144,12 @@ impl Pair {
             at += len;
         }
         Expected { items, end: at, fault: None }
+    }
+
+    /// H-9: a handshake frame on the link, or before the records of a sealed one.
+    pub fn judge_handshake(&self, header: &Frame, first: bool) -> Fault {
+        let reject = if first { self.read_late_reject(header) } else { None };
+        reject.map_or(Fault::Handshake(header[wire::COMMAND]), Fault::LateReject)
     }
 
     /// H-9: only a dialer is refused late.
@@ -191,6 +221,7 @@ pub enum Fault {
     Counter { last: u64, found: u64 },
     Handshake(u8),
     LateReject(PeerReject),
+    Record(RecordFault),
 }
 
 impl Fault {
@@ -206,6 +237,8 @@ impl Fault {
             InboundError::Control(ControlError::Counter { last, found }) => Self::Counter { last, found },
             InboundError::HandshakeFrame { command } => Self::Handshake(command.0),
             InboundError::LateReject(reject) => Self::LateReject(reject),
+            InboundError::Record(RecordError::Length { found }) => Self::Record(RecordFault::Length(found)),
+            InboundError::Record(RecordError::Tag) => Self::Record(RecordFault::Tag),
             other => panic!("{other} is not known here"),
         }
     }

@@ -71,8 +71,7 @@ impl Queue {
         let size = wire::u32_at(header, wire::SIZE);
         let full = frames >= self.limits.queue_frames as usize
             || waiting.saturating_add(size.into()) > self.limits.queue_bytes;
-        let fault_of = if self.signing.is_none() { wire::version_1_fault } else { wire::embedder_fault };
-        let fault = fault_of(header, &CLUSTER, self.limits.frame_size);
+        let fault = wire::embedder_fault(header, &CLUSTER, self.limits.frame_size, self.signing.is_none());
         let fits = size as usize == 256 + body.len();
         match self.outbound.push(GenericHeader::view(header), body.clone()) {
             Ok(()) => {

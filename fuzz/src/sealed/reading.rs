@@ -1,133 +1,132 @@
-//! What section 5 makes of a stream: a second reading, which opens records one by one with keys of its own
-//! making, and then takes frames from all that was opened.
-
-use aegis::aegis128x2::Aegis128X2;
+//! What must come of a stream of records: the frames of those that verify, and when.
 
 use super::Reached;
-use crate::mac;
-use crate::wire::{self, Frame};
+use crate::inbound::pair::{Expected, Fault, Item, Pair};
+use crate::records::{CIPHERTEXT_MAX, Opened, RecordFault};
 
-/// S-3.
-const CIPHERTEXT_MAX: usize = 65_536;
+/// From this size on bodies that have not come as a whole get memory of their own.
+const LARGE_BODY: usize = 16 * 1024;
 
-/// Bytes of a record in front of its ciphertext and behind it.
-const HEAD: usize = 4;
-const TAG: usize = 16;
-
-/// A frame that was opened, as it is handed up.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Item {
-    pub header: Frame,
-    pub body: Vec<u8>,
-    /// Where in the stream the record with its last byte ends.
-    pub record_end: usize,
-}
-
-/// A record that was opened.
-struct Record {
-    /// Where it is in the stream.
-    at: usize,
-    end: usize,
-    /// Where its plaintext is among all plaintext.
-    plaintext: std::ops::Range<usize>,
-}
-
-#[derive(Default)]
 pub struct Reading {
-    pub items: Vec<Item>,
-    records: Vec<Record>,
-    pub faulty: bool,
-    /// Whether nothing is left that is not a whole frame.
-    pub at_boundary: bool,
-}
-
-/// The keys of one direction.
-struct Keys {
-    secret: [u8; 32],
-    number: u64,
-}
-
-impl Keys {
-    fn open(&mut self, ciphertext: &[u8], tag: &[u8; TAG]) -> Option<Vec<u8>> {
-        let derived = mac::subkey(&self.secret, "record key");
-        let key: [u8; 16] = derived[..16].try_into().expect("half of it");
-        let base = u128::from_le_bytes(derived[16..].try_into().expect("half of it"));
-        let nonce = (base ^ u128::from(self.number)).to_le_bytes();
-        let plaintext = Aegis128X2::<TAG>::new(&key, &nonce).decrypt(ciphertext, tag, &[]).ok()?;
-        self.number += 1;
-        if self.number.is_multiple_of(1024) {
-            self.secret = mac::subkey(&self.secret, "record next");
-        }
-        Some(plaintext)
-    }
+    opened: Opened,
+    judged: Expected,
+    /// What ends the link, and how much of the stream has to be there to see it.
+    fault: Option<(Fault, usize)>,
+    /// Bytes of the stream.
+    len: usize,
 }
 
 impl Reading {
-    /// `may_be_refused` says whether a late reject may come in clear in the place of the first record (H-9).
-    pub fn of(stream: &[u8], secret: &[u8; 32], may_be_refused: bool) -> Self {
-        let mut keys = Keys { secret: *secret, number: 0 };
-        let (mut reading, mut plaintext) = (Self::default(), Vec::new());
-        let mut at = 0;
-        while let Some((head, behind)) = stream[at..].split_first_chunk::<HEAD>() {
-            let len = u32::from_le_bytes(*head) as usize;
-            if len == 0 && at == 0 && may_be_refused {
-                // Nobody on the way makes one that is proved.
-                reading.faulty = stream.len() >= 256;
-                break;
-            }
-            if !(1..=CIPHERTEXT_MAX).contains(&len) {
-                reading.faulty = true;
-                break;
-            }
-            let Some(record) = behind.get(..len + TAG) else { break };
-            let (ciphertext, tag) = record.split_at(len);
-            let Some(opened) = keys.open(ciphertext, tag.try_into().expect("its length")) else {
-                reading.faulty = true;
-                break;
-            };
-            let (begin, end) = (plaintext.len(), at + HEAD + len + TAG);
-            plaintext.extend_from_slice(&opened);
-            reading.records.push(Record { at, end, plaintext: begin..plaintext.len() });
-            at = end;
-        }
-        let left = reading.take_frames(&plaintext);
-        reading.at_boundary = !reading.faulty && at == stream.len() && left == 0;
-        reading
+    /// Of what comes to the near end.
+    pub fn of(pair: &Pair, stream: &[u8], limit: u32) -> Self {
+        let opened = Opened::of(stream, pair.records(true));
+        let judged = pair.judge(&opened.plaintext, limit);
+        let fault = match judged.fault {
+            // A header is looked at when it is whole.
+            Some(fault) => Some((fault, opened.needed_for(judged.end + 256))),
+            None => record_fault(pair, stream, &opened),
+        };
+        Self { opened, judged, fault, len: stream.len() }
     }
 
-    /// What is sealed is what the honest end sealed, so every frame is good. How many bytes are not of a whole one.
-    fn take_frames(&mut self, plaintext: &[u8]) -> usize {
-        let mut at = 0;
-        while let Some((header, behind)) = plaintext[at..].split_first_chunk::<256>() {
-            let size = wire::u32_at(header, wire::SIZE) as usize;
-            let Some(body) = behind.get(..size - 256) else { break };
-            at += size;
-            let last = self.records.iter().find(|record| record.plaintext.end >= at).expect("it was opened");
-            self.items.push(Item { header: *header, body: body.to_vec(), record_end: last.end });
-        }
-        plaintext.len() - at
+    pub fn plaintext(&self) -> &[u8] {
+        &self.opened.plaintext
     }
 
-    /// Where records begin.
-    pub fn records(&self) -> Vec<usize> {
-        self.records.iter().map(|record| record.at).collect()
+    pub fn items(&self) -> &[Item] {
+        &self.judged.items
+    }
+
+    pub fn fault(&self) -> Option<(Fault, usize)> {
+        self.fault
+    }
+
+    /// Where each record ends in the stream.
+    pub fn record_ends(&self) -> impl Iterator<Item = usize> {
+        self.opened.records.iter().map(|record| record.end)
+    }
+
+    /// Whether the stream is records, one behind the other, to its end.
+    pub fn ends_whole(&self) -> bool {
+        self.opened.fault.is_none() && self.opened.end() == self.len
+    }
+
+    /// Whether neither a frame nor a record has come in part.
+    pub fn is_at_frame_boundary(&self) -> bool {
+        self.judged.end == self.opened.plaintext.len() && self.opened.end() == self.len
+    }
+
+    /// How many items have come as a whole with the first `taken` bytes.
+    pub fn ready_in(&self, taken: usize) -> usize {
+        self.judged.items.partition_point(|item| self.opened.needed_for(item.end()) <= taken)
+    }
+
+    /// How many records have.
+    pub fn records_in(&self, taken: usize) -> usize {
+        self.opened.whole_in(taken)
+    }
+
+    /// Whether the first `count` items are the same here and there.
+    pub fn same_items(&self, other: &Self, count: usize) -> bool {
+        let end = count.checked_sub(1).map_or(0, |last| self.judged.items[last].end());
+        self.plaintext()[..end] == other.plaintext()[..end]
     }
 
     pub fn count(&self, reached: &mut Reached) {
-        let is_control = |item: &&Item| item.header[wire::COMMAND] >= wire::PING;
-        reached.controls += self.items.iter().filter(is_control).count();
-        reached.frames += self.items.iter().filter(|item| !is_control(item)).count();
-        reached.records += self.records.len();
-        let is_full = |record: &&Record| record.plaintext.len() == CIPHERTEXT_MAX;
-        reached.full += self.records.iter().filter(is_full).count();
-        let mut begin = 0;
-        for item in &self.items {
-            let (body, end) = (begin + 256, begin + 256 + item.body.len());
-            let whole = |record: &&Record| record.plaintext.start <= begin && end <= record.plaintext.end;
-            reached.split += usize::from(!self.records.iter().any(|record| whole(&record)));
-            let within = |record: &&Record| body <= record.plaintext.start && record.plaintext.end <= end;
-            reached.within_bodies += self.records.iter().filter(within).count();
-            begin = end;
+        let mut before = 0;
+        let mut bodies = Vec::new();
+        for item in self.items() {
+            match item {
+                Item::Frame(range) => {
+                    reached.frames += 1;
+                    bodies.push(range.start + 256..range.end);
+                }
+                Item::Control(..) => reached.controls += 1,
+            }
         }
+        for record in &self.opened.records {
+            let (start, end) = (before, record.plaintext_end);
+            before = end;
+            reached.full_record += usize::from(end - start == CIPHERTEXT_MAX);
+            reached.tiny_record += usize::from(end - start == 1);
+            let Some(body) = bodies.get(bodies.partition_point(|body| body.end < end)) else { continue };
+            reached.split_header += usize::from((body.start - 255..body.start).contains(&end));
+            reached.split_frame += usize::from((body.start..body.end).contains(&end));
+            let is_inside = body.len() >= LARGE_BODY && body.start <= start;
+            reached.body_record += usize::from(is_inside && end - start >= LARGE_BODY);
+            let ended = bodies[..bodies.partition_point(|body| body.end < end)].last();
+            let large = ended.is_some_and(|body| body.len() >= LARGE_BODY && body.start <= start && start < body.end);
+            reached.beyond_body += usize::from(large);
+        }
+        reached.stepped += usize::from(self.opened.records.len() >= 1024);
     }
+
+    /// Counts how the link ends.
+    pub fn count_end(&self, reached: &mut Reached) {
+        let is_clear = self.opened.begins_clear;
+        let counter = match self.fault {
+            None if self.is_at_frame_boundary() => return,
+            None => &mut reached.short,
+            Some((Fault::Record(RecordFault::Tag), _)) => &mut reached.broken_tag,
+            Some((Fault::Record(RecordFault::Length(0)), _)) if !is_clear => &mut reached.late,
+            Some((Fault::Record(RecordFault::Length(_)), _)) => &mut reached.broken_length,
+            Some((Fault::LateReject(_), _)) => &mut reached.clear_reject,
+            Some((Fault::Handshake(_), _)) if is_clear => &mut reached.forged_reject,
+            Some((Fault::Handshake(_), _)) => &mut reached.inside,
+            Some(_) => &mut reached.frame_fault,
+        };
+        *counter += 1;
+    }
+}
+
+/// S-3; and H-9: four zeros in the place of a dialer's first record are the beginning of a refusal.
+fn record_fault(pair: &Pair, stream: &[u8], opened: &Opened) -> Option<(Fault, usize)> {
+    let (fault, at) = opened.fault?;
+    if !(opened.begins_clear && pair.near_dials()) {
+        return Some((Fault::Record(fault), at));
+    }
+    let frame = stream.first_chunk::<256>()?;
+    let is_handshake = matches!(frame[crate::wire::COMMAND], crate::wire::HELLO..=crate::wire::FINISH);
+    let fault = if is_handshake { pair.judge_handshake(frame, true) } else { Fault::Record(fault) };
+    Some((fault, 256))
 }

@@ -6,8 +6,8 @@ use replink_frame::{GenericHeader, GoodbyeReason, ReplicaId};
 use replink_handshake::Sending;
 use replink_transport::{Outbound, OutboundLimits};
 
+use super::FRAME_LIMIT;
 use super::reading::Reading;
-use super::{FRAME_LIMIT, Reached};
 use crate::node::CLUSTER;
 use crate::patch::byte;
 use crate::wire::{self, Frame};
@@ -106,14 +106,8 @@ impl Sent {
     }
 }
 
-/// What arrives instead: nothing changed, or bits flipped, bytes or records left out, repeated, exchanged, or a
-/// reject in clear put in. `records` says where they begin.
-pub fn tamper(
-    input: &mut Unstructured<'_>,
-    sent: &[u8],
-    records: &[usize],
-    reached: &mut Reached,
-) -> Vec<u8> {
+/// What arrives instead: nothing changed, or bits flipped, bytes or frames left out, repeated, exchanged.
+pub fn tamper(input: &mut Unstructured<'_>, sent: &[u8], honest: &Reading) -> Vec<u8> {
     let mut stream = sent.to_vec();
     for _ in 0..byte(input) % (EDITS_MAX + 1) {
         if stream.is_empty() {
@@ -123,14 +117,14 @@ pub fn tamper(
         let mut place = || {
             let at: u32 = input.arbitrary().unwrap_or(0);
             let at = at as usize;
-            let record = records.get(at % records.len().max(1)).copied().unwrap_or(0);
-            // At a record, within its first bytes, or anywhere.
-            let at = [record, record + (at >> 16) % 32, at % stream.len()][usize::from(kind >> 4) % 3];
+            let frame = honest.frames.get(at % honest.frames.len().max(1)).copied().unwrap_or(0);
+            // At a frame, within its header, or anywhere.
+            let at = [frame, frame + (at >> 16) % 256, at % stream.len()][usize::from(kind >> 4) % 3];
             at.min(stream.len() - 1)
         };
         let (from, to) = (place(), place());
         let (from, to) = (from.min(to), from.max(to));
-        match kind % 6 {
+        match kind % 5 {
             0 => stream[from] ^= 1 << (kind >> 5),
             1 => _ = stream.drain(from..to),
             2 => {
@@ -138,13 +132,6 @@ pub fn tamper(
                 stream.splice(to..to, again);
             }
             3 => stream[from..].rotate_left(to - from),
-            4 => {
-                let mut reject = [0; 256];
-                (reject[wire::COMMAND], reject[wire::VERSION], reject[wire::STATUS]) =
-                    (wire::CHALLENGE, 2, 11);
-                stream.splice(from..from, reject);
-                reached.rejects += 1;
-            }
             _ => stream.truncate(from),
         }
     }

@@ -6,7 +6,7 @@ use replink_transport::mesh::LEAVE_MAX;
 use super::attacker::Attacker;
 use super::faults::Cure;
 use super::ledger::{Broken, Ledger};
-use super::network::{HostId, MILLISECOND, Network, ProcessId, SECOND};
+use super::network::{EndId, HostId, MILLISECOND, Network, ProcessId, SECOND};
 use super::plan::{CONNECTED_WITHIN, Plan, REPLICAS, SETTLING, Settings, secret};
 use super::process::{Process, Seen};
 use super::rotation::Rotation;
@@ -180,6 +180,7 @@ impl Cluster {
     }
 
     fn poll(&mut self, host: HostId, index: usize) -> Result<(), Broken> {
+        self.note_changes();
         let Some(process) = &mut self.replicas[usize::from(host.0)].process else { return Ok(()) };
         let mut seen = Seen::default();
         process.poll(index, &self.network, &mut self.ledger, &mut seen)?;
@@ -325,7 +326,10 @@ impl Cluster {
                         .any(|&(other, at, _, its)| (other.0, at, its.peer()) == (here, lane, end))
                 })
         };
-        live.iter().enumerate().all(both)
+        // One that someone has changed ends yet.
+        let state = self.network.lock();
+        let is_whole = |&(_, _, _, end): &(_, _, _, EndId)| !state.path.is_changed(end.connection);
+        live.iter().enumerate().all(both) && live.iter().flatten().all(is_whole)
     }
 
     /// Whether all that was accepted has arrived.

@@ -21,7 +21,7 @@ impl Cluster {
     pub(super) fn fail(&mut self) -> Result<(), Broken> {
         let host = HostId(u8::try_from(self.random.below(REPLICAS.into())).unwrap());
         let until = self.now() + self.random.between(50, 4_000) as u64 * MILLISECOND;
-        match self.random.below(22) {
+        match self.random.below(25) {
             0 | 1 => self.spike(until),
             2..=4 => self.partition(host, until),
             5 | 6 => self.cut(),
@@ -38,6 +38,7 @@ impl Cluster {
             18 => self.break_connects(until),
             19 => self.delay_operations(until),
             20 => self.break_registrations(until),
+            21..=23 => self.change_on_the_way(),
             _ => {
                 self.move_link(host);
                 self.keep_busy(host);
@@ -212,6 +213,7 @@ impl Cluster {
         let now = self.now();
         let mut state = self.network.lock();
         state.mend_accept();
+        state.path.disarm();
         drop(state);
         for replica in &mut self.replicas {
             replica.restart_at = replica.restart_at.map(|_| now);

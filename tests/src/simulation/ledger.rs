@@ -6,6 +6,7 @@ use replink_frame::{GoodbyeReason, ReplicaId};
 use replink_transport::mesh::{DownReason, LinkId};
 
 use super::network::{EndId, ProcessId};
+use super::on_the_way::Changed;
 
 /// One link at one of its ends.
 pub(super) type Key = (ProcessId, LinkId);
@@ -31,6 +32,8 @@ pub(super) struct Ledger {
     /// Links that ended because a key was retired, by process, peer and lane, since the last time
     /// that one was.
     retired: BTreeMap<(ProcessId, ReplicaId, u16), u32>,
+    /// What someone on the way has done.
+    pub(super) changed: Changed,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +106,7 @@ impl Ledger {
         for (_, older) in self.links.range_mut((key.0, LinkId(0))..key) {
             older.overtaken |= (older.peer, older.lane) == (peer, lane); // C-3
         }
+        self.changed.check_frame(sender, frame.number)?;
         let next = self.under_way.get_mut(&sender).and_then(|queue| queue.frames.pop_front());
         match next {
             Some(next) if next == frame => Ok(()),
@@ -137,6 +141,7 @@ impl Ledger {
         let page = self.on(key, shard, "the end")?;
         page.place = Place::Down;
         let (peer, lane, sender) = (page.peer, page.lane, page.end.peer());
+        self.changed.check_down(sender, reason)?;
         if matches!(
             reason,
             DownReason::Left(GoodbyeReason::KEY_RETIRED) | DownReason::Ended(GoodbyeReason::KEY_RETIRED)

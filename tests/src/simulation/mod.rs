@@ -10,6 +10,7 @@ mod driver;
 mod faults;
 mod ledger;
 mod network;
+mod on_the_way;
 mod plan;
 mod process;
 mod rotation;

@@ -238,6 +238,11 @@ impl Watcher<'_> {
             }
             Event::Adopted { link, .. } => {
                 self.count("link moved");
+                let mut state = self.network.lock();
+                if state.end_of(id, Token(link.0)).is_some_and(|end| state.path.has_records(end)) {
+                    state.trace.count("sealed link moved");
+                }
+                drop(state);
                 self.note(format_args!("{link} adopted"));
                 ledger.adopted((id, link), shard)?;
             }

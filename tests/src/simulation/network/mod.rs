@@ -5,6 +5,7 @@ mod connecting;
 mod connection;
 mod happening;
 mod operations;
+mod path;
 mod pipe;
 mod streams;
 mod user_timeout;
@@ -23,6 +24,8 @@ pub(super) use self::connecting::AcceptError;
 use self::connection::{Connection, Progress};
 use self::happening::Happening;
 pub(super) use self::operations::Found;
+pub(super) use self::path::{CHANGES, Change};
+use self::path::Path;
 use self::operations::{Blocks, Table};
 pub(super) use self::weather::LITTLE_LATE;
 use self::weather::Weather;
@@ -97,6 +100,8 @@ pub(super) struct State {
     pub(super) overheard: Vec<[Vec<u8>; 2]>,
     /// Whether connections have a user timeout (`TCP_USER_TIMEOUT`).
     pub(super) user_timeouts: bool,
+    /// Whoever is on the way.
+    pub(super) path: Path,
 }
 
 /// Where connections wait to be accepted.
@@ -136,6 +141,7 @@ impl Network {
             held: BTreeMap::new(),
             overheard: Vec::new(),
             user_timeouts: false,
+            path: Path::default(),
         })))
     }
 

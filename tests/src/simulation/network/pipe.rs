@@ -1,7 +1,6 @@
 //! One direction of a connection: what is under way, and what has arrived and waits to be read.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
 
 use super::user_timeout::Acknowledged;
 
@@ -53,13 +52,8 @@ impl Pipe {
         self.capacity.saturating_sub(self.flying + self.arrived.len())
     }
 
-    /// The first `len` bytes of `slices` go on their way.
-    pub(super) fn send(&mut self, slices: &[IoSlice<'_>], len: usize, arrival: u64) {
-        let mut bytes = Vec::with_capacity(len);
-        for slice in slices {
-            let wanted = slice.len().min(len - bytes.len());
-            bytes.extend_from_slice(&slice[..wanted]);
-        }
+    /// `bytes` go on their way.
+    pub(super) fn send(&mut self, bytes: Vec<u8>, arrival: u64) {
         let kept = (OVERHEARD_MAX - self.overheard.len()).min(bytes.len());
         self.overheard.extend_from_slice(&bytes[..kept]);
         self.flying += bytes.len();

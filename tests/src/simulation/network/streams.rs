@@ -38,10 +38,14 @@ impl State {
         if end.side == 0 && connection.progress != Progress::Connected {
             return Err(Self::error(io::ErrorKind::NotConnected));
         }
+        let is_replica = this.process.is_some();
         let given: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut taken = given.min(pipe.room());
         if taken == 0 {
             pipe.wants_room = true;
+            if is_replica {
+                self.path.observe(end, slices, 0);
+            }
             self.trace.count("write would block");
             return Err(Self::error(io::ErrorKind::WouldBlock));
         }
@@ -54,7 +58,12 @@ impl State {
             self.trace.count("short write");
         }
         let before = pipe.acknowledged.sent;
-        pipe.send(slices, taken, arrival);
+        let mut bytes = first_bytes(slices, taken);
+        if is_replica {
+            self.path.observe(end, slices, taken);
+            bytes = self.path.pass(end, bytes, &mut self.random);
+        }
+        pipe.send(bytes, arrival);
         let at = pipe.last_arrival();
         self.trace.mix(taken as u64);
         self.schedule(at, News::Arrives { from: end });
@@ -200,7 +209,10 @@ impl State {
             }
             return;
         }
-        connection.ends[to.side].heard = now;
+        let lens = landed.iter().map(|item| if let Item::Bytes(bytes) = item { bytes.len() } else { 0 });
+        if self.path.arrived(from, lens.sum()) {
+            connection.ends[to.side].heard = now;
+        }
         let pipe = &mut connection.pipes[from.side];
         let was_ready = pipe.end_arrived || !pipe.arrived.is_empty();
         for item in landed {
@@ -245,4 +257,14 @@ impl State {
             self.close_listener(host, number);
         }
     }
+}
+
+/// The first `len` bytes of `slices`.
+fn first_bytes(slices: &[IoSlice<'_>], len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len);
+    for slice in slices {
+        let wanted = slice.len().min(len - bytes.len());
+        bytes.extend_from_slice(&slice[..wanted]);
+    }
+    bytes
 }

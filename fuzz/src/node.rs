@@ -680,7 +680,7 @@ impl Knobs {
         match dialer.begin((), to, self.channel_binding(), draw.fresh()) {
             Ok((state, hello)) => {
                 assert!(self.replica < target.peer, "H-1");
-                assert!(!self.v1() || (self.asked_for() == 0 && target.lane == 0), "H-13");
+                assert!(!self.v1() || (self.offered() == 0 && target.lane == 0), "H-13");
                 let key = key.expect("a key with this index");
                 let hello = *hello.bytes();
                 assert_eq!(hello, self.hello(!self.v1(), &key, target.lane, &draw));
@@ -694,7 +694,7 @@ impl Knobs {
                 match failed.error {
                     DialError::Direction { .. } => assert!(self.replica >= target.peer),
                     DialError::NotInVersion1 => {
-                        assert!(self.v1() && (self.asked_for() != 0 || target.lane != 0));
+                        assert!(self.v1() && (self.offered() != 0 || target.lane != 0));
                     }
                     DialError::NoSuchKey { keys } => {
                         let count = self.serving(target.peer).count();

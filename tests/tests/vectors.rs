@@ -310,9 +310,9 @@ fn seal_and_open(sealer: &mut RecordSealer, opener: &mut RecordOpener, plaintext
     let (head, behind) = record.split_first_chunk().unwrap();
     let len = opener.ciphertext_len(*head).unwrap();
     let (ciphertext, tag) = behind.split_at(len);
-    let mut opened = vec![0xbb; len];
-    opener.open(ciphertext, tag.try_into().unwrap(), &mut opened).unwrap();
-    assert!(opened == plaintext);
+    let mut result = vec![0xbb; len];
+    opener.open(ciphertext, tag.try_into().unwrap(), &mut result).unwrap();
+    assert!(result == plaintext);
     record
 }
 

@@ -23,7 +23,9 @@ impl Cluster {
             state.established().into_iter().map(|connection| EndId { connection, side }).collect();
         // A refusal is for a dialer that has just come up.
         if change == Change::Forge {
-            ends.iter_mut().for_each(|end| end.side = 1);
+            for end in &mut ends {
+                end.side = 1;
+            }
             ends.retain(|&end| !state.path.has_records(end.peer()));
         } else {
             ends.retain(|&end| state.path.has_records(end));

@@ -180,7 +180,8 @@ const fn table() -> [u32; 256] {
 }
 
 const fn substitute(inverse: u8) -> u8 {
-    let turned = inverse.rotate_left(1) ^ inverse.rotate_left(2) ^ inverse.rotate_left(3) ^ inverse.rotate_left(4);
+    let turned =
+        inverse.rotate_left(1) ^ inverse.rotate_left(2) ^ inverse.rotate_left(3) ^ inverse.rotate_left(4);
     inverse ^ turned ^ 0x63
 }
 

@@ -10,7 +10,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     // Lent, until it is written and until the next write; and after memory was let go.
     let lend = |way: u8, most: u8, shift: u8| write(most, shift, 65 * way + 20);
     let scripts = [
-        [send(0, 0, 1, 0), all.clone(), send(9, 0, 1, 4), all.clone(), send(1, 0, 1, 0), all.clone()].concat(),
+        [send(0, 0, 1, 0), all.clone(), send(9, 0, 1, 4), all.clone(), send(1, 0, 1, 0), all.clone()]
+            .concat(),
         [send(7, 1, 1, 6), vec![3], send(127, 0, 0, 4), vec![4, 9], all.clone(), send(128, 0, 0, 4)].concat(),
         // Several large ones, written in small parts.
         [send(0, 0, 1, 5), write(100, 0, 3), send(200, 10, 1, 1), write(200, 9, 5), vec![5, 0]].concat(),
@@ -33,7 +34,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for (index, script) in scripts.iter().enumerate() {
         for choice in 0..4_u8 {
-            let cut = if choice & 2 == 0 { &[][..] } else { &cuts[(index + usize::from(choice)) % cuts.len()] };
+            let cut =
+                if choice & 2 == 0 { &[][..] } else { &cuts[(index + usize::from(choice)) % cuts.len()] };
             let head = |chunks: [u8; 6]| [&[choice][..], &chunks, cut].concat();
             let plain = head([255, 11, 100, 3, 17, 0]);
             let stop = [8];
@@ -71,7 +73,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
     }
     // A refusal in clear: genuine, changed in each of its fields, of another kind, and in another place; and only the
     // beginning of one.
-    for fields in [&[0][..]].into_iter().map(<[u8]>::to_vec).chain((0..26).map(|field| vec![1, field, 1, 2, 1])) {
+    for fields in
+        [&[0][..]].into_iter().map(<[u8]>::to_vec).chain((0..26).map(|field| vec![1, field, 1, 2, 1]))
+    {
         for (fine, which) in [(0, 0), (2, 0), (3, 0), (4, 1)] {
             for choice in [0, 1] {
                 let head = [choice, 255, 11, 100, 3, 17, 0];

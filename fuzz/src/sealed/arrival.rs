@@ -50,7 +50,10 @@ impl<'a> Arrival<'a> {
 
     pub fn run(mut self) {
         let error = self.arrive().err();
-        assert_eq!(error.map(|error| Fault::of(error, FRAME_LIMIT)), self.expected.fault().map(|(fault, _)| fault));
+        assert_eq!(
+            error.map(|error| Fault::of(error, FRAME_LIMIT)),
+            self.expected.fault().map(|(fault, _)| fault)
+        );
         assert_eq!(self.given, self.expected.items().len(), "what has come is handed up");
         match error {
             Some(error) => self.stays_failed(error),
@@ -103,7 +106,9 @@ impl<'a> Arrival<'a> {
         let (next, fails) = self.next();
         let expected = next.map(|item| match item {
             Item::Control(..) => Found::Control,
-            Item::Frame(range) => Found::Frame(Command(self.expected.plaintext()[range.start + wire::COMMAND])),
+            Item::Frame(range) => {
+                Found::Frame(Command(self.expected.plaintext()[range.start + wire::COMMAND]))
+            }
         });
         assert_eq!(self.inbound.find().map_err(|_| ()), if fails { Err(()) } else { Ok(expected) });
         self.check_memory();

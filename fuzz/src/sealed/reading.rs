@@ -95,7 +95,8 @@ impl Reading {
             let is_inside = body.len() >= LARGE_BODY && body.start <= start;
             reached.body_record += usize::from(is_inside && end - start >= LARGE_BODY);
             let ended = bodies[..bodies.partition_point(|body| body.end < end)].last();
-            let large = ended.is_some_and(|body| body.len() >= LARGE_BODY && body.start <= start && start < body.end);
+            let large =
+                ended.is_some_and(|body| body.len() >= LARGE_BODY && body.start <= start && start < body.end);
             reached.beyond_body += usize::from(large);
         }
         reached.stepped += usize::from(self.opened.records.len() >= 1024);

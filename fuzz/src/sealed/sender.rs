@@ -48,7 +48,8 @@ impl<'a, 'b> Sender<'a, 'b> {
     pub fn new(pair: &'a Pair, cuts_anywhere: bool, input: &'a mut Unstructured<'b>) -> Self {
         let sending = pair.sending();
         let end = if cuts_anywhere {
-            let cuts = [0; 3].map(|_| (1 + (usize::from(byte(input)) << (byte(input) % 10))).min(CIPHERTEXT_MAX));
+            let cuts =
+                [0; 3].map(|_| (1 + (usize::from(byte(input)) << (byte(input) % 10))).min(CIPHERTEXT_MAX));
             let (control, sealer) = sending.into_parts();
             End::Cutting { control, sealer: sealer.expect("a sealed link"), cuts, sealed: 0, count: 0 }
         } else {
@@ -173,7 +174,8 @@ impl<'a, 'b> Sender<'a, 'b> {
                     let len = if *count < TINY_RECORDS { len } else { len.max(4096).min(until - *sealed) };
                     let from = self.sent.bytes.len();
                     self.sent.bytes.resize(from + len + OVERHEAD, 0xaa);
-                    let (first, second) = self.sent.plaintext[*sealed..][..len].split_at(len / (1 + slots % 3));
+                    let (first, second) =
+                        self.sent.plaintext[*sealed..][..len].split_at(len / (1 + slots % 3));
                     sealer.seal([first, second], &mut self.sent.bytes[from..]).expect("numbers are left");
                     *sealed += len;
                     *count += 1;

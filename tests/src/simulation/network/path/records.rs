@@ -40,7 +40,10 @@ impl Records {
             if self.at == HEAD_LEN {
                 let len = self.ciphertext_len();
                 self.is_refused = self.count == 0 && len == 0;
-                assert!(self.is_refused || (1..=CIPHERTEXT_MAX).contains(&len), "no record has {len} bytes: {self:?} (S-3)");
+                assert!(
+                    self.is_refused || (1..=CIPHERTEXT_MAX).contains(&len),
+                    "no record has {len} bytes: {self:?} (S-3)"
+                );
             }
             if self.at > HEAD_LEN && self.at == self.len() {
                 record(self.head_and_tag);

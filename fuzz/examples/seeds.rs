@@ -16,6 +16,8 @@ mod exchange;
 mod inbound;
 #[path = "seeds/sealed.rs"]
 mod sealed;
+#[path = "seeds/ticket.rs"]
+mod ticket;
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -25,7 +27,7 @@ fn main() {
 }
 
 /// The seeds of every target.
-pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 8] {
+pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 9] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vectors: Vec<Value> = ["handshake_v1.json", "handshake_v2.json"]
         .iter()
@@ -43,6 +45,7 @@ pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 8] {
         ("exchange", exchange::seeds()),
         ("inbound", inbound::seeds()),
         ("sealed", sealed::seeds()),
+        ("ticket", ticket::seeds()),
         ("config", config::seeds()),
     ]
 }

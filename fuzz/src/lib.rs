@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets, and what they judge the code by.
 //!
-//! [`wire`], [`mac`], [`records`] and [`aegis`] say once more what `docs/protocol.md` says, by offsets and formulas and
-//! without a line of the crates under test, so that a target can compare whole frames and exact
+//! [`wire`], [`mac`], [`records`] and [`aegis`] say once more what `docs/protocol.md` says, by offsets and
+//! formulas and without a line of the crates under test, so that a target can compare whole frames and exact
 //! outcomes instead of only waiting for a panic. [`node`] makes the nodes under test from the
 //! input, [`patch`] makes frames from it. [`giving`] and [`writing`] move the codecs' bytes, in all ways that
 //! there are.
@@ -25,5 +25,6 @@ pub mod patch;
 pub mod records;
 pub mod remac;
 pub mod sealed;
+pub mod ticket;
 pub mod wire;
 pub mod writing;

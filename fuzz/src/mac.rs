@@ -18,6 +18,8 @@ pub struct Keys {
     pub v1: [u8; 32],
     pub v2: [u8; 32],
     pub id: [u8; 8],
+    /// Of `docs/hand-off.md`.
+    pub hand_off: [u8; 32],
 }
 
 fn derive(purpose: &str, message: &[&[u8]]) -> [u8; 32] {
@@ -35,6 +37,7 @@ impl Keys {
             v1: derive(" replica-auth v1 psk->mac-key", &[secret]),
             v2: derive(" replica-auth v2 psk->mac-key", &[secret]),
             id: id[..8].try_into().expect("eight bytes"),
+            hand_off: derive(" replica-auth v2 psk->hand-off-key", &[secret]),
         }
     }
 
@@ -99,6 +102,25 @@ pub fn same_tag(received: &[u8], tag: [u8; 16]) -> bool {
     let mut padded = [0; 32];
     padded[..16].copy_from_slice(&tag);
     same(&[received, &[0; 16]].concat(), padded)
+}
+
+/// The MAC of a ticket (`docs/hand-off.md`).
+pub fn ticket(
+    key: &Keys,
+    nonce: &[u8; 32],
+    index: u64,
+    socket: &[u8],
+    fields: &[u8],
+    state: &[u8],
+) -> [u8; 32] {
+    let len = |bytes: &[u8]| (bytes.len() as u64).to_le_bytes();
+    let label = format!("{APP} replica-auth v2 hand-off");
+    let (index, state) = (index.to_le_bytes(), blake3::hash(state));
+    let lens = (len(socket), len(fields));
+    keyed(
+        &key.hand_off,
+        &[label.as_bytes(), nonce, &index, &lens.0, socket, &lens.1, fields, state.as_bytes()],
+    )
 }
 
 /// K-3.

@@ -193,7 +193,7 @@ impl Knobs {
         if self.v1() { Version::V1 } else { Version::V2 }
     }
 
-    fn ring(&self) -> Arc<KeyRing> {
+    pub fn ring(&self) -> Arc<KeyRing> {
         thread_local! {
             static RINGS: RefCell<HashMap<Vec<Held>, Arc<KeyRing>>> = RefCell::default();
         }

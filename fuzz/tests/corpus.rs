@@ -39,5 +39,6 @@ reaches! {
     sealed: frames controls by_codec cut_anywhere full_record tiny_record body_record beyond_body split_header
         split_frame stepped flipped dropped repeated swapped spliced dripped cut honest broken_tag broken_length
         frame_fault clear_reject forged_reject late inside short lent foreign;
+    ticket: v1 unsealed sealed stepped redeemed signed_anew last_number length format field key mac terms elsewhere;
     config: valid inline files environment disabled mistakes secrets_in_mistakes;
 }

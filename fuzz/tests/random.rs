@@ -23,7 +23,7 @@ const LEN_MAX: usize = 2048;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     ("frame_parse", |input| _ = replink_fuzz::frame_parse::run(input)),
     ("acceptor", |input| _ = replink_fuzz::acceptor::run(input)),
     ("dialer", |input| _ = replink_fuzz::dialer::run(input)),
@@ -31,6 +31,7 @@ const TARGETS: [Target; 8] = [
     ("exchange", |input| _ = replink_fuzz::exchange::run(input)),
     ("inbound", |input| _ = replink_fuzz::inbound::run_measured(input, || MEMORY.current_usage())),
     ("sealed", |input| _ = replink_fuzz::sealed::run_measured(input, || MEMORY.current_usage())),
+    ("ticket", |input| _ = replink_fuzz::ticket::run(input)),
     ("config", |input| _ = replink_fuzz::config::run(input)),
 ];
 

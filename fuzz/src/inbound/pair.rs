@@ -21,6 +21,9 @@ const DIALER: Knobs =
     Knobs { replica: 1, switches: 0, keys: 0, supported: 0, required: 0, release: 6, incarnation: 0x1001 };
 const ACCEPTOR: Knobs = Knobs { replica: 2, release: 7, incarnation: 0x1002, ..DIALER };
 
+/// What codecs are made of.
+pub type Halves = (Receiving, Sending);
+
 /// Two ends; the one under test is *near*, its peer *far*.
 pub struct Pair {
     v1: bool,
@@ -47,7 +50,7 @@ impl Pair {
         Self::new(false, true, near_dials)
     }
 
-    fn new(v1: bool, sealed: bool, near_dials: bool) -> Self {
+    pub fn new(v1: bool, sealed: bool, near_dials: bool) -> Self {
         let (hello, challenge, finish) = ([0; 256], [0; 256], [0; 256]);
         let (signing, session) = (None, [0; 32]);
         let mut pair = Self { v1, sealed, near_dials, hello, challenge, finish, signing, session };
@@ -58,8 +61,7 @@ impl Pair {
         let key = DIALER.keys().next().expect("a key");
         let frames = [&pair.hello, &pair.challenge, &pair.finish];
         pair.session = key.session(frames, DIALER.binding(), &[0; 32]);
-        let label = if near_dials { "control acceptor->dialer" } else { "control dialer->acceptor" };
-        pair.signing = (!v1).then(|| mac::subkey(&pair.session, label));
+        pair.signing = (!v1).then(|| pair.control_key(true));
         pair
     }
 
@@ -67,6 +69,17 @@ impl Pair {
     pub fn records(&self, to_near: bool) -> Direction {
         let label = if self.near_dials == to_near { records::FROM_ACCEPTOR } else { records::FROM_DIALER };
         Direction::new(mac::subkey(&self.session, label), 0)
+    }
+
+    /// What control frames to the near end are signed with, or those from there. In version 2.
+    pub fn control_key(&self, to_near: bool) -> [u8; 32] {
+        let from_acceptor = self.near_dials == to_near;
+        let label = if from_acceptor { "control acceptor->dialer" } else { "control dialer->acceptor" };
+        mac::subkey(&self.session, label)
+    }
+
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
     }
 
     /// Whether the near end dialed.
@@ -84,26 +97,39 @@ impl Pair {
         Knobs { switches: self.v1.into(), ..knobs }
     }
 
+    /// The near end.
+    pub fn near(&self) -> Knobs {
+        let knobs = if self.near_dials { DIALER } else { ACCEPTOR };
+        Knobs { switches: self.v1.into(), ..knobs }
+    }
+
+    /// Both halves of the near end's session.
+    pub fn halves(&self) -> Halves {
+        let (_, (receiving, sending), _) = self.shake_hands();
+        (receiving, sending)
+    }
+
     /// What the near end receives with. Every one is of the same session, and new.
     pub fn receiving(&self) -> Receiving {
-        let (_, near, _) = self.shake_hands();
-        near
+        let (_, (receiving, _), _) = self.shake_hands();
+        receiving
     }
 
     /// What the far end sends with.
     pub fn sending(&self) -> Sending {
-        let (_, _, far) = self.shake_hands();
-        far
+        let (.., (_, sending)) = self.shake_hands();
+        sending
     }
 
-    fn shake_hands(&self) -> ((Frame, Frame, Frame), Receiving, Sending) {
+    /// The frames, and the halves of the near and of the far end.
+    fn shake_hands(&self) -> ((Frame, Frame, Frame), Halves, Halves) {
         let (switches, supported) = (self.v1.into(), if self.sealed { wire::SEALED } else { 0 });
         let dialer = Knobs { switches, supported, ..DIALER };
         let acceptor = Knobs { switches, supported, ..ACCEPTOR };
         let ([hello, challenge, finish], dialed, answered) = link::shake_hands(&dialer, &acceptor);
         let (((), dialed), ((), answered)) = (dialed.into_parts(), answered.into_parts());
         let (near, far) = if self.near_dials { (dialed, answered) } else { (answered, dialed) };
-        ((hello, challenge, finish), near.split().0, far.split().1)
+        ((hello, challenge, finish), near.split(), far.split())
     }
 
     /// The far end's reject of the Finish, as if it were the acceptor.

@@ -27,8 +27,8 @@ pub struct SendBatch {
     /// What comes behind that, from `staged_from` on.
     pub(crate) staging: BytesMut,
     pub(crate) staged_from: usize,
-    /// On a sealed link all that there is.
-    pub(crate) records: Records,
+    /// On a sealed link all that there is. On others, which are many and moved often, it takes no room.
+    pub(crate) records: Option<Box<Records>>,
 }
 
 /// Records one behind the other, in memory that the next ones are sealed into: `bytes[from..to]`.
@@ -72,13 +72,14 @@ impl SendBatch {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.staged_from == self.staging.len() && self.records.is_empty()
+        let has_records = self.records.as_ref().is_some_and(|records| !records.is_empty());
+        self.ready.is_empty() && self.staged_from == self.staging.len() && !has_records
     }
 
     /// The bytes, piece by piece; no piece is empty.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let staged = &self.staging[self.staged_from..];
-        let last = [staged, self.records.waiting()];
+        let last = [staged, self.records.as_ref().map_or(&[], |records| records.waiting())];
         self.ready.iter().map(|piece| &piece[..]).chain(last).filter(|piece| !piece.is_empty())
     }
 
@@ -109,18 +110,20 @@ impl SendBatch {
 
     /// All that there is, where it lies together: small frames only, as most often, or records.
     pub fn only(&self) -> Option<&[u8]> {
+        if !self.ready.is_empty() {
+            return None;
+        }
         let staged = &self.staging[self.staged_from..];
-        match (self.ready.is_empty(), self.records.is_empty()) {
-            (true, true) => Some(staged),
-            (true, false) if staged.is_empty() => Some(self.records.waiting()),
-            _ => None,
+        match &self.records {
+            None => Some(staged),
+            Some(records) => staged.is_empty().then(|| records.waiting()),
         }
     }
 
     /// Whether its bytes may be held for longer than it is lent ([`SendBatch::share`]). Records may not: the
     /// next ones are sealed into their memory (S-4).
     pub fn can_be_shared(&self) -> bool {
-        self.records.bytes.is_empty()
+        self.records.is_none()
     }
 
     /// The first `count` pieces, to be held for longer than this batch is lent: what a system sends without
@@ -149,15 +152,21 @@ impl SendBatch {
             len -= piece.len();
             self.ready.pop_front();
         }
-        let staged = len.min(self.staging.len() - self.staged_from);
-        self.staged_from += staged;
+        let staged = self.staging.len() - self.staged_from;
+        if len > staged {
+            return self.advance_records(len);
+        }
+        self.staged_from += len;
         if self.staged_from == self.staging.len() {
             self.staging.clear();
             self.staged_from = 0;
         }
-        let in_records = len - staged;
-        assert!(in_records <= self.records.waiting().len(), "more was sent than there was");
-        self.records.from += in_records;
+    }
+
+    /// Where there are records there is nothing else.
+    fn advance_records(&mut self, len: usize) {
+        let records = self.records.as_mut().filter(|records| len <= records.waiting().len());
+        records.expect("more was sent than there was").from += len;
     }
 
     /// Has what is staged be pieces like the others, and the chunk take what comes next.

@@ -278,7 +278,8 @@ impl Outbound {
     pub fn advance(&mut self, len: usize) {
         assert!(!self.lent, "what is written is lent");
         match &mut self.sealing {
-            Some(sealing) => sealing.advance(len),
+            Some(sealing) if len > 0 => sealing.advance(len),
+            Some(_) => {}
             None => self.segments.batch_mut().advance(len),
         }
         self.count_taken(len);

@@ -1,7 +1,6 @@
 //! Sealing what goes out (section 5).
 
 use std::collections::VecDeque;
-use std::mem;
 
 use replink_handshake::{RECORD_CIPHERTEXT_MAX, RECORD_OVERHEAD, RecordError, RecordSealer};
 
@@ -22,7 +21,8 @@ const OWN_RECORD_MIN: usize = 16 * 1024;
 /// sealed again (S-4).
 pub(super) struct Sealing {
     sealer: RecordSealer,
-    records: Records,
+    /// None while it is lent.
+    records: Option<Box<Records>>,
     /// Of each record that is not wholly written.
     lens: VecDeque<RecordLens>,
 }
@@ -37,7 +37,7 @@ struct RecordLens {
 
 impl Sealing {
     pub(super) fn new(sealer: RecordSealer) -> Self {
-        Self { sealer, records: Records::default(), lens: VecDeque::new() }
+        Self { sealer, records: None, lens: VecDeque::new() }
     }
 
     /// Whether all that was sealed is written.
@@ -47,7 +47,7 @@ impl Sealing {
 
     /// What is to be written.
     pub(super) fn waiting(&self) -> &[u8] {
-        self.records.waiting()
+        self.records.as_ref().map_or(&[], |records| records.waiting())
     }
 
     /// If all that was sealed before is written, seals what comes first of `frames`, and takes it from there.
@@ -55,8 +55,8 @@ impl Sealing {
         if !self.lens.is_empty() {
             return Ok(());
         }
-        self.records.from = 0;
-        self.records.to = 0;
+        let records = self.records.get_or_insert_default();
+        (records.from, records.to) = (0, 0);
         let mut result = Ok(());
         while self.lens.len() < RECORDS_MAX && result.is_ok() {
             let len = next_record_len(frames);
@@ -69,9 +69,9 @@ impl Sealing {
     }
 
     fn seal_record(&mut self, frames: &mut SendBatch, len: usize) -> Result<(), RecordError> {
-        let record = self.records.add(len + RECORD_OVERHEAD);
-        if let Err(error) = self.sealer.seal(frames.first(len), record) {
-            self.records.to -= len + RECORD_OVERHEAD;
+        let records = self.records.get_or_insert_default();
+        if let Err(error) = self.sealer.seal(frames.first(len), records.add(len + RECORD_OVERHEAD)) {
+            records.to -= len + RECORD_OVERHEAD;
             return Err(error);
         }
         frames.advance(len);
@@ -81,7 +81,7 @@ impl Sealing {
 
     /// Gives what is to be written away; [`Sealing::take_back`] brings it back.
     pub(super) fn lend(&mut self) -> SendBatch {
-        SendBatch { records: mem::take(&mut self.records), ..SendBatch::default() }
+        SendBatch { records: self.records.take(), ..SendBatch::default() }
     }
 
     /// Takes back what was lent. The caller has counted what is written.
@@ -91,8 +91,8 @@ impl Sealing {
 
     /// The first `len` bytes of [`Sealing::waiting`] are written.
     pub(super) fn advance(&mut self, len: usize) {
-        assert!(len <= self.records.waiting().len(), "more was sent than there was");
-        self.records.from += len;
+        let records = self.records.as_mut().filter(|records| len <= records.waiting().len());
+        records.expect("more was sent than there was").from += len;
     }
 
     /// So many bytes are written; how many bytes of frames were completed by that.
@@ -113,7 +113,7 @@ impl Sealing {
     /// Lets the memory go, if nothing lies in it.
     pub(super) fn relax(&mut self) {
         if self.lens.is_empty() {
-            self.records = Records::default();
+            self.records = None;
         }
     }
 }
@@ -146,7 +146,8 @@ mod carried {
 
         /// What goes on elsewhere: ciphertext as it is.
         pub(in crate::outbound) fn into_parts(self) -> (RecordSealer, Vec<u8>) {
-            (self.sealer, self.records.waiting().to_vec())
+            let ciphertext = self.waiting().to_vec();
+            (self.sealer, ciphertext)
         }
 
         /// Has `ciphertext` be written first. Which frames are in it was known elsewhere: here it counts as it
@@ -154,7 +155,7 @@ mod carried {
         pub(in crate::outbound) fn resume_with(&mut self, ciphertext: Vec<u8>) {
             if !ciphertext.is_empty() {
                 let unwritten = ciphertext.len();
-                self.records = Records { bytes: ciphertext, from: 0, to: unwritten };
+                self.records = Some(Box::new(Records { bytes: ciphertext, from: 0, to: unwritten }));
                 self.lens.push_back(RecordLens { unwritten, plaintext: unwritten });
             }
         }

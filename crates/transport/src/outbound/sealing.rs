@@ -11,6 +11,7 @@ use crate::memory::{Records, SendBatch};
 const RECORDS_MAX: usize = 4;
 
 /// Most bytes of records that wait to be written.
+#[cfg(all(feature = "hand-off", target_os = "linux"))]
 pub(crate) const SEALED_MAX: usize = RECORDS_MAX * (RECORD_CIPHERTEXT_MAX + RECORD_OVERHEAD);
 
 /// Pieces from this size on, in bytes, have records of their own: bodies that the receiver opens into the memory

@@ -75,6 +75,7 @@ const TO_MEET: &[&str] = &[
     "operation carried out late",
     "operations are late",
     "path: a bit is flipped",
+    "path: a few bytes at a time",
     "path: a forged refusal",
     "path: bytes are dropped",
     "path: bytes are repeated",

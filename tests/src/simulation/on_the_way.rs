@@ -30,7 +30,7 @@ impl Cluster {
         } else {
             ends.retain(|&end| state.path.has_records(end));
         }
-        if change.is_open() && !ends.is_empty() {
+        if !ends.is_empty() {
             let end = ends[self.random.below(ends.len())];
             state.note(format_args!("on the way from {end:?}: {change:?}"));
             state.path.arm(end, change);

@@ -1,6 +1,5 @@
 //! What someone on the way does to the bytes of a sealed link. He has no key.
 
-use super::LIFE_IS_PROVED;
 use super::records::Position;
 use crate::random::Random;
 use crate::raw_peer::at as field;
@@ -48,11 +47,6 @@ impl Change {
         }
     }
 
-    /// Whether it can be done without [`LIFE_IS_PROVED`].
-    pub(in crate::simulation) fn is_open(self) -> bool {
-        LIFE_IS_PROVED || self != Self::Drip
-    }
-
     /// What the next bytes suffer.
     pub(super) fn goes_on(self) -> Option<Self> {
         (self == Self::Drip).then_some(self)
@@ -65,13 +59,10 @@ impl Change {
         let mut changed = bytes.to_vec();
         match self {
             Self::Flip => {
-                if place.before.is_head(bytes, at) && !LIFE_IS_PROVED {
-                    return None;
-                }
                 changed[at] ^= 1 << random.below(8);
             }
             Self::Drop => {
-                let end = up_to(if LIFE_IS_PROVED { 2_000 } else { 40 }, random);
+                let end = up_to(2_000, random);
                 changed.drain(at..end);
             }
             Self::Repeat => {

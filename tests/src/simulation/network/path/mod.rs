@@ -13,10 +13,6 @@ use super::EndId;
 use crate::random::Random;
 use crate::raw_peer::at;
 
-/// Whether only what verifies counts as life (C-1). Where any byte does, whoever makes a record longer, or lets
-/// through a few bytes of it, keeps a link up on which nothing arrives: such changes wait for that.
-pub(in crate::simulation) const LIFE_IS_PROVED: bool = false;
-
 /// Bytes in clear that the dialer and the acceptor of a link send first.
 const CLEAR: [usize; 2] = [512, 256];
 
@@ -114,12 +110,13 @@ impl Path {
         passed
     }
 
-    /// So many bytes from `from` have arrived. Whether some of them may count as life.
+    /// So many bytes from `from` have arrived. Whether some of them may count as life (C-1): what was changed never
+    /// verifies.
     pub(super) fn arrived(&mut self, from: EndId, len: usize) -> bool {
         let Some(direction) = self.directions.get_mut(&from) else { return true };
         let before = direction.landed;
         direction.landed += len as u64;
-        !LIFE_IS_PROVED || direction.changed_at.is_none_or(|at| before < at)
+        direction.changed_at.is_none_or(|at| before < at)
     }
 
     /// Whether both ends of a connection have agreed to seal, and the dialer has said so.

@@ -97,20 +97,4 @@ impl Position {
             at => (self.len - at).min(bytes.len()),
         }
     }
-
-    /// Whether byte `index` of `bytes`, which go on from here, is of a record's length.
-    pub(super) fn is_head(self, bytes: &[u8], index: usize) -> bool {
-        if self.at > 0 && self.at < HEAD_LEN {
-            return true; // nobody can know
-        }
-        let mut from = self.next_record(bytes);
-        while from <= index {
-            if index < from + HEAD_LEN {
-                return true;
-            }
-            let Some(head) = bytes[from..].first_chunk() else { return true };
-            from += u32::from_le_bytes(*head) as usize + HEAD_LEN + TAG_LEN;
-        }
-        false
-    }
 }

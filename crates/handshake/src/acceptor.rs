@@ -403,7 +403,7 @@ impl<L> AwaitFinish<L> {
     pub fn declined(&self) -> Flags {
         let offered = self.handshake.hello.fields().flags();
         let selected = self.handshake.challenge.fields().flags();
-        Flags(offered.0 & !selected.0)
+        offered.without(selected)
     }
 
     /// The link, to read the Finish from. No frame of it is the embedder's.

@@ -16,9 +16,7 @@ impl KeyBytes {
         key.copy_from_slice(bytes);
         Self(key)
     }
-}
 
-impl KeyBytes {
     /// Another key in the same memory: of the one before nothing is left there.
     pub(crate) fn replace(&mut self, bytes: &[u8; 32]) {
         self.0.copy_from_slice(bytes);

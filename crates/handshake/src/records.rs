@@ -58,7 +58,7 @@ pub struct RecordOpener {
 
 impl RecordSealer {
     pub(crate) fn new(secret: KeyBytes) -> Self {
-        Self(Direction::new(secret, 0))
+        Self::resume(secret, 0)
     }
 
     /// Goes on with the record of this number, whose step `secret` is of.

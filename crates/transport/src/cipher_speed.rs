@@ -5,13 +5,11 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use aegis::aegis128x2::Aegis128X2;
+use replink_handshake::{RECORD_CIPHERTEXT_MAX, RECORD_TAG_LEN};
 
 /// Megabytes in a second below which the cipher is slow: any processor with instructions for AES does several
 /// times as much, and software on a fast one a tenth of it.
 pub const CIPHER_SLOW_MEGABYTES: u64 = 2000;
-
-/// The longest record that a link sends (section 5).
-const RECORD_SIZE: usize = 64 << 10;
 
 /// Records that are sealed between two looks at the clock: a coarse one has to do.
 const ROUND_RECORDS: u32 = 4;
@@ -37,7 +35,7 @@ impl CipherSpeed {
 
     /// Seals whole records for a few milliseconds at most, by the clock that `now` reads.
     pub fn measure(mut now: impl FnMut() -> Instant) -> Self {
-        let mut record = vec![0; RECORD_SIZE];
+        let mut record = vec![0; RECORD_CIPHERTEXT_MAX];
         let began = now();
         let mut before = began;
         let mut least = Duration::MAX;
@@ -53,7 +51,7 @@ impl CipherSpeed {
                 break;
             }
         }
-        Self::of(u64::from(ROUND_RECORDS) * RECORD_SIZE as u64, least)
+        Self::of(u64::from(ROUND_RECORDS) * RECORD_CIPHERTEXT_MAX as u64, least)
     }
 
     /// That of a cipher which took `took` for `bytes`.
@@ -109,7 +107,7 @@ impl fmt::Display for SlowCipher {
 fn seal(record: &mut [u8], nonce: u32) {
     let mut key = [0; 16];
     key[..4].copy_from_slice(&nonce.to_le_bytes());
-    let tag = Aegis128X2::<16>::new(&key, &[0; 16]).encrypt_in_place(record, &[]);
+    let tag = Aegis128X2::<RECORD_TAG_LEN>::new(&key, &[0; 16]).encrypt_in_place(record, &[]);
     black_box((record, tag));
 }
 

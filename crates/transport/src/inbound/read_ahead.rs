@@ -111,13 +111,12 @@ impl ReadAhead {
         if self.bytes.len() - self.end < len {
             let needed = unread + len;
             if needed <= self.bytes.len() {
-                self.bytes.copy_within(self.start..self.end, 0);
+                self.move_to_front();
             } else {
                 let mut grown = vec![0; needed.next_power_of_two()];
                 grown[..unread].copy_from_slice(self.unread());
-                self.bytes = grown;
+                (self.bytes, self.start, self.end) = (grown, 0, unread);
             }
-            (self.start, self.end) = (0, unread);
         }
         &mut self.bytes[self.end..][..len]
     }
@@ -131,7 +130,11 @@ impl ReadAhead {
         if room >= ROOM_MIN || unread + ROOM_MIN > self.bytes.len() {
             return; // there is room, or the caller has yet to take what is here
         }
+        self.move_to_front();
+    }
+
+    fn move_to_front(&mut self) {
         self.bytes.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, unread);
+        (self.start, self.end) = (0, self.end - self.start);
     }
 }

@@ -49,6 +49,17 @@ impl Records {
         self.from == self.to
     }
 
+    /// The first `len` bytes of what waits are sent.
+    pub(crate) fn advance(&mut self, len: usize) {
+        assert!(len <= self.waiting().len(), "more was sent than there was");
+        self.from += len;
+    }
+
+    /// Nothing waits any more, and the next ones go to where these were.
+    pub(crate) fn clear(&mut self) {
+        (self.from, self.to) = (0, 0);
+    }
+
     /// Where the next `len` bytes go. What is there already may be moved.
     pub(crate) fn add(&mut self, len: usize) -> &mut [u8] {
         let needed = self.to + len;
@@ -154,19 +165,14 @@ impl SendBatch {
         }
         let staged = self.staging.len() - self.staged_from;
         if len > staged {
-            return self.advance_records(len);
+            // Where there are records there is nothing else.
+            return self.records.as_mut().expect("more was sent than there was").advance(len);
         }
         self.staged_from += len;
         if self.staged_from == self.staging.len() {
             self.staging.clear();
             self.staged_from = 0;
         }
-    }
-
-    /// Where there are records there is nothing else.
-    fn advance_records(&mut self, len: usize) {
-        let records = self.records.as_mut().filter(|records| len <= records.waiting().len());
-        records.expect("more was sent than there was").from += len;
     }
 
     /// Has what is staged be pieces like the others, and the chunk take what comes next.

@@ -78,7 +78,7 @@ impl MeshSettings {
     pub fn lacks(&self, peer: &Peer) -> Flags {
         let ours = peer.authentication == Authentication::Disabled
             || (peer.version == Version::V1 && peer.side == Side::Dialer);
-        if ours { Flags::NONE } else { Flags(self.flags.0 & !peer.flags.0) }
+        if ours { Flags::NONE } else { self.flags.without(peer.flags) }
     }
 
     /// A peer that was sent a ping no longer ago than this and a round trip, and has answered it, is

@@ -173,8 +173,8 @@ impl<S: Socket> Handle<S> {
             broken: counters.broken.load(Ordering::Relaxed),
             handshakes: counters.handshakes(),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
-            broken_records: counters.broken_records(),
-            weaker_links: counters.weaker(),
+            broken_records: counters.broken_records.all(),
+            weaker_links: counters.weaker.all(),
             ended,
         }
     }

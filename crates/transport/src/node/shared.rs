@@ -60,10 +60,30 @@ pub(super) struct Counters {
     pub(super) broken: AtomicU64,
     pub(super) accept_errors: AtomicU64,
     /// By whichever shard has the link.
-    broken_records: Mutex<BTreeMap<ReplicaId, u64>>,
-    weaker: Mutex<BTreeMap<ReplicaId, u64>>,
-    handshakes: Mutex<BTreeMap<(Status, RejectedBy), u64>>,
+    pub(super) broken_records: Counts<ReplicaId>,
+    /// Links that came up weaker than this end would have had them, by peer.
+    pub(super) weaker: Counts<ReplicaId>,
+    handshakes: Counts<(Status, RejectedBy)>,
     ended: Mutex<EndedStats>,
+}
+
+/// What is counted rarely, each kind by itself; a kind of which there was none is not named.
+pub(super) struct Counts<K>(Mutex<BTreeMap<K, u64>>);
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Copy + Ord> Counts<K> {
+    pub(super) fn count(&self, kind: K) {
+        *lock(&self.0).entry(kind).or_default() += 1;
+    }
+
+    pub(super) fn all(&self) -> Vec<(K, u64)> {
+        lock(&self.0).iter().map(|(&kind, &count)| (kind, count)).collect()
+    }
 }
 
 impl<S: Socket> Shared<S> {
@@ -278,30 +298,12 @@ impl<S: Socket> Shared<S> {
 }
 
 impl Counters {
-    /// A link with `peer` came up weaker than this end would have had it.
-    pub(super) fn count_weaker(&self, peer: ReplicaId) {
-        *lock(&self.weaker).entry(peer).or_default() += 1;
-    }
-
-    pub(super) fn weaker(&self) -> Vec<(ReplicaId, u64)> {
-        lock(&self.weaker).iter().map(|(&peer, &count)| (peer, count)).collect()
-    }
-
     pub(super) fn count_handshake(&self, status: Status, by: RejectedBy) {
-        *lock(&self.handshakes).entry((status, by)).or_default() += 1;
-    }
-
-    /// A record that came on a link of `peer` was broken.
-    pub(super) fn count_broken_record(&self, peer: ReplicaId) {
-        *lock(&self.broken_records).entry(peer).or_default() += 1;
-    }
-
-    pub(super) fn broken_records(&self) -> Vec<(ReplicaId, u64)> {
-        lock(&self.broken_records).iter().map(|(&peer, &count)| (peer, count)).collect()
+        self.handshakes.count((status, by));
     }
 
     pub(super) fn handshakes(&self) -> Vec<(Status, RejectedBy, u64)> {
-        lock(&self.handshakes).iter().map(|(&(status, by), &count)| (status, by, count)).collect()
+        self.handshakes.all().into_iter().map(|((status, by), count)| (status, by, count)).collect()
     }
 
     /// Counts what a link has done that is no longer up, as far as that was not `counted` before.

@@ -243,11 +243,14 @@ impl Outbound {
         assert!(self.lent, "nothing was lent");
         batch.advance(written);
         self.lent = false;
-        match &mut self.sealing {
-            Some(sealing) => sealing.take_back(batch),
-            None => self.segments.put_first(batch),
-        }
-        self.count_taken(written);
+        let completed = if let Some(sealing) = &mut self.sealing {
+            sealing.take_back(batch);
+            sealing.count_written(written)
+        } else {
+            self.segments.put_first(batch);
+            written
+        };
+        self.count_written(completed);
     }
 
     /// Lets all memory go that nothing lies in: for links that are quiet.
@@ -277,17 +280,12 @@ impl Outbound {
     /// If `len` is more than what waits: the caller claims to have written what it was not given.
     pub fn advance(&mut self, len: usize) {
         assert!(!self.lent, "what is written is lent");
-        match &mut self.sealing {
-            Some(sealing) if len > 0 => sealing.advance(len),
-            Some(_) => {}
-            None => self.segments.batch_mut().advance(len),
-        }
-        self.count_taken(len);
-    }
-
-    /// `len` bytes more were written, on a sealed link of records.
-    fn count_taken(&mut self, len: usize) {
-        let completed = self.sealing.as_mut().map_or(len, |sealing| sealing.count_written(len));
+        let completed = if let Some(sealing) = &mut self.sealing {
+            sealing.advance(len)
+        } else {
+            self.segments.batch_mut().advance(len);
+            len
+        };
         self.count_written(completed);
     }
 

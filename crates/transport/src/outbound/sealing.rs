@@ -57,26 +57,20 @@ impl Sealing {
             return Ok(());
         }
         let records = self.records.get_or_insert_default();
-        (records.from, records.to) = (0, 0);
-        let mut result = Ok(());
-        while self.lens.len() < RECORDS_MAX && result.is_ok() {
+        records.clear();
+        while self.lens.len() < RECORDS_MAX {
             let len = next_record_len(frames);
             if len == 0 {
                 break; // S-1: no record waits for more
             }
-            result = self.seal_record(frames, len);
+            let unwritten = len + RECORD_OVERHEAD;
+            if let Err(error) = self.sealer.seal(frames.first(len), records.add(unwritten)) {
+                records.to -= unwritten;
+                return Err(error);
+            }
+            frames.advance(len);
+            self.lens.push_back(RecordLens { unwritten, plaintext: len });
         }
-        result
-    }
-
-    fn seal_record(&mut self, frames: &mut SendBatch, len: usize) -> Result<(), RecordError> {
-        let records = self.records.get_or_insert_default();
-        if let Err(error) = self.sealer.seal(frames.first(len), records.add(len + RECORD_OVERHEAD)) {
-            records.to -= len + RECORD_OVERHEAD;
-            return Err(error);
-        }
-        frames.advance(len);
-        self.lens.push_back(RecordLens { unwritten: len + RECORD_OVERHEAD, plaintext: len });
         Ok(())
     }
 
@@ -85,15 +79,17 @@ impl Sealing {
         SendBatch { records: self.records.take(), ..SendBatch::default() }
     }
 
-    /// Takes back what was lent. The caller has counted what is written.
+    /// Takes back what was lent. What is written of it is counted by [`Sealing::count_written`].
     pub(super) fn take_back(&mut self, batch: SendBatch) {
         self.records = batch.records;
     }
 
-    /// The first `len` bytes of [`Sealing::waiting`] are written.
-    pub(super) fn advance(&mut self, len: usize) {
-        let records = self.records.as_mut().filter(|records| len <= records.waiting().len());
-        records.expect("more was sent than there was").from += len;
+    /// The first `len` bytes of [`Sealing::waiting`] are written; how many bytes of frames were completed by that.
+    pub(super) fn advance(&mut self, len: usize) -> usize {
+        if len > 0 {
+            self.records.as_mut().expect("more was sent than there was").advance(len);
+        }
+        self.count_written(len)
     }
 
     /// So many bytes are written; how many bytes of frames were completed by that.

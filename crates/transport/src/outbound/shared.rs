@@ -393,8 +393,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
     fn write_records(&self, batch: &mut Segments, sealing: &mut Sealing) -> io::Result<Written> {
         sealing.seal_next(batch.batch_mut()).map_err(io::Error::other)?;
         let taken = self.writer.write_gathered(&[IoSlice::new(sealing.waiting())]).and_then(some_bytes)?;
-        sealing.advance(taken);
-        Ok(Written { taken, of_frames: sealing.count_written(taken) })
+        Ok(Written { taken, of_frames: sealing.advance(taken) })
     }
 }
 

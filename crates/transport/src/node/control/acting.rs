@@ -46,7 +46,7 @@ impl<D: Driver> Control<D> {
         let peer = *open.peer();
         let address = open.socket.peer_address();
         if self.mesh.settings().lacks(&peer) != Flags::NONE {
-            self.shared.counters.count_weaker(peer.replica);
+            self.shared.counters.weaker.count(peer.replica);
         }
         let timeout = self.settings.config.link.heartbeat_timeout;
         if !timeout.is_zero() {

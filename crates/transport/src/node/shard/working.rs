@@ -236,7 +236,7 @@ impl<D: Driver> Shard<D> {
             }
             error => {
                 if matches!(error, InboundError::Record(_)) {
-                    self.shared.counters.count_broken_record(link.shared.peer().replica);
+                    self.shared.counters.broken_records.count(link.shared.peer().replica);
                 }
                 tracing::warn!(
                     peer = %link.shared.peer().replica,

@@ -12,7 +12,9 @@ use replink_transport::blocking;
 use replink_transport::config::Config;
 use replink_transport::exchange::DialFailure;
 use replink_transport::mesh::LinkId;
-use replink_transport::node::{Event, Handle, LinkDown, LinkUp, Node, NodeOptions, Refusal, Shard, Warning};
+use replink_transport::node::{
+    Event, Handle, LinkDown, LinkUp, Node, NodeOptions, Refusal, Shard, Unreachable, Warning,
+};
 use replink_transport::{Endpoint, Link, OwnedFrame};
 
 use crate::drivers;
@@ -45,6 +47,8 @@ pub enum Seen {
     Down(LinkDown),
     /// Somebody was turned away.
     Rejected(Refusal),
+    /// A peer can't be reached.
+    Unreachable(Unreachable),
     /// Something to look at.
     Warning(Warning),
     /// A queue has room again.
@@ -173,7 +177,8 @@ impl Replica {
                 Event::Warning(warning) => Seen::Warning(warning),
                 Event::Drained { link, .. } => Seen::Drained(link),
                 Event::Adopted { link, .. } => Seen::Moved(link),
-                Event::Reloaded => Seen::Reloaded,
+                Event::Unreachable(unreachable) => Seen::Unreachable(unreachable),
+                Event::Reloaded(_) => Seen::Reloaded,
                 Event::Stopped => Seen::Stopped,
                 _ => continue,
             });

@@ -263,7 +263,7 @@ mod tests {
         ledger.frame(key(1), 2, stamp(1)).unwrap();
         ledger.drained(key(1), 2).unwrap();
         ledger.settled(NODE, &[(PEER.0, PEER.1, LinkId(1))], 0, 9).unwrap();
-        ledger.down(key(1), 2, &DownReason::Lost(Loss::Closed)).unwrap();
+        ledger.down(key(1), 2, &DownReason::Lost(Loss::Ended)).unwrap();
         ledger.settled(NODE, &[], 0, 9).unwrap();
     }
 

@@ -250,16 +250,19 @@ impl Watcher<'_> {
                 self.count("rejected");
                 self.note(format_args!("rejected, by {}: {}", refusal.by.as_str(), refusal.explanation));
             }
+            Event::Unreachable(unreachable) => {
+                self.count("told of an unreachable peer");
+                self.note(format_args!("unreachable: {unreachable:?}"));
+            }
             Event::Warning(warning) => {
                 self.count(match &warning {
                     Warning::Mesh(MeshWarning::Duplicate { .. }) => "warned of a duplicate",
-                    Warning::Mesh(MeshWarning::Refused { .. }) => "warned of a refusal",
                     Warning::Accept { .. } => "warned of accept",
                     _ => "warned of something else",
                 });
                 self.note(format_args!("warning: {warning}"));
             }
-            Event::Reloaded => self.note(format_args!("reloaded")),
+            Event::Reloaded(_) => self.note(format_args!("reloaded")),
             Event::Stopped => self.note(format_args!("stopped")),
             other => return Err(format!("an event that the simulation does not know: {other:?}")),
         }
@@ -308,7 +311,7 @@ fn name_of(reason: &DownReason) -> &'static str {
     match reason {
         DownReason::Left(_) => "down: left",
         DownReason::Ended(_) => "down: ended",
-        DownReason::Lost(Loss::Closed) => "down: closed",
+        DownReason::Lost(Loss::Ended) => "down: closed",
         DownReason::Lost(Loss::Silent(_)) => "down: silent",
         DownReason::Lost(_) => "down: violation",
         DownReason::Superseded => "down: superseded",

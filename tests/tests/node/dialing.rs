@@ -7,8 +7,8 @@ use replink_tests::links::AUTH;
 use replink_tests::nodes::{Ground, QUICK, Replica, poll_until, poll_while};
 use replink_tests::raw_peer::{RawLink, RawPeer, at, command, put};
 use replink_tests::watchdog::{TEST_TIME_MAX, soon, watched};
-use replink_transport::mesh::{DownReason, Loss, MeshWarning};
-use replink_transport::node::{NodeOptions, RejectedBy, Warning};
+use replink_transport::mesh::{DownReason, Loss};
+use replink_transport::node::{NodeOptions, RejectedBy};
 use replink_transport::{InboundError, Link, blocking};
 
 /// What an acceptor answers a Hello with.
@@ -40,7 +40,7 @@ fn connects(ground: &Ground, node: &mut [Replica]) {
     assert_eq!(node[0].ups().last().unwrap().peer.side, Side::Dialer);
     drop(link);
     poll_until(node, "it is down", |node| node[0].links() == 0);
-    assert_eq!(node[0].downs().last().unwrap().reason, DownReason::Lost(Loss::Closed));
+    assert_eq!(node[0].downs().last().unwrap().reason, DownReason::Lost(Loss::Ended));
 }
 
 #[test]
@@ -129,8 +129,7 @@ fn a_late_reject_without_a_mac_is_a_violation_and_its_status_told_nowhere() {
         let violation = InboundError::HandshakeFrame { command: Command::REPLICA_CHALLENGE };
         assert!(matches!(reason, DownReason::Lost(Loss::Violation(found)) if found == violation), "{reason}");
         assert!(!reason.to_string().contains("duplicate"), "{reason}");
-        let loud = |warning: &&Warning| matches!(warning, Warning::Mesh(MeshWarning::Refused { .. }));
-        assert_eq!(node[0].warnings().filter(loud).count(), 0, "what nobody proved is not loud");
+        assert_eq!(node[0].refusals().count(), 0, "what nobody proved is no refusal");
         connects(&ground, &mut node);
     });
 }

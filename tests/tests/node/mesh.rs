@@ -14,7 +14,7 @@ use replink_transport::blocking::{self, LinkEnd};
 use replink_transport::mesh;
 use replink_transport::mesh::{CommandPolicy, DownReason, Loss, MeshWarning};
 use replink_transport::node::{NodeOptions, Warning};
-use replink_transport::{InboundError, SendCause};
+use replink_transport::{InboundError, Received, SendCause};
 
 /// Replica 1 of two, which accepts; the test is replica 0.
 pub(crate) fn acceptor(link: &str) -> (Ground, [Replica; 1]) {
@@ -60,7 +60,7 @@ fn the_lower_id_dials_and_dials_again_after_a_kill() {
             let killed = replicas.pop().unwrap();
             drop(killed);
             poll_until(&mut replicas, "the loss is noticed", |all| all[0].downs().count() == round);
-            assert_eq!(replicas[0].downs().last().unwrap().reason, DownReason::Lost(Loss::Closed));
+            assert_eq!(replicas[0].downs().last().unwrap().reason, DownReason::Lost(Loss::Ended));
             let config = ground.config(AUTH, QUICK);
             replicas.push(Replica::start(&ground, config, NodeOptions::new(ReplicaId(1)), 1));
             poll_until(&mut replicas, "it is back", |all| all[1].links() == 1 && all[0].links() == 1);
@@ -118,13 +118,20 @@ fn a_newer_link_of_the_same_process_takes_over() {
 fn another_process_is_turned_away_while_the_first_one_lives() {
     watched(|| {
         let (ground, mut node) = acceptor("");
-        let (sender, first) = dialed(&ground, &mut node, 5);
+        let (mut sender, mut first) = dialed(&ground, &mut node, 5);
         let endpoint = ground.endpoint(0, 6);
         let (_, mut second) = poll_while(&mut node, || ground.dial(&endpoint, 1, 1).unwrap());
         let end = poll_while(&mut node, || receive(&mut second).unwrap_err());
         let LinkEnd::Violation(InboundError::LateReject(reject)) = end else { panic!("{end:?}") };
         assert_eq!((reject.status, reject.authenticated), (Status::DUPLICATE_REPLICA, true));
         let addresses = [&first, &second].map(|end| end.link().stream().local_addr().unwrap());
+        // That there are two is not said before the first one has answered once more.
+        assert_eq!(node[0].warnings().count(), 0);
+        poll_while(&mut node, || {
+            let ping = first.receive().unwrap();
+            let Some(Received::Control(ControlMessage::Ping { counter })) = ping else { panic!("{ping:?}") };
+            sender.pong(counter).unwrap();
+        });
         poll_until(&mut node, "it is told", |node| node[0].warnings().count() == 1);
         let warning = node[0].warnings().next().unwrap();
         let [kept, refused] = addresses;
@@ -179,7 +186,7 @@ fn a_goodbye_is_no_loss() {
         for (reason, expected) in [
             (Some(GoodbyeReason::SHUTDOWN), DownReason::Left(GoodbyeReason::SHUTDOWN)),
             (Some(GoodbyeReason::OPERATOR), DownReason::Left(GoodbyeReason::OPERATOR)),
-            (None, DownReason::Lost(Loss::Closed)),
+            (None, DownReason::Lost(Loss::Ended)),
         ] {
             let before = node[0].downs().count();
             let (sender, receiver) = dialed(&ground, &mut node, 9);
@@ -195,7 +202,7 @@ fn a_goodbye_is_no_loss() {
         link.send(&[0; 100]);
         drop(link);
         poll_until(&mut node, "it is down", |node| node[0].downs().count() == 4);
-        assert_eq!(node[0].downs().last().unwrap().reason, DownReason::Lost(Loss::Closed));
+        assert_eq!(node[0].downs().last().unwrap().reason, DownReason::Lost(Loss::Ended));
     });
 }
 

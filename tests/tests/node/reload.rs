@@ -292,7 +292,7 @@ fn a_dropped_shard_ends_its_links() {
         let kept = replicas[0].handle().stats().links.iter().find(|link| link.shard == 0).unwrap().link;
         drop(replicas[0].shards.pop());
         poll_until(&mut replicas, "its peer notices", |all| {
-            all[1..].iter().any(|one| one.downs().any(|down| down.reason == DownReason::Lost(Loss::Closed)))
+            all[1..].iter().any(|one| one.downs().any(|down| down.reason == DownReason::Lost(Loss::Ended)))
         });
         assert!(
             replicas[0].handle().stats().links.iter().any(|link| link.link == kept),

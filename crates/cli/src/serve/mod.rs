@@ -1,7 +1,6 @@
 //! `replink serve`: one replica that acknowledges every Prepare.
 
 mod event;
-mod names;
 mod printer;
 mod serving;
 pub(crate) mod signals;
@@ -19,7 +18,6 @@ use crate::shard_threads::ShardThreads;
 use crate::{RELEASE, fail};
 use event::Line;
 pub(crate) use event::status_name;
-use names::Names;
 use printer::Printer;
 pub(crate) use printer::print_line;
 use serving::Serving;
@@ -44,7 +42,6 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
         }
         None => None,
     };
-    let has_names = names::has_names(&config);
     let node = NodeOptions::new(replica).release(RELEASE).commands(command_policy());
     let node = match Node::bind(config, node) {
         Ok(node) => node,
@@ -61,7 +58,6 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
     };
     printer.print(&Line::Listening { address });
     printer.warn_of_security(&handle);
-    let mut names = Names::new(handle.clone());
     let started = ShardThreads::start(handle, shards, |shard| {
         Serving::new(shard.index(), shard.handle(), printer, options.print_frames)
     });
@@ -74,20 +70,18 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
     {
         return fail(format_args!("can't start a thread: {error}"));
     }
-    names.keep_up(has_names);
-    signals.until_stopped(|| match reload(threads.handle(), options) {
-        Ok(has_names) => names.keep_up(has_names),
-        Err(problem) => printer.warn(&problem),
+    signals.until_stopped(|| {
+        if let Err(problem) = reload(threads.handle(), options) {
+            printer.warn(&problem);
+        }
     });
     threads.stop();
     ExitCode::SUCCESS
 }
 
-/// Reads the configuration file again; says whether it has host names.
-fn reload(handle: &Handle, options: &ServeOptions) -> Result<bool, String> {
+/// Reads the configuration file again.
+fn reload(handle: &Handle, options: &ServeOptions) -> Result<(), String> {
     let config = Config::load(&options.config)
         .map_err(|errors| format!("not reloaded, the old configuration stays in force:\n{errors}"))?;
-    let has_names = names::has_names(&config);
-    handle.reload(config).map_err(|error| error.to_string())?;
-    Ok(has_names)
+    handle.reload(config).map_err(|error| error.to_string())
 }

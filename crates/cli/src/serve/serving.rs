@@ -56,7 +56,7 @@ impl Handler for Serving {
             Event::Rejected(refusal) => printer.print(&Line::Rejected(&refusal)),
             // The node has logged it.
             Event::Warning(warning) => printer.print(&Line::Warning { message: &warning.to_string() }),
-            Event::Reloaded => {
+            Event::Reloaded(_) => {
                 printer.print(&Line::Reloaded);
                 printer.warn_of_security(&self.handle);
             }

@@ -108,7 +108,7 @@ impl Report {
                 self.under_way.remove(&down.link);
                 self.downs.push((down.peer.replica, down.reason));
             }
-            Event::Reloaded => self.reloads += 1,
+            Event::Reloaded(_) => self.reloads += 1,
             Event::Warning(warning) => panic!("{warning}"),
             _ => {}
         }

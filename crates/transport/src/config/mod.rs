@@ -14,6 +14,7 @@ mod allow;
 mod auth;
 mod bounds;
 mod builder;
+mod changed;
 mod core;
 mod document;
 mod error;

@@ -89,11 +89,13 @@ mod leaving;
 mod route;
 #[cfg(test)]
 mod tests;
+mod unreachable;
 
 pub use accepting::{Accepted, Accepting};
 pub use dialing::Dialing;
 pub use failure::{AcceptFailure, Declined, DialFailure, EntropyError, Step, StreamError};
 pub use leaving::{LINGER_BYTES_MAX, LINGER_TIME_MAX, Leaving};
+pub use unreachable::UnreachableReason;
 
 use std::fmt;
 use std::io;

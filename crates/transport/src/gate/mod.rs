@@ -48,7 +48,7 @@ pub use self::terms::Terms;
 
 use self::proven::Proven;
 use self::shares::Shares;
-use self::source::Source;
+pub(crate) use self::source::Source;
 use crate::DURATION_MAX;
 
 /// Roster addresses that are looked at. There are 256 replicas, and a name may stand for a few
@@ -196,6 +196,11 @@ impl Gate {
     /// From here on every peer is told to come back later.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Whether `address` is a replica's.
+    pub(crate) fn knows(&self, address: IpAddr) -> bool {
+        self.roster.contains(&address.to_canonical())
     }
 
     /// Connections that have not authenticated.

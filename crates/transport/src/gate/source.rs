@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// What connections are counted by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// An address of its own.
     Address(IpAddr),
     /// An IPv6 network of 64 bits, by its first address.
@@ -11,7 +11,7 @@ pub(super) enum Source {
 
 impl Source {
     /// One host may own a whole /64, so strangers in it count as one. `address` is canonical.
-    pub(super) fn of_stranger(address: IpAddr) -> Self {
+    pub(crate) fn of_stranger(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::Address(address),
             IpAddr::V6(v6) => Self::Network(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use replink_frame::{Command, Flags, GoodbyeReason, ReplicaId, Status};
+use replink_frame::{Command, Flags, GoodbyeReason, ReplicaId};
 use replink_handshake::Peer;
 
 use super::DownReason;
@@ -86,18 +86,8 @@ pub enum Action {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum MeshWarning {
-    /// A peer that proved itself does not want us, or we not it. The next attempt is slow.
-    Refused {
-        /// The peer that was dialed.
-        peer: ReplicaId,
-        /// On which lane.
-        lane: u16,
-        /// Where it was reached, if it was.
-        address: Option<SocketAddr>,
-        /// Why; `None` for a mistake of this end.
-        status: Option<Status>,
-    },
-    /// Two processes say that they are the same replica, and both hold its key.
+    /// Two processes say that they are the same replica, and both hold its key: the one whose link stays has
+    /// answered a ping since the other one came.
     Duplicate {
         /// The replica.
         peer: ReplicaId,
@@ -105,6 +95,23 @@ pub enum MeshWarning {
         kept: SocketAddr,
         /// Where the one is that was turned away.
         refused: SocketAddr,
+    },
+    /// Two processes with one incarnation take a link from each other, from two addresses in turn: a copy of a
+    /// process, or of its machine, runs beside the original.
+    Cloned {
+        /// The replica.
+        peer: ReplicaId,
+        /// Where the two are.
+        addresses: [SocketAddr; 2],
+    },
+    /// A peer that dials us has made fewer links than we have lanes.
+    LanesMissing {
+        /// The peer.
+        peer: ReplicaId,
+        /// How many of its links are up.
+        up: u16,
+        /// How many there should be.
+        lanes: u16,
     },
     /// A link is weaker than this end would have had it; said once of each peer, until one has it all.
     Weaker {
@@ -133,23 +140,48 @@ const NOT_SEALED: &str = "not sealed, so whoever is on the path can read and cha
 const NOT_FORWARD_SECRET: &str =
     "not forward-secret, so every holder of the secret can read it, also from a recording";
 
+impl MeshWarning {
+    /// Whom it is about.
+    pub fn peer(&self) -> ReplicaId {
+        match *self {
+            Self::Duplicate { peer, .. }
+            | Self::Cloned { peer, .. }
+            | Self::LanesMissing { peer, .. }
+            | Self::Weaker { peer, .. }
+            | Self::Denied { peer, .. } => peer,
+        }
+    }
+
+    /// One word for what it is about, for events.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Duplicate { .. } => "duplicate_replica",
+            Self::Cloned { .. } => "cloned_replica",
+            Self::LanesMissing { .. } => "lanes_missing",
+            Self::Weaker { .. } => "weaker_link",
+            Self::Denied { .. } => "not_permitted",
+        }
+    }
+}
+
 impl fmt::Display for MeshWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Refused { peer, lane, address, status } => {
-                write!(f, "no link to replica {peer}, lane {lane}")?;
-                if let Some(address) = address {
-                    write!(f, ", at {address}")?;
-                }
-                match status {
-                    Some(status) => write!(f, ": {status}: {}", status.advice()),
-                    None => f.write_str(": this replica can't dial it; check its keys and its version"),
-                }
-            }
             Self::Duplicate { peer, kept, refused } => write!(
                 f,
                 "two processes are replica {peer}: the one at {kept} keeps its link, the one at {refused} was \
                  refused; stop one of them, or give it an id of its own"
+            ),
+            Self::Cloned { peer, addresses: [one, other] } => write!(
+                f,
+                "two copies of one process are replica {peer}, at {one} and at {other}, and take the link from each \
+                 other; a copy of a process or of its machine must not go on beside the original: stop one of them, \
+                 and restart it with an id of its own"
+            ),
+            Self::LanesMissing { peer, up, lanes } => write!(
+                f,
+                "replica {peer} has {up} links with this replica, which expects {lanes}; compare cluster.link.lanes \
+                 on both ends"
             ),
             Self::Weaker { peer, address, missing } => {
                 let lacks = [(Flags::SEALED, NOT_SEALED), (Flags::EPHEMERAL, NOT_FORWARD_SECRET)];

@@ -13,16 +13,14 @@ use super::refusal::ProvedRefusal;
 use super::{Action, DownReason, LinkId, Mesh, MeshWarning};
 
 impl Mesh {
-    /// A [`Action::Dial`] made no link. `address` is where the peer was reached, if it was;
-    /// `error` is why the handshake failed, if it got that far.
+    /// A [`Action::Dial`] made no link; `error` is why the handshake failed, if it got that far.
     ///
-    /// An authenticated refusal is loud and slow. Anything else could be anyone's doing: it is
+    /// After an authenticated refusal the next attempt is slow. Anything else could be anyone's doing: it is
     /// tried again after the usual wait. Neither ends the trying.
     pub fn dial_failed(
         &mut self,
         peer: ReplicaId,
         lane: u16,
-        address: Option<SocketAddr>,
         error: Option<&DialError>,
         now: Instant,
         random: u64,
@@ -31,7 +29,7 @@ impl Mesh {
         let Some(slot) = self.slots.get_mut(&(peer, lane)).filter(|slot| slot.is_dialing()) else { return };
         slot.back_off(now, &mut jitter);
         if let Some(refusal) = error.and_then(|error| ProvedRefusal::in_dial(peer, error)) {
-            self.refused(peer, lane, address, refusal, now, &mut jitter);
+            self.refused(peer, lane, refusal, now, &mut jitter);
         }
     }
 
@@ -63,12 +61,14 @@ impl Mesh {
             self.take_down(old, down, now, &mut jitter); // where it was leaving already
         }
         for old in self.superseded_by(peer) {
+            self.watch_for_clones(old, replica, address, now);
             self.leave(old, GoodbyeReason::SUPERSEDED, now, &mut jitter);
         }
         let reason = if self.stopping { Some(GoodbyeReason::SHUTDOWN) } else { self.settings.retires(peer) };
         self.links.insert(link, LinkState::new(*peer, address, &self.settings, now));
         self.actions.push_back(Action::Up { link, peer: *peer, address });
         self.warn_if_weaker(peer, address);
+        self.count_lanes(replica, now);
         if let Some(slot) = self.slots.get_mut(&(replica, lane)) {
             slot.up(link);
         }
@@ -113,8 +113,11 @@ impl Mesh {
     /// A pong came that answers the ping with the counter `echo`. Counts as [`Self::heard`], and as a proof
     /// that the peer was there when that ping was sent (C-1), unless it fits no ping that waits for an answer.
     pub fn pong(&mut self, link: LinkId, echo: u64, now: Instant) {
-        if let Some(link) = self.links.get_mut(&link) {
-            link.pong(echo, now);
+        let Some(state) = self.links.get_mut(&link) else { return };
+        state.pong(echo, now);
+        let (peer, kept) = (state.peer.replica, state.address);
+        if let Some(refused) = state.take_proved_rival() {
+            self.warn(MeshWarning::Duplicate { peer, kept, refused }, now);
         }
     }
 
@@ -158,7 +161,7 @@ impl Mesh {
         let (peer, address, was_up) = (state.peer, state.address, state.is_up());
         let mut jitter = Jitter::new(random);
         self.take_down(link, reason, now, &mut jitter);
-        self.links.remove(&link);
+        self.forget(link, now);
         if was_up {
             self.accuse(&peer, address, reason, now, &mut jitter);
         }
@@ -176,12 +179,11 @@ impl Mesh {
         match reason {
             DownReason::Rejected(reject) => {
                 if let Some(refusal) = ProvedRefusal::in_reject(peer.replica, reject) {
-                    self.refused(peer.replica, peer.lane, Some(address), refusal, now, jitter);
+                    self.refused(peer.replica, peer.lane, refusal, now, jitter);
                 }
             }
             DownReason::Denied(command) => {
-                let warning = MeshWarning::Denied { peer: peer.replica, address, command };
-                self.actions.push_back(Action::Warn(warning));
+                self.warn(MeshWarning::Denied { peer: peer.replica, address, command }, now);
             }
             _ => {}
         }
@@ -205,18 +207,24 @@ impl Mesh {
         }
     }
 
-    /// Loud and slow.
+    /// A link of the same process takes over from `old`. If another address does so in turn, that is no process
+    /// that has come to another address.
+    fn watch_for_clones(&mut self, old: LinkId, peer: ReplicaId, address: SocketAddr, now: Instant) {
+        let Some(old) = self.links.get(&old).map(|link| link.address) else { return };
+        if self.clones.taken_over(peer, old, address, now) {
+            self.warn(MeshWarning::Cloned { peer, addresses: [old, address] }, now);
+        }
+    }
+
+    /// The next attempt is slow.
     fn refused(
         &mut self,
         peer: ReplicaId,
         lane: u16,
-        address: Option<SocketAddr>,
         refusal: ProvedRefusal,
         now: Instant,
         jitter: &mut Jitter,
     ) {
-        let warning = MeshWarning::Refused { peer, lane, address, status: refusal.status };
-        self.actions.push_back(Action::Warn(warning));
         if let Some(slot) = self.slots.get_mut(&(peer, lane)) {
             slot.slow_down(&self.settings, refusal.retry_after, now, jitter);
         }

@@ -7,7 +7,7 @@ use replink_frame::{Status, Version};
 use replink_handshake::{Authentication, Peer};
 
 use super::live::LinkState;
-use super::{Action, DRAINING_RETRY_MS, LinkId, Mesh, MeshWarning, PROBE_LANE};
+use super::{Action, DRAINING_RETRY_MS, LinkId, Mesh, PROBE_LANE};
 
 /// What to do with a peer that has proved itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,15 +74,19 @@ impl Mesh {
         }
     }
 
-    /// Whether another process of the same replica is demonstrably alive. Says so if it is.
+    /// Whether another process of the same replica is demonstrably alive, as far as is known. It is asked once more:
+    /// only when it answers that is it said that there are two, for a process that was killed just now may have
+    /// answered the ping before.
     pub(super) fn turns_away(&mut self, peer: &Peer, address: SocketAddr, now: Instant) -> bool {
         let is_rival = |link: &LinkState| is_other_process(link, peer) && link.is_alive(&self.settings, now);
-        let kept = self.up_links().find(|(_, link)| is_rival(link)).map(|(_, link)| link.address);
-        if let Some(kept) = kept {
-            let warning = MeshWarning::Duplicate { peer: peer.replica, kept, refused: address };
-            self.actions.push_back(Action::Warn(warning));
+        let Some(kept) = self.up_links().find(|(_, link)| is_rival(link)).map(|(id, _)| id) else {
+            return false;
+        };
+        if let Some(link) = self.links.get_mut(&kept) {
+            link.set_rival(address, now);
+            self.actions.push_back(Action::Ping { link: kept });
         }
-        kept.is_some()
+        true
     }
 
     /// The links that are up and that a link of `peer` takes over from: the one on its lane, and

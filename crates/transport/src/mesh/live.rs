@@ -19,6 +19,9 @@ pub(super) struct LinkState {
     /// from another process, or when the last ping was sent that it has answered (C-1).
     proved: Instant,
     pings: Pings,
+    /// Another process that was turned away for the sake of this one, and when: it is accused once this one has
+    /// answered a ping that was sent since.
+    rival: Option<(SocketAddr, Instant)>,
     /// Whether a frame has come in part.
     arriving: bool,
     /// When it leaves, because its key is retired.
@@ -74,6 +77,7 @@ impl LinkState {
             heard: now,
             proved: now,
             pings: Pings { next, regular: settings.pings(&peer), ..Pings::default() },
+            rival: None,
             arriving: false,
             retire_at: None,
             leaving: None,
@@ -182,6 +186,17 @@ impl LinkState {
         };
         self.pings.shortest = shortest;
         self.pings.round_trip = Some(RoundTrip { last, smoothed });
+    }
+
+    /// Another process was turned away, since this one is alive as far as is known. It may have died just now.
+    pub(super) fn set_rival(&mut self, address: SocketAddr, now: Instant) {
+        self.rival.get_or_insert((address, now));
+    }
+
+    /// The other process, once there are two without doubt.
+    pub(super) fn take_proved_rival(&mut self) -> Option<SocketAddr> {
+        let proved = self.proved;
+        self.rival.take_if(|&mut (_, since)| proved >= since).map(|(address, _)| address)
     }
 
     pub(super) fn round_trip(&self) -> Option<RoundTrip> {

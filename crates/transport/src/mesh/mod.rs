@@ -14,11 +14,13 @@
 //! `random` is a number from anywhere in `u64`, each as likely. It spreads waits and is no secret.
 
 mod action;
+mod clones;
 mod commands;
 mod down;
 mod events;
 mod fencing;
 mod jitter;
+mod lanes;
 mod live;
 mod refusal;
 mod reload;
@@ -42,7 +44,9 @@ pub use live::RoundTrip;
 pub use role::Role;
 pub use settings::{ALIVE_INTERVALS, MeshSettings};
 
+use clones::Clones;
 use jitter::Jitter;
+use lanes::Lanes;
 use live::{Leaving, LinkState};
 use slot::Slot;
 
@@ -66,6 +70,9 @@ pub const ARRIVING_INTERVAL: Duration = Duration::from_secs(1);
 /// not take its link over. Version 1 has no lanes.
 pub const PROBE_LANE: u16 = u16::MAX;
 
+/// How long it takes until the same is said again of the same peer, where it goes on.
+pub const WARN_AGAIN: Duration = Duration::from_secs(60);
+
 /// Pings of one link that wait for their pong; older ones are forgotten.
 pub const PINGS_UNDER_WAY_MAX: usize = 16;
 
@@ -78,6 +85,10 @@ pub struct Mesh {
     links: BTreeMap<LinkId, LinkState>,
     /// What was said to be missing on links of a peer.
     weaker: BTreeMap<ReplicaId, Flags>,
+    clones: Clones,
+    lanes: Lanes,
+    /// When what was said of whom.
+    warned: BTreeMap<(&'static str, ReplicaId), Instant>,
     actions: VecDeque<Action>,
     stopping: bool,
 }
@@ -91,6 +102,9 @@ impl Mesh {
             slots: BTreeMap::new(),
             links: BTreeMap::new(),
             weaker: BTreeMap::new(),
+            clones: Clones::default(),
+            lanes: Lanes::default(),
+            warned: BTreeMap::new(),
             actions: VecDeque::new(),
             stopping: false,
         };
@@ -113,7 +127,7 @@ impl Mesh {
                 [link.ping_at(), link.silent_at(&self.settings), link.retire_at].into_iter().flatten().min()
             }
         });
-        dials.chain(links).min()
+        dials.chain(links).chain(self.lanes.due()).min()
     }
 
     /// Does what is due. Calling it early does nothing.
@@ -122,6 +136,10 @@ impl Mesh {
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
             self.handle_link_timeout(link, now, &mut jitter);
+        }
+        for (peer, up) in self.lanes.take_due(now) {
+            let lanes = self.settings.lanes;
+            self.actions.push_back(Action::Warn(MeshWarning::LanesMissing { peer, up, lanes }));
         }
         for (&(peer, lane), slot) in &mut self.slots {
             if slot.due().is_some_and(|due| due <= now) {
@@ -183,7 +201,7 @@ impl Mesh {
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Some(leaving) = &link.leaving {
             if leaving.until <= now {
-                self.lose(id, DownReason::Lost(Loss::Closed), now, jitter);
+                self.lose(id, DownReason::Lost(Loss::Ended), now, jitter);
             }
             return;
         }
@@ -195,6 +213,28 @@ impl Mesh {
         } else if link.take_ping(&self.settings, now) {
             self.actions.push_back(Action::Ping { link: id });
         }
+    }
+
+    /// Warns of something that goes on until somebody does something about it: once, and then now and then.
+    fn warn(&mut self, warning: MeshWarning, now: Instant) {
+        let what = (warning.kind(), warning.peer());
+        if self.warned.get(&what).is_none_or(|&warned| warned + WARN_AGAIN <= now) {
+            self.warned.insert(what, now);
+            self.actions.push_back(Action::Warn(warning));
+        }
+    }
+
+    /// Links of a peer have come or gone: whether it has as many as there are lanes.
+    fn count_lanes(&mut self, peer: ReplicaId, now: Instant) {
+        // H-1: of whom we dial ourselves it shows in what the dialing comes to.
+        let mut up = 0;
+        for (_, link) in self.up_links().filter(|(_, link)| link.peer.replica == peer && peer < self.local) {
+            match link.peer.version {
+                Version::V1 => return, // H-13: it has one lane
+                Version::V2 => up += 1,
+            }
+        }
+        self.lanes.changed(peer, up, &self.settings, now);
     }
 
     /// Leaves a link that is up: what is queued goes out, then a goodbye, and what comes is delivered until the
@@ -217,6 +257,7 @@ impl Mesh {
             GoodbyeReason::SUPERSEDED => DownReason::Superseded,
             _ => DownReason::Ended(reason),
         };
+        let peer = link.peer.replica;
         if link.peer.version == Version::V1 {
             return self.lose(id, down.unwrap_or(at_last), now, jitter); // H-13: no goodbye
         }
@@ -232,13 +273,21 @@ impl Mesh {
         if reason == GoodbyeReason::KEY_RETIRED {
             self.hurry_slot_of(id, now);
         }
+        self.count_lanes(peer, now);
     }
 
     /// Closes a link, and forgets it.
     fn lose(&mut self, id: LinkId, reason: DownReason, now: Instant, jitter: &mut Jitter) {
         self.actions.push_back(Action::Close { link: id });
         self.take_down(id, reason, now, jitter);
-        self.links.remove(&id);
+        self.forget(id, now);
+    }
+
+    /// A link is over.
+    fn forget(&mut self, id: LinkId, now: Instant) {
+        if let Some(link) = self.links.remove(&id) {
+            self.count_lanes(link.peer.replica, now);
+        }
     }
 
     /// Says that a link is down, once: for this reason, or for the one that it leaves for.

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use replink_frame::{ReplicaId, Status};
+use replink_frame::ReplicaId;
 use replink_handshake::{DialError, PeerReject};
 
 /// A refusal that is no forgery: the peer's, or this end's own.
 #[derive(Clone, Copy)]
 pub(super) struct ProvedRefusal {
-    /// `None` for a mistake of this end.
-    pub(super) status: Option<Status>,
     /// How long the peer wants to be left alone; zero where it does not say.
     pub(super) retry_after: Duration,
 }
@@ -22,10 +20,10 @@ impl ProvedRefusal {
             DialError::Rejected(reject) => Self::in_reject(dialed, *reject),
             // Found before anything was sent.
             DialError::Direction { .. } | DialError::NoSuchKey { .. } | DialError::NotInVersion1 => {
-                Some(Self { status: None, retry_after: Duration::ZERO })
+                Some(Self { retry_after: Duration::ZERO })
             }
             // Found behind the challenge's MAC (D-10).
-            _ if error.is_proved() => Some(Self { status: error.status(), retry_after: Duration::ZERO }),
+            _ if error.is_proved() => Some(Self { retry_after: Duration::ZERO }),
             _ => None,
         }
     }
@@ -33,9 +31,7 @@ impl ProvedRefusal {
     /// H-7. Whoever holds the cluster's key can prove a reject; one from another replica says
     /// nothing about the one that was dialed.
     pub(super) fn in_reject(dialed: ReplicaId, reject: PeerReject) -> Option<Self> {
-        (reject.authenticated && reject.from == dialed).then(|| Self {
-            status: Some(reject.status),
-            retry_after: Duration::from_millis(reject.retry_after_ms.into()),
-        })
+        (reject.authenticated && reject.from == dialed)
+            .then(|| Self { retry_after: Duration::from_millis(reject.retry_after_ms.into()) })
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use replink_frame::GoodbyeReason;
 
 use super::jitter::Jitter;
+use super::lanes::Lanes;
 use super::{Action, DownReason, LinkId, Mesh, MeshSettings, RETIRE_SPREAD};
 
 impl Mesh {
@@ -21,6 +22,8 @@ impl Mesh {
         let settings = &self.settings;
         self.slots.retain(|&(peer, lane), _| settings.has_place(peer, lane));
         self.weaker.retain(|peer, _| settings.members.contains_key(peer));
+        self.clones.retain(|peer| settings.members.contains_key(&peer));
+        self.warned.retain(|(_, peer), _| settings.members.contains_key(peer));
         for slot in self.slots.values_mut() {
             slot.retune(settings);
         }
@@ -41,6 +44,10 @@ impl Mesh {
         }
         for id in gone {
             self.leave(id, GoodbyeReason::OPERATOR, now, &mut jitter);
+        }
+        self.lanes = Lanes::default();
+        for peer in self.settings.members.keys().copied().collect::<Vec<_>>() {
+            self.count_lanes(peer, now);
         }
     }
 
@@ -64,7 +71,7 @@ impl Mesh {
         for id in up {
             self.actions.push_back(Action::HandOver { link: id });
             self.take_down(id, DownReason::HandedOver, now, &mut Jitter::new(0));
-            self.links.remove(&id);
+            self.forget(id, now);
         }
     }
 }

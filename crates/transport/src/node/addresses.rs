@@ -1,53 +1,80 @@
 //! Where the replicas are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use replink_frame::ReplicaId;
 
 use crate::config::{Address, Config};
 
-/// The socket addresses of the other replicas.
-///
-/// To look names up takes its time, and is done where the embedder waits anyway: when the node is
-/// bound, when it is reloaded, and when it is asked to.
+/// Looks a name up, for as long as that takes.
+pub(super) type Resolver = Arc<dyn Fn(&Address) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+
+/// The operating system's.
+pub(super) fn system_resolver() -> Resolver {
+    Arc::new(|name| Ok(name.to_socket_addrs()?.collect()))
+}
+
+/// The socket addresses of the other replicas, as far as they are known: a name has to be looked up first, and may
+/// stand for others later.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(super) struct Addresses(BTreeMap<ReplicaId, Vec<SocketAddr>>);
+pub(super) struct Addresses(BTreeMap<ReplicaId, Known>);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Known {
+    configured: Address,
+    found: Vec<SocketAddr>,
+}
 
 impl Addresses {
-    /// Looks all of them up. A name that can't be looked up just now stands for what it stood for
-    /// in `before`.
-    pub(super) fn look_up(config: &Config, local: ReplicaId, before: &Self) -> Self {
+    /// What `config` says. A name stands for what it stood for in `before`.
+    pub(super) fn configured(config: &Config, local: ReplicaId, before: &Self) -> Self {
         let others = config.nodes.iter().filter(|node| node.id != local);
-        let addresses = others.map(|node| {
-            let found = match &node.address {
-                Address::Ip(address) => vec![*address],
-                name @ Address::Name { .. } => match name.to_socket_addrs() {
-                    Ok(found) => found.collect(),
-                    Err(error) => {
-                        tracing::warn!(peer = %node.id, "can't look up {name}: {error}");
-                        before.of(node.id).to_vec()
-                    }
-                },
+        let known = others.map(|node| {
+            let configured = node.address.clone();
+            let found = match (&configured, before.0.get(&node.id)) {
+                (Address::Ip(address), _) => vec![*address],
+                (name, Some(before)) if *name == before.configured => before.found.clone(),
+                _ => Vec::new(),
             };
-            (node.id, found)
+            (node.id, Known { configured, found })
         });
-        Self(addresses.collect())
+        Self(known.collect())
     }
 
-    /// Addresses that are known without a look-up.
-    #[cfg(test)]
-    pub(super) fn known(addresses: BTreeMap<ReplicaId, Vec<SocketAddr>>) -> Self {
-        Self(addresses)
+    /// The replicas that have a name for an address.
+    pub(super) fn named(&self) -> impl Iterator<Item = ReplicaId> {
+        self.0.iter().filter(|(_, known)| is_name(&known.configured)).map(|(&replica, _)| replica)
+    }
+
+    /// The name of `replica`, if it has one.
+    pub(super) fn name(&self, replica: ReplicaId) -> Option<&Address> {
+        self.0.get(&replica).map(|known| &known.configured).filter(|address| is_name(address))
+    }
+
+    /// The `name` of `replica` was looked up. Whether it stands for something else than before.
+    pub(super) fn found(&mut self, replica: ReplicaId, name: &Address, found: Vec<SocketAddr>) -> bool {
+        let known = self.0.get_mut(&replica).filter(|known| known.configured == *name);
+        known.is_some_and(|known| {
+            let other = known.found != found;
+            known.found = found;
+            other
+        })
     }
 
     /// Where `replica` is; nothing if that is not known.
     pub(super) fn of(&self, replica: ReplicaId) -> &[SocketAddr] {
-        self.0.get(&replica).map_or(&[], Vec::as_slice)
+        self.0.get(&replica).map_or(&[], |known| &known.found)
     }
 
     /// The addresses that replicas connect from.
     pub(super) fn roster(&self) -> BTreeSet<IpAddr> {
-        self.0.values().flatten().map(SocketAddr::ip).collect()
+        self.0.values().flat_map(|known| &known.found).map(SocketAddr::ip).collect()
     }
+}
+
+fn is_name(address: &Address) -> bool {
+    matches!(address, Address::Name { .. })
 }

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use replink_frame::{Flags, ReplicaId, Status};
 use replink_handshake::{Peer, PeerReject, Rejection};
 
 use crate::Admitted;
+use crate::exchange::UnreachableReason;
 use crate::mesh::{self, DownReason, LinkId};
 
 /// Something that happened. Comes on the shard that owns the link; what is no link's comes on
@@ -65,10 +67,13 @@ pub enum Event<'a> {
     },
     /// Somebody was turned away, by us or us by a peer.
     Rejected(Refusal),
+    /// A peer that this replica dials can't be reached: said the first time, on another reason, and then once a
+    /// minute.
+    Unreachable(Unreachable),
     /// Something that an operator has to look at.
     Warning(Warning),
     /// A new configuration is in force.
-    Reloaded,
+    Reloaded(Reloaded),
     /// The node was shut down or handed over, and its last link is gone. Comes on every shard,
     /// which then has nothing more to do.
     Stopped,
@@ -98,6 +103,40 @@ pub struct LinkDown {
     pub address: SocketAddr,
     /// Why.
     pub reason: DownReason,
+    /// Frames that were queued on it and will not be written, pings and pongs included. What was written may be
+    /// lost as well, unless the link was left: then nothing is, and this is 0.
+    pub undelivered: u64,
+}
+
+/// A peer that can't be reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Unreachable {
+    /// Which.
+    pub peer: ReplicaId,
+    /// On which of the pair's lanes it was tried.
+    pub lane: u16,
+    /// Where it was tried last; `None` where its name stands for no address.
+    pub address: Option<SocketAddr>,
+    /// Why, in one word.
+    pub reason: UnreachableReason,
+    /// The status, where the handshake was refused.
+    pub status: Option<Status>,
+    /// For how long there has been no link.
+    pub since: Duration,
+    /// How often it was tried in that time, on all lanes.
+    pub attempts: u64,
+    /// What exactly it was, and what to look at.
+    pub explanation: String,
+}
+
+/// A new configuration is in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// The keys of the file whose values have changed, such as `cluster.link.max_frame_size`. Of secrets only that
+    /// there are others.
+    pub changed: Vec<&'static str>,
 }
 
 /// Which end turned the other one away.
@@ -198,6 +237,19 @@ pub enum Warning {
         /// How many are not told of.
         count: u64,
     },
+}
+
+impl Warning {
+    /// One word for what it is about, for events.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Mesh(warning) => warning.kind(),
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::Declined { .. } => "declined",
+            Self::Accept { .. } => "accept",
+            Self::RefusalsUntold { .. } => "refusals_untold",
+        }
+    }
 }
 
 impl fmt::Display for Warning {

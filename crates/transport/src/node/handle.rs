@@ -9,13 +9,12 @@ use bytes::Bytes;
 use replink_frame::{ClusterId, GenericHeader, KeyId, ReplicaId};
 use replink_handshake::{Authentication, KeyRing};
 
-use super::addresses::Addresses;
 use super::inbox::Message;
 use super::link::SharedLink;
 use super::sender::LinkSender;
-use super::settings::{Reload, ReloadError};
-use super::shared::Shared;
-use super::stats::{LinkStats, NodeStats};
+use super::settings::ReloadError;
+use super::shared::{ShardClock, Shared};
+use super::stats::{LinkStats, NodeStats, PeerStats, ShardStats};
 use crate::config::Config;
 use crate::driver::Socket;
 use crate::mesh::LinkId;
@@ -171,12 +170,44 @@ impl<S: Socket> Handle<S> {
             accepted: counters.accepted.load(Ordering::Relaxed),
             closed_unread: counters.closed_unread.load(Ordering::Relaxed),
             broken: counters.broken.load(Ordering::Relaxed),
-            handshakes: counters.handshakes(),
+            handshakes: three(counters.handshakes()),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
             broken_records: counters.broken_records.all(),
             weaker_links: counters.weaker.all(),
             ended,
+            links_ended: three(counters.downs.all()),
+            dial_failures: three(counters.dial_failures.all()),
+            peers: self.peers(),
+            shards: self.shard_stats(),
+            backpressure: counters.backpressure(),
+            handshake_times: counters.handshake_times.histogram(),
+            round_trips: counters.round_trips.histogram(),
         }
+    }
+
+    fn peers(&self) -> Vec<PeerStats> {
+        let (settings, now) = (self.shared.settings(), self.shared.nanos(Instant::now()));
+        let others = settings.mesh.members.iter().filter(|&(&peer, _)| peer != self.shared.replica);
+        let look = |peer, role, lane| {
+            let link = self.shared.routes.find(peer, lane);
+            let heard = link.as_ref().map(|link| link.place.heard(now));
+            let heard = heard.or_else(|| self.shared.counters.last_life(peer, lane));
+            let last_life = heard.map(|heard| Duration::from_nanos(now.saturating_sub(heard)));
+            PeerStats { peer, lane, role, up: link.is_some(), last_life }
+        };
+        others
+            .flat_map(|(&peer, &role)| (0..settings.mesh.lanes).map(move |lane| look(peer, role, lane)))
+            .collect()
+    }
+
+    fn shard_stats(&self) -> Vec<ShardStats> {
+        let now = self.shared.nanos(Instant::now());
+        let look = |clock: &ShardClock| {
+            let turned =
+                if clock.waits.load(Ordering::Relaxed) { now } else { clock.looked.load(Ordering::Relaxed) };
+            ShardStats { last_turn: Duration::from_nanos(now.saturating_sub(turned)) }
+        };
+        self.shared.clocks.iter().map(look).collect()
     }
 
     fn keys(&self, links: &[LinkStats]) -> Vec<KeyStats> {
@@ -213,7 +244,7 @@ impl<S: Socket> Handle<S> {
     /// frames and queues hold for links that are made from now on. [`Event::Reloaded`] says when it
     /// is in force.
     ///
-    /// Looks up the names of replicas, and waits for that; also for a look-up that is under way.
+    /// Names of replicas that are new are looked up, which nobody waits for.
     ///
     /// # Errors
     ///
@@ -224,26 +255,15 @@ impl<S: Socket> Handle<S> {
         if self.is_stopped() {
             return Err(ReloadError::Stopping);
         }
-        let _changing = self.shared.begin_change();
         let settings = Arc::new(self.shared.settings().reloaded(config)?);
-        let before = self.shared.addresses();
-        let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
-        self.shared.set_addresses(addresses.clone());
-        self.shared.post.send(0, Message::Reload(Box::new(Reload { settings, addresses })));
+        self.shared.post.send(0, Message::Reload(settings));
         Ok(())
     }
 
-    /// Looks up the names of replicas again, and waits for that. To be called now and then, from a
-    /// thread that may wait, where names may come to stand for other addresses.
+    /// Has the names of replicas looked up again, and does not wait for that. The node does so by itself when a
+    /// replica with a name can't be reached or its link ends; this is for those who know better.
     pub fn refresh_addresses(&self) {
-        let _changing = self.shared.begin_change();
-        let settings = self.shared.settings();
-        let before = self.shared.addresses();
-        let addresses = Addresses::look_up(&settings.config, self.shared.replica, &before);
-        if addresses != before {
-            self.shared.set_addresses(addresses.clone());
-            self.shared.post.send(0, Message::Addresses(addresses));
-        }
+        self.shared.post.send(0, Message::LookUp);
     }
 
     /// Ends the node in peace: what is queued goes out, then a goodbye on each link, and what the peers still send
@@ -263,6 +283,11 @@ impl<S: Socket> Handle<S> {
     pub fn is_stopped(&self) -> bool {
         self.shared.is_stopped()
     }
+}
+
+/// What is counted by two things, each with its count.
+fn three<A, B>(counts: Vec<((A, B), u64)>) -> Vec<(A, B, u64)> {
+    counts.into_iter().map(|((first, second), count)| (first, second, count)).collect()
 }
 
 impl<S> Clone for Handle<S> {

@@ -1,16 +1,18 @@
 //! How shards reach one another.
 
+use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::addresses::Addresses;
 use super::collector::Collector;
 use super::link::{OwnedLink, Place, SharedLink};
-use super::settings::Reload;
+use super::settings::Settings;
+use crate::config::Address;
 use crate::driver::Waker;
 use crate::mesh::{DownReason, LinkId};
-use replink_frame::GoodbyeReason;
+use replink_frame::{GoodbyeReason, ReplicaId};
 
 /// What a shard is told. Those that are about a link go to its owner; one that has given it away
 /// sends them on, behind the link itself.
@@ -32,9 +34,11 @@ pub(super) enum Message<S> {
     /// For shard 0: what happened on a link.
     Report { link: LinkId, report: Report },
     /// For shard 0: a new configuration.
-    Reload(Box<Reload>),
-    /// For shard 0: replicas are elsewhere.
-    Addresses(Addresses),
+    Reload(Arc<Settings>),
+    /// For shard 0: all names of replicas are to be looked up again.
+    LookUp,
+    /// For shard 0: a name was looked up.
+    LookedUp(Box<LookedUp>),
     /// For shard 0: the end of the node.
     Shutdown,
     /// For shard 0: the end of the node, in favour of another process.
@@ -57,12 +61,20 @@ impl<S> Message<S> {
             Self::Adopt { .. }
             | Self::Report { .. }
             | Self::Reload(_)
-            | Self::Addresses(_)
+            | Self::LookUp
+            | Self::LookedUp(_)
             | Self::Shutdown
             | Self::HandOver(_)
             | Self::Stop => None,
         }
     }
+}
+
+/// What a name was found to stand for.
+pub(super) struct LookedUp {
+    pub(super) peer: ReplicaId,
+    pub(super) name: Address,
+    pub(super) result: io::Result<Vec<SocketAddr>>,
 }
 
 /// What a link's owner tells shard 0.

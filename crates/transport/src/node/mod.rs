@@ -30,8 +30,9 @@
 //! # }
 //! ```
 //!
-//! Nothing here starts a thread. What may wait, which is looking up names, is done in calls that
-//! say so.
+//! The embedder's threads do all the work. The only ones that are started here look up names of replicas, one for each
+//! name and for as long as that takes, since a name server may take its time; where all addresses are numbers
+//! there are none.
 
 mod addresses;
 #[cfg_attr(
@@ -44,6 +45,7 @@ mod event;
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
 mod hand_over;
 mod handle;
+mod histogram;
 #[cfg_attr(
     not(all(feature = "hand-off", target_os = "linux")),
     allow(dead_code, reason = "only a hand-over sends all messages")
@@ -73,21 +75,22 @@ use std::time::Instant;
 use replink_frame::ReplicaId;
 use thiserror::Error;
 
-pub use event::{Event, LinkDown, LinkUp, Refusal, RejectedBy, Warning};
+pub use event::{Event, LinkDown, LinkUp, Refusal, RejectedBy, Reloaded, Unreachable, Warning};
 #[cfg(all(feature = "hand-off", target_os = "linux"))]
 pub use hand_over::{HandOverError, HandedOver, TakeOverError};
 pub use handle::Handle;
+pub use histogram::Histogram;
 pub use placement::Placement;
 pub use sender::LinkSender;
 pub use settings::ReloadError;
 pub use shard::{Events, Shard};
-pub use stats::{EndedStats, InboundStats, LinkStats, NodeStats};
+pub use stats::{EndedStats, InboundStats, LinkStats, NodeStats, PeerStats, ShardStats};
 
 use crate::config::{Config, UnusableConfig};
 use crate::driver::{Driver, SystemDriver};
 use crate::mesh::CommandPolicy;
 use crate::{CipherSpeed, EndpointError, EntropyError, Link, incarnation};
-use addresses::Addresses;
+use addresses::{Resolver, system_resolver};
 use collector::TakenLinks;
 use control::Control;
 use inbox::Post;
@@ -135,7 +138,7 @@ impl NodeOptions {
 pub struct Node {
     settings: Settings,
     placement: Placement,
-    addresses: Addresses,
+    resolver: Resolver,
     listener: TcpListener,
     address: SocketAddr,
     taken: TakenLinks,
@@ -162,7 +165,8 @@ pub enum BindError {
 }
 
 impl Node {
-    /// Opens the port of a replica. Looks up the names in `config`, and waits for that.
+    /// Opens the port of a replica. If its own address is a name, looks that up, and waits for it; names of other
+    /// replicas are looked up when the shards are polled, and nobody waits for them.
     ///
     /// # Errors
     ///
@@ -199,9 +203,9 @@ impl Node {
 
     fn on(settings: Settings, placement: Placement, listener: TcpListener, address: SocketAddr) -> Self {
         let replica = settings.endpoint.local().replica;
-        let addresses = Addresses::look_up(&settings.config, replica, &Addresses::default());
         tracing::info!(%replica, %address, "listening");
-        Self { settings, placement, addresses, listener, address, taken: TakenLinks::default() }
+        let resolver = system_resolver();
+        Self { settings, placement, resolver, listener, address, taken: TakenLinks::default() }
     }
 
     /// Where it listens.
@@ -232,11 +236,11 @@ impl Node {
     where
         D: Driver<Socket = Link, Listener = TcpListener>,
     {
-        let Self { settings, placement, addresses, listener, mut taken, .. } = self;
+        let Self { settings, placement, resolver, listener, mut taken, .. } = self;
         // A second handle, to be given to another process.
         let second = listener.try_clone()?;
         let taken = std::mem::take(&mut taken.0);
-        let shards = assemble(settings, placement, addresses, listener, taken, drivers)?;
+        let shards = assemble(settings, placement, resolver, listener, taken, drivers)?;
         if let Some(shard) = shards.first() {
             let shared = &shard.handle().shared;
             shared.set_listener(second);
@@ -269,8 +273,7 @@ pub fn with_drivers<D: Driver>(
 ) -> Result<Vec<Shard<D>>, BindError> {
     let NodeOptions { replica, release, placement, commands } = options;
     let settings = Settings::new(config, replica, release, incarnation, commands)?;
-    let addresses = Addresses::look_up(&settings.config, replica, &Addresses::default());
-    assemble(settings, placement, addresses, listener, Vec::new(), drivers)
+    assemble(settings, placement, system_resolver(), listener, Vec::new(), drivers)
         .map_err(|source| BindError::Listen { address: "the driver's listener".to_owned(), source })
 }
 
@@ -286,7 +289,7 @@ fn measure_cipher(replica: ReplicaId) {
 fn assemble<D: Driver>(
     settings: Settings,
     placement: Placement,
-    addresses: Addresses,
+    resolver: Resolver,
     listener: D::Listener,
     taken: Vec<OpenLink<D::Socket>>,
     mut drivers: Vec<D>,
@@ -294,7 +297,7 @@ fn assemble<D: Driver>(
     let Some(first) = drivers.first_mut() else { return Ok(Vec::new()) };
     let epoch = first.now();
     let post = Arc::new(Post::new(drivers.iter().map(Driver::waker)));
-    let shared = Arc::new(Shared::new(settings, addresses, post, epoch));
+    let shared = Arc::new(Shared::new(settings, resolver, post, epoch));
     let mut control = None;
     if let Some(first) = drivers.first_mut() {
         control = Some(Control::new(Arc::clone(&shared), placement, listener, taken, first)?);

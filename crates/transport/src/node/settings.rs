@@ -1,11 +1,8 @@
 //! A configuration in force.
 
-use std::sync::Arc;
-
 use replink_frame::ReplicaId;
 use thiserror::Error;
 
-use super::addresses::Addresses;
 use crate::Endpoint;
 use crate::config::{Config, UnusableConfig};
 use crate::mesh::{CommandPolicy, MeshSettings};
@@ -16,12 +13,6 @@ pub(super) struct Settings {
     pub(super) endpoint: Endpoint,
     pub(super) mesh: MeshSettings,
     pub(super) commands: CommandPolicy,
-}
-
-/// What goes into force at a reload.
-pub(super) struct Reload {
-    pub(super) settings: Arc<Settings>,
-    pub(super) addresses: Addresses,
 }
 
 /// Why a reload changed nothing.

@@ -10,15 +10,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replink_frame::{Command, GenericHeader, ReplicaId, Status};
+use replink_handshake::Peer;
 
-use super::addresses::Addresses;
+use super::addresses::Resolver;
 use super::event::RejectedBy;
+use super::histogram::Times;
 use super::inbox::{Message, Post, Report};
 use super::link::SharedLink;
 use super::routes::Routes;
 use super::settings::Settings;
 use super::stats::{Counted, EndedStats};
 use crate::driver::Socket;
+use crate::exchange::UnreachableReason;
 use crate::mesh::{CommandPolicy, DownReason, LinkId, Loss};
 use crate::{SendCause, SendError, Sent};
 
@@ -37,9 +40,7 @@ pub(super) struct Shared<S> {
     /// A second handle to the listener, to be given to another process.
     listener: Mutex<Option<TcpListener>>,
     settings: Mutex<Arc<Settings>>,
-    addresses: Mutex<Addresses>,
-    /// Held by whoever changes them, from looking names up until shard 0 is told.
-    changing: Mutex<()>,
+    pub(super) resolver: Resolver,
 }
 
 /// When a shard was last at work.
@@ -63,6 +64,16 @@ pub(super) struct Counters {
     pub(super) broken_records: Counts<ReplicaId>,
     /// Links that came up weaker than this end would have had them, by peer.
     pub(super) weaker: Counts<ReplicaId>,
+    /// Attempts that came to nothing.
+    pub(super) dial_failures: Counts<(ReplicaId, UnreachableReason)>,
+    /// Links that are down, by [`DownReason::name`].
+    pub(super) downs: Counts<(ReplicaId, &'static str)>,
+    /// Frames that were given back, by whoever sends.
+    backpressure: AtomicU64,
+    pub(super) handshake_times: Times,
+    pub(super) round_trips: Times,
+    /// When links that are down last showed life, in nanoseconds of the node's time.
+    last_lives: Mutex<BTreeMap<(ReplicaId, u16), u64>>,
     handshakes: Counts<(Status, RejectedBy)>,
     ended: Mutex<EndedStats>,
 }
@@ -87,7 +98,7 @@ impl<K: Copy + Ord> Counts<K> {
 }
 
 impl<S: Socket> Shared<S> {
-    pub(super) fn new(settings: Settings, addresses: Addresses, post: Arc<Post<S>>, epoch: Instant) -> Self {
+    pub(super) fn new(settings: Settings, resolver: Resolver, post: Arc<Post<S>>, epoch: Instant) -> Self {
         Self {
             epoch,
             replica: settings.endpoint.local().replica,
@@ -99,8 +110,7 @@ impl<S: Socket> Shared<S> {
             handing_over: AtomicBool::new(false),
             listener: Mutex::new(None),
             settings: Mutex::new(Arc::new(settings)),
-            addresses: Mutex::new(addresses),
-            changing: Mutex::new(()),
+            resolver,
             post,
         }
     }
@@ -120,20 +130,6 @@ impl<S: Socket> Shared<S> {
 
     pub(super) fn set_settings(&self, settings: Arc<Settings>) {
         *lock(&self.settings) = settings;
-    }
-
-    /// From here on until this is dropped, nobody else changes settings or addresses: else a look-up
-    /// that took its time could undo a reload that was made meanwhile.
-    pub(super) fn begin_change(&self) -> MutexGuard<'_, ()> {
-        lock(&self.changing)
-    }
-
-    pub(super) fn addresses(&self) -> Addresses {
-        lock(&self.addresses).clone()
-    }
-
-    pub(super) fn set_addresses(&self, addresses: Addresses) {
-        *lock(&self.addresses) = addresses;
     }
 
     pub(super) fn set_listener(&self, listener: TcpListener) {
@@ -269,6 +265,7 @@ impl<S: Socket> Shared<S> {
     fn want_room(&self, link: &SharedLink<S>, error: &SendError) {
         if matches!(error.cause(), SendCause::Backpressure { .. }) {
             // The queue may have become empty before the owner could know that it matters.
+            self.counters.backpressure.fetch_add(1, Ordering::Relaxed);
             link.wants_room.store(true, Ordering::Release);
             self.attend(link);
         }
@@ -286,7 +283,7 @@ impl<S: Socket> Shared<S> {
     pub(super) fn end(&self, link: &SharedLink<S>) {
         link.sever();
         self.routes.remove(link);
-        let report = Report::Ended(DownReason::Lost(Loss::Closed));
+        let report = Report::Ended(DownReason::Lost(Loss::Ended));
         self.post.send(0, Message::Report { link: link.id(), report });
     }
 
@@ -302,8 +299,30 @@ impl Counters {
         self.handshakes.count((status, by));
     }
 
-    pub(super) fn handshakes(&self) -> Vec<(Status, RejectedBy, u64)> {
-        self.handshakes.all().into_iter().map(|((status, by), count)| (status, by, count)).collect()
+    pub(super) fn handshakes(&self) -> Vec<((Status, RejectedBy), u64)> {
+        self.handshakes.all()
+    }
+
+    pub(super) fn backpressure(&self) -> u64 {
+        self.backpressure.load(Ordering::Relaxed)
+    }
+
+    /// A link is down, on which the peer was `heard` last.
+    pub(super) fn down(&self, peer: &Peer, reason: DownReason, heard: u64) {
+        self.downs.count((peer.replica, reason.name()));
+        let mut lives = lock(&self.last_lives);
+        let last = lives.entry((peer.replica, peer.lane)).or_default();
+        *last = heard.max(*last);
+    }
+
+    /// When a link that is down last showed life.
+    pub(super) fn last_life(&self, peer: ReplicaId, lane: u16) -> Option<u64> {
+        lock(&self.last_lives).get(&(peer, lane)).copied()
+    }
+
+    /// Replicas that are not on the roster any more are forgotten.
+    pub(super) fn retain_lives(&self, stays: impl Fn(ReplicaId, u16) -> bool) {
+        lock(&self.last_lives).retain(|&(peer, lane), _| stays(peer, lane));
     }
 
     /// Counts what a link has done that is no longer up, as far as that was not `counted` before.

@@ -7,8 +7,12 @@ use replink_frame::{Flags, ReplicaId, Status};
 use replink_handshake::Peer;
 
 use super::event::RejectedBy;
+use super::histogram::Histogram;
 use crate::OutboundStats;
-use crate::mesh::{LinkId, RoundTrip};
+use crate::exchange::UnreachableReason;
+#[cfg(doc)]
+use crate::mesh::DownReason;
+use crate::mesh::{LinkId, Role, RoundTrip};
 use crate::security::KeyStats;
 
 /// A snapshot of a node. Counts are since the node was made.
@@ -41,6 +45,59 @@ pub struct NodeStats {
     pub weaker_links: Vec<(ReplicaId, u64)>,
     /// Links that were up and are not any more: their counts are in here.
     pub ended: EndedStats,
+    /// How many links ended for which [reason](DownReason::name), by peer.
+    pub links_ended: Vec<(ReplicaId, &'static str, u64)>,
+    /// Attempts to make a link that came to nothing, by peer and by why.
+    pub dial_failures: Vec<(ReplicaId, UnreachableReason, u64)>,
+    /// Every link that there should be, by peer and lane.
+    pub peers: Vec<PeerStats>,
+    /// The shards, in order.
+    pub shards: Vec<ShardStats>,
+    /// How often a frame was given back because a link's queue was full.
+    pub backpressure: u64,
+    /// How long handshakes took that made a link, from the first attempt to connect, or from the connection that
+    /// came in.
+    pub handshake_times: Histogram,
+    /// How long pings took to be answered, on all links.
+    pub round_trips: Histogram,
+}
+
+/// One link that there should be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct PeerStats {
+    /// With whom.
+    pub peer: ReplicaId,
+    /// On which of the pair's lanes.
+    pub lane: u16,
+    /// What the peer does in the cluster.
+    pub role: Role,
+    /// Whether it is up.
+    pub up: bool,
+    /// How long ago the peer last showed life on it, or on one before it (C-1). `None` when it never did.
+    pub last_life: Option<Duration>,
+}
+
+impl PeerStats {
+    /// A link that is not up and never was: to try out what is made of these.
+    pub fn new(peer: ReplicaId, lane: u16, role: Role) -> Self {
+        Self { peer, lane, role, up: false, last_life: None }
+    }
+}
+
+/// A shard, as others see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ShardStats {
+    /// How long ago it last turned: waited, or looked what there is to do. Zero while it waits.
+    pub last_turn: Duration,
+}
+
+impl ShardStats {
+    /// A shard that turned so long ago: to try out what is made of these.
+    pub fn new(last_turn: Duration) -> Self {
+        Self { last_turn }
+    }
 }
 
 impl NodeStats {

@@ -1,10 +1,10 @@
-//! A node whose peer has several addresses. A configuration names them by a name that is looked up, which a
-//! test can't; so they are put in here.
+//! Nodes whose peers have names: what a name server says, or does not say, is up to the test.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,6 @@ use replink_frame::ReplicaId;
 use replink_handshake::Availability;
 use zeroize::Zeroizing;
 
-use super::addresses::Addresses;
 use super::{Event, Node, NodeOptions};
 use crate::config::{Config, SecretFileError, Sources};
 use crate::{Link, blocking};
@@ -41,7 +40,7 @@ fn config(driver: &str) -> Config {
          [cluster.auth]\nshared_secret = \"a secret for tests, 32 bytes or more\"\nhandshake_timeout = \"4s\"\n\
          [cluster.link]\ndriver = \"{driver}\"\nreconnect_min = \"20s\"\nreconnect_max = \"20s\"\n\
          [[cluster.nodes]]\nid = 0\naddress = \"127.0.0.1:7400\"\n\
-         [[cluster.nodes]]\nid = 1\naddress = \"127.0.0.1:7401\"\n"
+         [[cluster.nodes]]\nid = 1\naddress = \"one.example:7401\"\n"
     );
     Config::parse(&text, Path::new("/cluster.toml"), &NoSources).unwrap()
 }
@@ -87,8 +86,8 @@ fn comes_up_behind(driver: &str, what: &str, stranger: Stranger) {
         let began = Instant::now();
         let ours = NodeOptions::new(ReplicaId(0));
         let mut node = Node::with_listener(config(driver), ours, listen()).unwrap();
-        let peer: BTreeMap<ReplicaId, Vec<SocketAddr>> = [(ReplicaId(1), addresses.clone())].into();
-        node.addresses = Addresses::known(peer);
+        let found = addresses.clone();
+        node.resolver = Arc::new(move |_| Ok(found.clone()));
         let mut shards = node.into_shards(1).unwrap();
         let up = loop {
             assert!(began.elapsed() < TEST_TIME_MAX, "{driver}: {what}: no link");
@@ -112,4 +111,58 @@ fn the_next_address_of_a_peer_is_tried_within_the_handshake_timeout() {
             }
         }
     });
+}
+
+/// A name server that swallows every question holds up whoever has that name, and nobody else: neither the start nor
+/// the links to others, nor a reload, nor the end.
+#[test]
+fn a_name_server_that_does_not_answer_holds_nobody_up() {
+    let peer = listen();
+    let with_names = |names: &[&str]| {
+        let names = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| format!("[[cluster.nodes]]\nid = {}\naddress = \"{name}\"\n", index + 2));
+        let text = format!(
+            "[cluster]\nname = \"orders\"\n\
+             [cluster.auth]\nshared_secret = \"a secret for tests, 32 bytes or more\"\n\
+             [[cluster.nodes]]\nid = 0\naddress = \"127.0.0.1:7400\"\n\
+             [[cluster.nodes]]\nid = 1\naddress = \"{}\"\n{}",
+            peer.local_addr().unwrap(),
+            names.collect::<String>()
+        );
+        Config::parse(&text, Path::new("/cluster.toml"), &NoSources).unwrap()
+    };
+    let (answer, never) = channel::<()>();
+    let never = std::sync::Mutex::new(never);
+    let deadline = Instant::now() + TEST_TIME_MAX;
+    let one = Node::with_listener(with_names(&[]), NodeOptions::new(ReplicaId(1)), peer.try_clone().unwrap());
+    let mut ones = one.unwrap().into_shards(1).unwrap();
+    let config = with_names(&["two.example:7402"]);
+    let mut node = Node::with_listener(config, NodeOptions::new(ReplicaId(0)), listen()).unwrap();
+    node.resolver = Arc::new(move |_| {
+        let _ = never.lock().map(|never| never.recv());
+        Err(std::io::ErrorKind::TimedOut.into())
+    });
+    let mut zeros = node.into_shards(1).unwrap();
+    let handle = zeros[0].handle();
+    let mut seen = Vec::new();
+    let mut wait_for = |wanted: &str| {
+        while !seen.iter().any(|seen: &String| seen.starts_with(wanted)) {
+            assert!(Instant::now() < deadline, "{wanted} waits: {seen:?}");
+            for shards in [&mut ones, &mut zeros] {
+                let mut events = shards[0].poll(Some(Duration::from_millis(1))).unwrap();
+                while let Some(event) = events.next() {
+                    seen.push(format!("{event:?}"));
+                }
+            }
+        }
+    };
+    wait_for("Up(");
+    wait_for("Unreachable(Unreachable { peer: ReplicaId(2), lane: 0, address: None, reason: Name");
+    handle.reload(with_names(&["two.example:7402", "three.example:7403"])).unwrap();
+    wait_for("Reloaded(Reloaded { changed: [\"cluster.nodes\"] })");
+    handle.shutdown();
+    wait_for("Stopped");
+    drop(answer);
 }

@@ -63,6 +63,7 @@ struct Queue {
     written_frames: u64,
     written_bytes: u64,
     writes: u64,
+    dropped_frames: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -126,6 +127,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
             written_frames: 0,
             written_bytes: 0,
             writes: 0,
+            dropped_frames: 0,
         };
         Self { peer, writer, attention: Box::new(attention), queue: Mutex::new(queue) }
     }
@@ -278,6 +280,7 @@ impl<W: GatherWrite> SharedOutbound<W> {
             written_frames: queue.written_frames,
             written_bytes: queue.written_bytes,
             writes: queue.writes,
+            dropped_frames: queue.dropped_frames,
         }
     }
 
@@ -454,6 +457,7 @@ impl Queue {
     /// What waits is returned, to be dropped without the lock.
     fn end_with(&mut self, end: End) -> [Segments; 2] {
         self.end = Some(end);
+        self.dropped_frames += self.outbound.held().map_or(0, Outbound::queued_frames) as u64;
         [self.outbound.clear(), mem::take(&mut self.front)]
     }
 }

@@ -182,7 +182,7 @@ impl Network {
                     self.end_if_both_left(index, link);
                 }
             }
-            Action::Close { link } => self.close(index, link, DownReason::Lost(Loss::Closed)),
+            Action::Close { link } => self.close(index, link, DownReason::Lost(Loss::Ended)),
             Action::Up { link, peer, .. } => {
                 assert!(process.ever_up.insert(link), "{link} is up twice");
                 let before = process.up.insert((peer.replica, peer.lane), link);
@@ -201,8 +201,8 @@ impl Network {
     fn end_if_both_left(&mut self, index: usize, link: LinkId) {
         let process = &self.processes[index];
         if process.said_last.contains(&link) && process.heard_last.contains(&link) {
-            self.close(index, link, DownReason::Lost(Loss::Closed));
-            self.send_to(index, Message::Ended { link, ending: DownReason::Lost(Loss::Closed) });
+            self.close(index, link, DownReason::Lost(Loss::Ended));
+            self.send_to(index, Message::Ended { link, ending: DownReason::Lost(Loss::Ended) });
         }
     }
 
@@ -232,7 +232,7 @@ impl Network {
             Message::DialFailed { peer, lane, reject } => {
                 let error = reject.map(DialError::Rejected);
                 let mesh = &mut self.processes[to].mesh;
-                mesh.dial_failed(ReplicaId(peer), lane, Some(address(peer)), error.as_ref(), now, random);
+                mesh.dial_failed(ReplicaId(peer), lane, error.as_ref(), now, random);
             }
             Message::Established { link, peer, end } => {
                 self.processes[to].open.insert(link, end);
@@ -291,10 +291,10 @@ impl Network {
                 process.mesh.established(far, &dialer, address(dialer.replica.0), now, random);
                 if self.faults && self.random.one_in(4) {
                     // It breaks as it comes up.
-                    self.close(acceptor, far, DownReason::Lost(Loss::Closed));
+                    self.close(acceptor, far, DownReason::Lost(Loss::Ended));
                     self.send_to(
                         acceptor,
-                        Message::Ended { link: far, ending: DownReason::Lost(Loss::Closed) },
+                        Message::Ended { link: far, ending: DownReason::Lost(Loss::Ended) },
                     );
                 }
             }
@@ -319,8 +319,8 @@ impl Network {
         if self.random.one_in(2) {
             self.cut.extend([link, end.link]);
         } else {
-            self.close(index, link, DownReason::Lost(Loss::Closed));
-            self.send_to(index, Message::Ended { link, ending: DownReason::Lost(Loss::Closed) });
+            self.close(index, link, DownReason::Lost(Loss::Ended));
+            self.send_to(index, Message::Ended { link, ending: DownReason::Lost(Loss::Ended) });
         }
     }
 
@@ -332,7 +332,7 @@ impl Network {
         if self.random.one_in(2) {
             let links: Vec<LinkId> = self.processes[index].open.keys().copied().collect();
             for link in links {
-                self.close(index, link, DownReason::Lost(Loss::Closed));
+                self.close(index, link, DownReason::Lost(Loss::Ended));
             }
         }
         self.processes[index].running = false;

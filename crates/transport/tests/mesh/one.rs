@@ -91,7 +91,7 @@ impl One {
     }
 
     pub(crate) fn fail(&mut self, peer: u8, error: Option<&DialError>) -> Vec<Action> {
-        self.mesh.dial_failed(ReplicaId(peer), 0, Some(address(peer)), error, self.now, self.random);
+        self.mesh.dial_failed(ReplicaId(peer), 0, error, self.now, self.random);
         self.actions()
     }
 

@@ -3,15 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use replink_frame::Status;
 use replink_handshake::ChannelBinding;
 
 use super::handshakes::{Caller, Handshake, Stage};
+use super::refusals::{Attempt, From};
 use super::visiting::{VISITORS_MAX, VISITORS_RETRY_MS};
 use super::{Control, LISTENER, Refusal, RejectedBy, Turn, Warning};
 use crate::driver::Driver;
-use crate::exchange::{AcceptFailure, Accepted, Accepting, Declined, Leaving};
+use crate::exchange::{AcceptFailure, Accepted, Accepting, Declined, Leaving, Step, StreamError};
 use crate::mesh::Verdict;
 
 /// Connections that are accepted in one turn; then links have theirs. So many descriptors a stranger can have
@@ -60,9 +62,9 @@ impl<D: Driver> Control<D> {
             Ok(slot) => slot,
             Err(refused) => {
                 self.shared.counters.closed_unread.fetch_add(1, Ordering::Relaxed);
-                return self.refuse_stranger(
-                    refused.status(),
-                    RejectedBy::Us,
+                return self.refuse(
+                    self.at(address),
+                    (refused.status(), RejectedBy::Us),
                     || Refusal {
                         address,
                         peer: None,
@@ -86,7 +88,7 @@ impl<D: Driver> Control<D> {
         let deadline = slot.deadline();
         let exchange = Accepting::new(socket, &self.settings.endpoint, ChannelBinding::None, deadline);
         let stage = Stage::Accepting { exchange, caller: Caller { slot, address } };
-        self.go_on(token, Handshake { stage, registration }, turn);
+        self.go_on(token, Handshake { stage, registration, began: now }, turn);
     }
 
     /// The Hello is there. What is left of the handshake.
@@ -95,7 +97,8 @@ impl<D: Driver> Control<D> {
         handshake: Handshake<D::Socket>,
         turn: &mut Turn<'_, D>,
     ) -> Option<Handshake<D::Socket>> {
-        let Handshake { stage: Stage::Accepting { mut exchange, caller }, registration } = handshake else {
+        let Handshake { stage: Stage::Accepting { mut exchange, caller }, registration, began } = handshake
+        else {
             return None; // only an acceptor answers
         };
         let now = turn.driver.now();
@@ -107,7 +110,7 @@ impl<D: Driver> Control<D> {
                 return None;
             }
         }
-        Some(Handshake { stage: Stage::Accepting { exchange, caller }, registration })
+        Some(Handshake { stage: Stage::Accepting { exchange, caller }, registration, began })
     }
 
     /// What has come of a connection that came in; a peer that is turned away is owed the reject still.
@@ -116,6 +119,7 @@ impl<D: Driver> Control<D> {
         token: crate::driver::Token,
         accepted: Accepted<D::Socket>,
         caller: Caller,
+        began: Instant,
         turn: &mut Turn<'_, D>,
     ) -> Option<Stage<D::Socket>> {
         let (address, now) = (caller.address, turn.driver.now());
@@ -128,15 +132,16 @@ impl<D: Driver> Control<D> {
                     verdict => verdict,
                 };
                 if let Verdict::Refuse { status, retry_after_ms } = verdict {
+                    let from = From::Replica(verified.peer().replica);
                     let rejected = verified.refuse(status, retry_after_ms);
                     let leaving = Leaving::new(rejected, caller.slot.deadline(), now);
-                    return Some(self.turned_away(leaving, caller, turn));
+                    return Some(self.turned_away(leaving, from, caller, turn));
                 }
                 let authenticated = verified.admit();
                 self.gate.authenticated(caller.slot, &authenticated, now);
                 match verdict {
                     Verdict::Probe => self.welcome(token, authenticated, address, turn),
-                    _ => self.establish(token, authenticated, address, turn),
+                    _ => self.establish(token, authenticated, address, began, turn),
                 }
             }
             Accepted::Unproved(authenticated) => {
@@ -146,10 +151,12 @@ impl<D: Driver> Control<D> {
                 // connection closed.
                 if !matches!(self.mesh.judge(&peer, address, now), Verdict::Refuse { .. }) {
                     self.warn(Warning::Unauthenticated { peer: peer.replica, address }, turn);
-                    self.establish(token, authenticated, address, turn);
+                    self.establish(token, authenticated, address, began, turn);
                 }
             }
-            Accepted::Rejected(leaving) => return Some(self.turned_away(leaving, caller, turn)),
+            Accepted::Rejected(leaving) => {
+                return Some(self.turned_away(leaving, self.at(address), caller, turn));
+            }
             Accepted::Failed(failure) => {
                 self.gate.release(caller.slot);
                 self.accept_failed(address, failure, turn);
@@ -162,58 +169,55 @@ impl<D: Driver> Control<D> {
     fn turned_away(
         &mut self,
         exchange: Leaving<D::Socket>,
+        from: From,
         caller: Caller,
         turn: &mut Turn<'_, D>,
     ) -> Stage<D::Socket> {
         let rejection = *exchange.rejection();
         let refusal = || Refusal::by_us(caller.address, &rejection);
-        self.refuse_stranger(rejection.status, RejectedBy::Us, refusal, turn);
+        self.refuse(from, (rejection.status, RejectedBy::Us), refusal, turn);
         Stage::Leaving { exchange, caller }
     }
 
     /// A connection came to nothing, and its peer is owed nothing.
     fn accept_failed(&mut self, address: SocketAddr, failure: AcceptFailure, turn: &mut Turn<'_, D>) {
+        let (from, now) = (self.at(address), turn.driver.now());
         match failure {
             AcceptFailure::Rejected(rejection) => {
                 let refusal = || Refusal::by_us(address, &rejection);
-                self.refuse_stranger(rejection.status, RejectedBy::Us, refusal, turn);
+                self.refuse(from, (rejection.status, RejectedBy::Us), refusal, turn);
             }
             AcceptFailure::RejectedByPeer(reject) => {
-                let refusal = Refusal::by_peer(address, reject);
-                if reject.authenticated {
-                    self.refuse(refusal, turn); // no stranger's: no flood of theirs hides it
-                } else {
-                    self.refuse_stranger(reject.status, RejectedBy::Peer, || refusal, turn);
-                }
+                // One that has proved itself is no stranger: no flood of theirs hides it.
+                let from = if reject.authenticated { From::Replica(reject.from) } else { from };
+                let refusal = || Refusal::by_peer(address, reject);
+                self.refuse(from, (reject.status, RejectedBy::Peer), refusal, turn);
             }
             AcceptFailure::Left(Declined { claimed: peer, flags, .. }) => {
                 self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
-                if self.refusals.tell(turn.driver.now()) {
+                if self.refusals.tell(from, Attempt::Declined, now) {
                     self.warn(Warning::Declined { peer, address, flags }, turn);
                 }
             }
             AcceptFailure::Stream(error) => {
                 self.shared.counters.broken.fetch_add(1, Ordering::Relaxed);
-                if self.refusals.tell(turn.driver.now()) {
+                if said_nothing(&error) {
+                    tracing::debug!(%address, "connection did not authenticate: {error}");
+                } else if self.refusals.tell(from, Attempt::Broken, now) {
                     tracing::warn!(%address, "connection did not authenticate: {error}");
                 }
             }
             AcceptFailure::Entropy(error) => tracing::error!(%address, "connection closed: {error}"),
         }
     }
+}
 
-    /// Somebody did not get in. In a flood not each of them is told of, but all are counted.
-    fn refuse_stranger(
-        &mut self,
-        status: Status,
-        by: RejectedBy,
-        refusal: impl FnOnce() -> Refusal,
-        turn: &mut Turn<'_, D>,
-    ) {
-        if self.refusals.tell(turn.driver.now()) {
-            self.refuse(refusal(), turn);
-        } else {
-            self.shared.counters.count_handshake(status, by);
-        }
+/// Whether somebody has connected and gone again: a port scan, or a load balancer that looks whether there is somebody,
+/// every second. That is counted, and no news.
+fn said_nothing(error: &StreamError) -> bool {
+    match error {
+        StreamError::Closed { step: Step::Hello, received } => *received == 0,
+        StreamError::Io { step: Step::Hello, .. } => true,
+        _ => false,
     }
 }

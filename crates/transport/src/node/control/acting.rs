@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use replink_frame::Flags;
 
@@ -33,7 +34,7 @@ impl<D: Driver> Control<D> {
                 Action::HandOver { link } => self.surrender(link),
                 Action::Close { link } => self.close(link),
                 Action::Up { link, .. } => self.bring_up(link, turn),
-                Action::Down { link, reason, .. } => self.take_down(link, reason),
+                Action::Down { link, reason, .. } => self.take_down(link, reason, turn.driver.now()),
                 Action::Warn(warning) => self.warn(Warning::Mesh(warning), turn),
             }
         }
@@ -62,6 +63,7 @@ impl<D: Driver> Control<D> {
         if !self.turns.begin(link, peer.replica, peer.lane) {
             opened.phase = Phase::Held; // C-3: another one is leaving
         }
+        self.unreachable.reached(peer.replica, peer.lane, now);
         tracing::info!(
             replica = %self.shared.replica,
             peer = %peer.replica,
@@ -121,7 +123,7 @@ impl<D: Driver> Control<D> {
     }
 
     /// A link is no longer up.
-    fn take_down(&mut self, link: LinkId, reason: DownReason) {
+    fn take_down(&mut self, link: LinkId, reason: DownReason, now: Instant) {
         let Some(known) = self.links.get_mut(&link) else { return };
         let over = mem::replace(&mut known.standing, Standing::Down) == Standing::Over;
         let shared = Arc::clone(&known.shared);
@@ -129,13 +131,19 @@ impl<D: Driver> Control<D> {
         if over {
             self.links.remove(&link);
         }
-        tracing::info!(
-            replica = %self.shared.replica,
-            peer = %shared.peer().replica,
-            address = %shared.address,
-            lane = shared.peer().lane,
-            "link down: {reason}"
-        );
+        self.look_up(shared.peer().replica, now); // it may come back elsewhere
+        let heard = shared.place.heard(self.shared.nanos(now));
+        self.shared.counters.down(shared.peer(), reason, heard);
+        let peer = shared.peer().replica;
+        let (replica, lane, address) = (self.shared.replica, shared.peer().lane, shared.address);
+        match reason {
+            DownReason::Left(_) | DownReason::Ended(_) | DownReason::Superseded | DownReason::HandedOver => {
+                tracing::info!(%replica, %peer, %address, lane, reason = reason.name(), "link down: {reason}");
+            }
+            _ => {
+                tracing::warn!(%replica, %peer, %address, lane, reason = reason.name(), "link down: {reason}")
+            }
+        }
         let owner = shared.place.owner();
         self.tell(owner, Message::Down { link: shared, reason });
         if self.shared.post.is_gone(owner) {

@@ -1,6 +1,7 @@
 //! Connections that we make.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use replink_frame::ReplicaId;
 use replink_handshake::{DialError, DialTarget};
@@ -20,7 +21,8 @@ impl<D: Driver> Control<D> {
         let endpoint = &self.settings.endpoint;
         let dialing = Dialing::new(endpoint, target, addresses, deadline, now);
         let token = self.new_token();
-        self.go_on(token, Handshake { stage: Stage::Dialing(dialing), registration: None }, turn);
+        let stage = Stage::Dialing(dialing);
+        self.go_on(token, Handshake { stage, registration: None, began: now }, turn);
     }
 
     /// What has come of an attempt.
@@ -28,12 +30,13 @@ impl<D: Driver> Control<D> {
         &mut self,
         token: Token,
         dialing: Dialing<D::Socket>,
+        began: Instant,
         turn: &mut Turn<'_, D>,
     ) {
         let (target, address) = (dialing.target(), dialing.address());
         match (dialing.finish(), address) {
             (Ok(authenticated), Some(address)) => {
-                self.establish(token, authenticated, address, turn);
+                self.establish(token, authenticated, address, began, turn);
             }
             (Ok(_), None) => {} // a link without an address was not dialed
             (Err(failure), address) => self.dial_failed(target.peer, target.lane, address, &failure, turn),
@@ -64,23 +67,24 @@ impl<D: Driver> Control<D> {
             DialFailure::Handshake(error) => Some(error),
             _ => None,
         };
-        match (error, address) {
-            (Some(DialError::Rejected(reject)), Some(address)) => {
-                self.refuse(Refusal::by_peer(address, *reject), turn);
-            }
-            (Some(error), Some(address)) => {
-                let refusal = Refusal {
-                    address,
-                    peer: Some(peer),
-                    status: error.status().unwrap_or_default(),
-                    authenticated: error.is_proved(),
-                    by: RejectedBy::Us,
-                    explanation: error.to_string(),
-                };
-                self.refuse(refusal, turn);
-            }
-            _ => tracing::debug!(%peer, lane, "no link: {failure}; trying on"),
+        let refusal = error.zip(address).map(|(error, address)| match error {
+            DialError::Rejected(reject) => Refusal::by_peer(address, *reject),
+            error => Refusal {
+                address,
+                peer: Some(peer),
+                status: error.status().unwrap_or_default(),
+                authenticated: error.is_proved(),
+                by: RejectedBy::Us,
+                explanation: error.to_string(),
+            },
+        });
+        if let Some(refusal) = &refusal {
+            self.shared.counters.count_handshake(refusal.status, refusal.by);
         }
-        self.mesh.dial_failed(peer, lane, address, error, turn.driver.now(), turn.driver.random());
+        let proved = refusal.as_ref().is_some_and(|refusal| refusal.authenticated);
+        let why = (failure.reason(), failure.status(), proved);
+        self.not_reached((peer, lane), address, why, failure.to_string(), refusal, turn);
+        self.look_up(peer, turn.driver.now());
+        self.mesh.dial_failed(peer, lane, error, turn.driver.now(), turn.driver.random());
     }
 }

@@ -47,7 +47,7 @@ impl<D: Driver> Control<D> {
         result: io::Result<D::Socket>,
         turn: &mut Turn<'_, D>,
     ) {
-        let Some(Handshake { stage: Stage::Dialing(mut dialing), registration }) =
+        let Some(Handshake { stage: Stage::Dialing(mut dialing), registration, began }) =
             self.handshakes.take(token)
         else {
             return;
@@ -61,7 +61,7 @@ impl<D: Driver> Control<D> {
             }
             Err(error) => dialing.failed(error, now),
         }
-        self.go_on(token, Handshake { stage: Stage::Dialing(dialing), registration }, turn);
+        self.go_on(token, Handshake { stage: Stage::Dialing(dialing), registration, began }, turn);
     }
 
     fn tell_exchange(
@@ -124,18 +124,18 @@ impl<D: Driver> Control<D> {
         handshake: Handshake<D::Socket>,
         turn: &mut Turn<'_, D>,
     ) -> Option<Handshake<D::Socket>> {
-        let Handshake { stage, registration } = handshake;
+        let Handshake { stage, registration, began } = handshake;
         match stage {
             Stage::Accepting { exchange, caller } => {
-                let exchange = self.conclude_accepting(token, exchange.finish(), caller, turn)?;
-                Some(Handshake { stage: exchange, registration })
+                let stage = self.conclude_accepting(token, exchange.finish(), caller, began, turn)?;
+                Some(Handshake { stage, registration, began })
             }
             Stage::Leaving { caller, .. } => {
                 self.gate.release(caller.slot);
                 None
             }
             Stage::Dialing(dialing) => {
-                self.conclude_dialing(token, dialing, turn);
+                self.conclude_dialing(token, dialing, began, turn);
                 None
             }
         }

@@ -16,6 +16,8 @@ pub(super) struct Handshake<S> {
     pub(super) stage: Stage<S>,
     /// What the driver knows the connection by. Dropped with it, which ends what is under way.
     pub(super) registration: Option<Registration>,
+    /// When it began.
+    pub(super) began: Instant,
 }
 
 /// What it is about.

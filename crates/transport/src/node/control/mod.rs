@@ -8,8 +8,11 @@ mod acting;
 mod dialing;
 mod driving;
 mod handshakes;
+mod names;
 mod refusals;
+mod telling;
 mod turns;
+mod unreachable;
 mod visiting;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,18 +27,20 @@ use replink_handshake::Authenticated;
 use super::Placement;
 use super::addresses::Addresses;
 use super::collector::Collector;
-use super::event::{Event, Refusal, RejectedBy, Warning};
+use super::event::{Event, Refusal, RejectedBy, Reloaded, Warning};
 use super::inbox::{Message, Report};
 use super::link::{OpenLink, SharedLink};
-use super::settings::{Reload, Settings};
+use super::settings::Settings;
 use super::shared::Shared;
 use super::stats::Counted;
 use crate::driver::{AcceptErrors, Driver, Registration, Socket, Token};
 use crate::gate::{Gate, Terms};
 use crate::mesh::{DownReason, LinkId, Mesh};
 use handshakes::{Handshakes, Stage};
+use names::Names;
 use refusals::Refusals;
 use turns::Turns;
+use unreachable::Unreachable;
 use visiting::Visitor;
 
 /// The listener's token. Connections are numbered from behind it.
@@ -64,6 +69,8 @@ pub(in crate::node) struct Control<D: Driver> {
     turns: Turns,
     visitors: BTreeMap<LinkId, Visitor<D::Socket>>,
     refusals: Refusals,
+    unreachable: Unreachable,
+    names: Names,
     next_token: u64,
     placed: usize,
     stopping: bool,
@@ -117,7 +124,7 @@ impl<D: Driver> Control<D> {
     ) -> std::io::Result<Self> {
         let registration = driver.listen(LISTENER, &listener)?;
         let settings = shared.settings();
-        let addresses = shared.addresses();
+        let addresses = Addresses::configured(&settings.config, shared.replica, &Addresses::default());
         let gate = Gate::new(Terms::from(&settings.config.auth), addresses.roster());
         let mesh = Mesh::new(shared.replica, settings.mesh.clone(), driver.now());
         Ok(Self {
@@ -138,6 +145,8 @@ impl<D: Driver> Control<D> {
             turns: Turns::default(),
             visitors: BTreeMap::new(),
             refusals: Refusals::default(),
+            unreachable: Unreachable::default(),
+            names: Names::default(),
             next_token: LISTENER.0 + 1,
             placed: 0,
             stopping: false,
@@ -160,6 +169,7 @@ impl<D: Driver> Control<D> {
                 self.mesh.pong(link, known.shared.place.take_echo(), now);
                 if let Some(round_trip) = self.mesh.round_trip(link) {
                     known.shared.set_round_trip(round_trip);
+                    self.shared.counters.round_trips.count(round_trip.last);
                 }
             }
             Report::Arriving => self.mesh.arriving(link, true, now),
@@ -176,9 +186,8 @@ impl<D: Driver> Control<D> {
             }
             Report::Quiet => self.quiet(link),
             Report::Ended(reason) => {
-                if let (Some(known), DownReason::Rejected(reject)) = (self.links.get(&link), reason) {
-                    let refusal = Refusal::by_peer(known.shared.address, reject);
-                    self.refuse(refusal, turn);
+                if let DownReason::Rejected(reject) = reason {
+                    self.rejected_late(link, reject, turn); // H-9
                 }
                 self.hear_all(now);
                 self.mesh.closed(link, reason, now, random);
@@ -264,9 +273,12 @@ impl<D: Driver> Control<D> {
         token: Token,
         authenticated: Authenticated<D::Socket>,
         address: SocketAddr,
+        began: Instant,
         turn: &mut Turn<'_, D>,
     ) {
         self.shared.counters.count_handshake(Status::OK, RejectedBy::Us);
+        let took = turn.driver.now().saturating_duration_since(began);
+        self.shared.counters.handshake_times.count(took);
         let open = OpenLink::new(authenticated, self.settings.endpoint.outbound_limits());
         self.bring_in(token, open, address, turn);
     }
@@ -289,7 +301,9 @@ impl<D: Driver> Control<D> {
 
     /// Links that another process had go on here.
     fn bring_in_taken(&mut self, turn: &mut Turn<'_, D>) {
-        for open in self.taken.take().into_iter().flatten() {
+        let Some(taken) = self.taken.take() else { return };
+        self.look_up_all(turn); // the first turn
+        for open in taken {
             let token = self.new_token();
             let address = open.socket.peer_address();
             self.bring_in(token, open, address, turn);
@@ -297,30 +311,30 @@ impl<D: Driver> Control<D> {
     }
 
     /// Puts a new configuration in force.
-    pub(super) fn reload(&mut self, reload: Reload, turn: &mut Turn<'_, D>) {
-        let Reload { settings, addresses } = reload;
+    pub(super) fn reload(&mut self, settings: Arc<Settings>, turn: &mut Turn<'_, D>) {
         let terms = Terms::from(&settings.config.auth);
         // Only what has changed: another key, for instance, is no reason to forget who is proven.
         if terms != Terms::from(&self.settings.config.auth) || settings.mesh.keys != self.settings.mesh.keys {
             self.gate.replace_terms(terms);
         }
-        self.set_addresses(addresses);
-        self.mesh.reconfigure(settings.mesh.clone(), turn.driver.now(), turn.driver.random());
-        self.hear_all(turn.driver.now()); // what is arriving may matter now (C-2)
-        self.drop_dials(|mesh, peer, lane| mesh.settings().has_place(peer, lane));
-        self.shared.set_settings(Arc::clone(&settings));
-        self.settings = settings;
-        turn.events.push_back(Event::Reloaded);
-        tracing::info!(replica = %self.shared.replica, "configuration reloaded");
-        self.act(turn);
-    }
-
-    /// Replicas are elsewhere.
-    pub(super) fn set_addresses(&mut self, addresses: Addresses) {
+        let addresses = Addresses::configured(&settings.config, self.shared.replica, &self.addresses);
         if addresses != self.addresses {
             self.gate.replace_roster(addresses.roster());
             self.addresses = addresses;
+            self.forget_names();
         }
+        self.look_up_all(turn);
+        self.mesh.reconfigure(settings.mesh.clone(), turn.driver.now(), turn.driver.random());
+        self.hear_all(turn.driver.now()); // what is arriving may matter now (C-2)
+        self.drop_dials(|mesh, peer, lane| mesh.settings().has_place(peer, lane));
+        self.unreachable.retain(|peer, lane| settings.mesh.has_place(peer, lane));
+        self.shared.counters.retain_lives(|peer, lane| settings.mesh.has_place(peer, lane));
+        let changed = self.settings.config.changed(&settings.config);
+        self.shared.set_settings(Arc::clone(&settings));
+        self.settings = settings;
+        tracing::info!(replica = %self.shared.replica, changed = changed.join(", "), "configuration reloaded");
+        turn.events.push_back(Event::Reloaded(Reloaded { changed }));
+        self.act(turn);
     }
 
     /// Ends all links with a goodbye; what still comes in is told to come back later.
@@ -381,27 +395,6 @@ impl<D: Driver> Control<D> {
     /// for a link that another shard gives it comes through there as well.
     fn tell(&self, shard: usize, message: Message<D::Socket>) {
         self.shared.post.send(shard, message);
-    }
-
-    fn warn(&self, warning: Warning, turn: &mut Turn<'_, D>) {
-        tracing::warn!(replica = %self.shared.replica, "{warning}");
-        turn.events.push_back(Event::Warning(warning));
-    }
-
-    /// Somebody was turned away.
-    fn refuse(&self, refusal: Refusal, turn: &mut Turn<'_, D>) {
-        self.shared.counters.count_handshake(refusal.status, refusal.by);
-        tracing::warn!(
-            replica = %self.shared.replica,
-            address = %refusal.address,
-            peer = refusal.peer.map(|peer| peer.0),
-            status = %refusal.status,
-            authenticated = refusal.authenticated,
-            by = refusal.by.as_str(),
-            "rejected: {}",
-            refusal.explanation
-        );
-        turn.events.push_back(Event::Rejected(refusal));
     }
 
     fn peer_addresses(&self, peer: ReplicaId) -> Vec<SocketAddr> {

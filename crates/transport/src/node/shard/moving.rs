@@ -44,7 +44,7 @@ impl<D: Driver> Shard<D> {
         self.looking.push_back(place);
         if let Err(error) = registered {
             tracing::warn!(peer = %shared.peer().replica, address = %shared.address, "link lost: {error}");
-            return self.end(id, DownReason::Lost(Loss::Closed));
+            return self.end(id, DownReason::Lost(Loss::Ended));
         }
         self.flush(id);
     }
@@ -135,7 +135,12 @@ impl<D: Driver> Shard<D> {
             }
         }
         let (id, peer, address) = (link.id(), *link.peer(), link.address);
-        self.events.push_back(Event::Down(LinkDown { link: id, peer, address, reason }));
+        let sent = link.outbound.stats();
+        // What waits on a link that is left still goes out.
+        let left = matches!(reason, DownReason::Left(_) | DownReason::Ended(_) | DownReason::HandedOver);
+        let waiting = if left { 0 } else { sent.queued_frames as u64 };
+        let undelivered = sent.dropped_frames + waiting;
+        self.events.push_back(Event::Down(LinkDown { link: id, peer, address, reason, undelivered }));
         self.report(id, Report::Quiet);
     }
 

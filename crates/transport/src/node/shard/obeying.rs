@@ -57,9 +57,10 @@ impl<D: Driver> Shard<D> {
             Message::Report { link, report } => {
                 self.with_control(|control, turn| control.report(link, report, turn));
             }
-            Message::Reload(reload) => self.with_control(|control, turn| control.reload(*reload, turn)),
-            Message::Addresses(addresses) => {
-                self.with_control(|control, _| control.set_addresses(addresses));
+            Message::Reload(settings) => self.with_control(|control, turn| control.reload(settings, turn)),
+            Message::LookUp => self.with_control(|control, turn| control.look_up_all(turn)),
+            Message::LookedUp(looked_up) => {
+                self.with_control(|control, turn| control.looked_up(*looked_up, turn));
             }
             Message::Shutdown => self.with_control(Control::shutdown),
             Message::HandOver(collector) => {

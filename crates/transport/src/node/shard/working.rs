@@ -77,9 +77,10 @@ impl<D: Driver> Shard<D> {
                 link.shared.place.arrived(self.now);
                 self.looking.push_back(place);
             }
-            _ => {
+            ref result => {
                 let id = link.shared.id();
-                self.end(id, DownReason::Lost(Loss::Closed));
+                let loss = result.as_ref().err().map_or(Loss::Ended, |error| Loss::of(error.kind()));
+                self.end(id, DownReason::Lost(loss));
             }
         }
     }
@@ -97,7 +98,7 @@ impl<D: Driver> Shard<D> {
                         shared.socket().finish();
                     }
                     if link.peer_finished {
-                        self.end(id, DownReason::Lost(Loss::Closed)); // C-3: both have said it
+                        self.end(id, DownReason::Lost(Loss::Ended)); // C-3: both have said it
                     }
                     return;
                 }
@@ -110,7 +111,7 @@ impl<D: Driver> Shard<D> {
             }
             // Whoever writes has the owner look again, if it matters that the queue is empty.
             Ok(Loan::Nothing(_)) => {}
-            Err(_) if link.phase == Phase::Left => self.end(id, DownReason::Lost(Loss::Closed)),
+            Err(_) if link.phase == Phase::Left => self.end(id, DownReason::Lost(Loss::Ended)),
             // What the peer has sent comes still, and then the end.
             Err(_) => shared.socket().shutdown(),
         }
@@ -238,11 +239,6 @@ impl<D: Driver> Shard<D> {
                 if matches!(error, InboundError::Record(_)) {
                     self.shared.counters.broken_records.count(link.shared.peer().replica);
                 }
-                tracing::warn!(
-                    peer = %link.shared.peer().replica,
-                    address = %link.shared.address,
-                    "link ended: {error}"
-                );
                 self.condemn(place, DownReason::Lost(Loss::Violation(error)));
             }
         }

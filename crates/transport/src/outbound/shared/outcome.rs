@@ -52,4 +52,6 @@ pub struct OutboundStats {
     pub written_bytes: u64,
     /// Calls of [`write_gathered`](crate::GatherWrite::write_gathered), also those that took nothing.
     pub writes: u64,
+    /// Frames that were queued when the link ended, and not wholly written; control frames included.
+    pub dropped_frames: u64,
 }

@@ -103,14 +103,15 @@ impl DialFailure {
     /// Why the peer can't be reached, in one word.
     pub fn reason(&self) -> UnreachableReason {
         match self {
-            Self::Connect { source, .. } => UnreachableReason::of(source),
+            Self::Connect { source, .. } | Self::Stream(StreamError::Io { source, .. }) => {
+                UnreachableReason::of(source)
+            }
             Self::NoAddress => UnreachableReason::Name,
             Self::Entropy(_) => UnreachableReason::Descriptors,
             Self::Stream(StreamError::TimedOut { .. } | StreamError::NotTaken { .. }) => {
                 UnreachableReason::Silent
             }
             Self::Stream(StreamError::Closed { .. }) => UnreachableReason::Ended,
-            Self::Stream(StreamError::Io { source, .. }) => UnreachableReason::of(source),
             // Not even a frame of the handshake, or of no version of it.
             Self::Handshake(DialError::Frame(_)) => UnreachableReason::NotAReplica,
             Self::Handshake(_) => UnreachableReason::Rejected,

@@ -286,7 +286,9 @@ fn a_peer_with_too_few_lanes_is_told_of_once() {
     };
     let keep_alive = |one: &mut One| {
         let up: Vec<_> = one.mesh.links().map(|(link, _)| link).collect();
-        up.into_iter().for_each(|link| one.mesh.heard(link, one.now));
+        for link in up {
+            one.mesh.heard(link, one.now);
+        }
     };
     assert_eq!(warnings(&mut one), []);
     keep_alive(&mut one);

@@ -141,7 +141,7 @@ impl<D: Driver> Control<D> {
                 tracing::info!(%replica, %peer, %address, lane, reason = reason.name(), "link down: {reason}");
             }
             _ => {
-                tracing::warn!(%replica, %peer, %address, lane, reason = reason.name(), "link down: {reason}")
+                tracing::warn!(%replica, %peer, %address, lane, reason = reason.name(), "link down: {reason}");
             }
         }
         let owner = shared.place.owner();

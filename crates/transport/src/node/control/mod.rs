@@ -301,9 +301,9 @@ impl<D: Driver> Control<D> {
 
     /// Links that another process had go on here.
     fn bring_in_taken(&mut self, turn: &mut Turn<'_, D>) {
-        let Some(taken) = self.taken.take() else { return };
+        let Some(links) = self.taken.take() else { return };
         self.look_up_all(turn); // the first turn
-        for open in taken {
+        for open in links {
             let token = self.new_token();
             let address = open.socket.peer_address();
             self.bring_in(token, open, address, turn);

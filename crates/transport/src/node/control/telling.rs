@@ -80,9 +80,10 @@ impl<D: Driver> Control<D> {
         self.shared.counters.dial_failures.count((peer, reason));
         let told = self.unreachable.failed(peer, lane, why, turn.driver.now());
         let Some(Told { since, attempts }) = told else { return };
-        match refusal {
-            Some(refusal) => self.tell_refusal(refusal, turn), // which says it in the log as well
-            None => tracing::warn!(
+        if let Some(refusal) = refusal {
+            self.tell_refusal(refusal, turn); // which says it in the log as well
+        } else {
+            tracing::warn!(
                 replica = %self.shared.replica,
                 %peer,
                 lane,
@@ -92,7 +93,7 @@ impl<D: Driver> Control<D> {
                 attempts,
                 "can't reach replica {peer}: {explanation}; {}",
                 reason.advice()
-            ),
+            );
         }
         let unreachable = Unreachable { peer, lane, address, reason, status, since, attempts, explanation };
         turn.events.push_back(Event::Unreachable(unreachable));

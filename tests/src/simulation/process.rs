@@ -256,7 +256,10 @@ impl Watcher<'_> {
             }
             Event::Warning(warning) => {
                 self.count(match &warning {
-                    Warning::Mesh(MeshWarning::Duplicate { .. }) => "warned of a duplicate",
+                    // There never are two of a replica that are both alive.
+                    Warning::Mesh(MeshWarning::Duplicate { .. } | MeshWarning::Cloned { .. }) => {
+                        return Err(format!("{:?} accuses two processes: {warning}", self.id));
+                    }
                     Warning::Accept { .. } => "warned of accept",
                     _ => "warned of something else",
                 });
@@ -312,6 +315,8 @@ fn name_of(reason: &DownReason) -> &'static str {
         DownReason::Left(_) => "down: left",
         DownReason::Ended(_) => "down: ended",
         DownReason::Lost(Loss::Ended) => "down: closed",
+        DownReason::Lost(Loss::Reset) => "down: reset",
+        DownReason::Lost(Loss::TimedOut) => "down: timed out",
         DownReason::Lost(Loss::Silent(_)) => "down: silent",
         DownReason::Lost(_) => "down: violation",
         DownReason::Superseded => "down: superseded",

@@ -88,7 +88,7 @@ pub struct Mesh {
     clones: Clones,
     lanes: Lanes,
     /// When what was said of whom.
-    warned: BTreeMap<(&'static str, ReplicaId), Instant>,
+    warned: BTreeMap<(&'static str, ReplicaId, Option<u8>), Instant>,
     actions: VecDeque<Action>,
     stopping: bool,
 }
@@ -217,7 +217,11 @@ impl Mesh {
 
     /// Warns of something that goes on until somebody does something about it: once, and then now and then.
     fn warn(&mut self, warning: MeshWarning, now: Instant) {
-        let what = (warning.kind(), warning.peer());
+        let command = match warning {
+            MeshWarning::Denied { command, .. } => Some(command.0),
+            _ => None,
+        };
+        let what = (warning.kind(), warning.peer(), command);
         if self.warned.get(&what).is_none_or(|&warned| warned + WARN_AGAIN <= now) {
             self.warned.insert(what, now);
             self.actions.push_back(Action::Warn(warning));

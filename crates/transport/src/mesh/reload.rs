@@ -23,7 +23,7 @@ impl Mesh {
         self.slots.retain(|&(peer, lane), _| settings.has_place(peer, lane));
         self.weaker.retain(|peer, _| settings.members.contains_key(peer));
         self.clones.retain(|peer| settings.members.contains_key(&peer));
-        self.warned.retain(|(_, peer), _| settings.members.contains_key(peer));
+        self.warned.retain(|(_, peer, _), _| settings.members.contains_key(peer));
         for slot in self.slots.values_mut() {
             slot.retune(settings);
         }

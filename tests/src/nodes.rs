@@ -31,7 +31,8 @@ pub const QUICK: &str = "reconnect_min = \"5ms\"\nreconnect_max = \"50ms\"\n";
 /// Ports that stay ours, and configurations that name them.
 #[derive(Debug)]
 pub struct Ground {
-    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    listeners: Vec<Option<TcpListener>>,
     extra: String,
 }
 
@@ -66,7 +67,8 @@ impl Ground {
     pub fn new(replicas: u8, extra: &str) -> Self {
         let listeners: Vec<_> =
             (0..replicas).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
-        Self { listeners, extra: extra.to_owned() }
+        let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        Self { addresses, listeners: listeners.into_iter().map(Some).collect(), extra: extra.to_owned() }
     }
 
     /// A configuration of these replicas, with settings of `[cluster.auth]` and `[cluster.link]`.
@@ -89,12 +91,12 @@ impl Ground {
 
     /// How many ports there are.
     pub fn replicas(&self) -> u8 {
-        u8::try_from(self.listeners.len()).unwrap()
+        u8::try_from(self.addresses.len()).unwrap()
     }
 
     /// Where `replica` listens.
     pub fn address(&self, replica: u8) -> SocketAddr {
-        self.listeners[usize::from(replica)].local_addr().unwrap()
+        self.addresses[usize::from(replica)]
     }
 
     /// The process `incarnation` of `replica`, for the blocking driver.
@@ -125,7 +127,12 @@ impl Ground {
 
     /// A second handle to the port of `replica`.
     pub fn listener(&self, replica: u8) -> TcpListener {
-        self.listeners[usize::from(replica)].try_clone().unwrap()
+        self.listeners[usize::from(replica)].as_ref().unwrap().try_clone().unwrap()
+    }
+
+    /// From here on nobody listens on the port of `replica`.
+    pub fn close(&mut self, replica: u8) {
+        self.listeners[usize::from(replica)] = None;
     }
 }
 

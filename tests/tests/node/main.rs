@@ -14,3 +14,4 @@ mod reload;
 mod sending;
 mod short_of_files;
 mod soak;
+mod telling;

@@ -79,7 +79,13 @@ impl<D: Driver> Shard<D> {
             }
             ref result => {
                 let id = link.shared.id();
-                let loss = result.as_ref().err().map_or(Loss::Ended, |error| Loss::of(error.kind()));
+                let failed = result.as_ref().err().map(io::Error::kind);
+                // Where sending failed first, we have ended it ourselves.
+                let failed = failed.or_else(|| match link.shared.outbound.ended() {
+                    Some(SendCause::Failed(kind)) => Some(kind),
+                    _ => None,
+                });
+                let loss = failed.map_or(Loss::Ended, Loss::of);
                 self.end(id, DownReason::Lost(loss));
             }
         }

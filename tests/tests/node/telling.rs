@@ -120,6 +120,9 @@ fn a_flood_hides_no_attempt_from_a_replicas_address() {
     });
 }
 
+/// Loses a link. What it gives stays open meanwhile.
+type Lose = fn(RawLink) -> Option<RawLink>;
+
 /// Why a link was lost, and what was lost with it.
 #[test]
 fn a_loss_has_its_reason_and_its_count() {
@@ -132,7 +135,7 @@ fn a_loss_has_its_reason_and_its_count() {
         link.stop_sending();
         Some(link)
     };
-    let lose: [(&str, fn(RawLink) -> Option<RawLink>); 2] = [("reset", reset), ("ended", end)];
+    let lose: [(&str, Lose); 2] = [("reset", reset), ("ended", end)];
     for (name, lose) in lose {
         watched(move || {
             let (ground, mut node) = acceptor("heartbeat_interval = \"0s\"\n");

@@ -1,10 +1,11 @@
 //! An endpoint gives what its configuration asks for, or there is none.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use replink_frame::{ReplicaId, Version};
+use replink_frame::{Flags, ReplicaId, Version};
+use replink_handshake::FlagPolicy;
 use replink_tests::links::{AUTH, config_with};
-use replink_transport::EndpointError;
 use replink_transport::config::{Config, Policy, UnusableConfig};
+use replink_transport::{Endpoint, EndpointError, EndpointSettings};
 
 /// Has a configuration require something.
 type Require = fn(&mut Config);
@@ -47,6 +48,37 @@ fn no_endpoint_without_the_protection_that_is_required() {
         });
         assert_eq!(mistake, key);
     }
+}
+
+/// H-12: what a configuration is refused with holds for settings that are made in code too.
+#[test]
+fn no_endpoint_migrates_without_a_key_or_with_something_required() {
+    let config = config_with(AUTH, "");
+    let endpoint = config.endpoint(ReplicaId(0), 1, 1).unwrap();
+    let settings = |keys, required| {
+        let mut settings = EndpointSettings::new(endpoint.local().clone(), keys, config.roster());
+        settings.migrating = true;
+        settings.flags = FlagPolicy::new(Flags::NONE, required);
+        settings
+    };
+    let keys = || config.auth.keys.clone();
+    assert!(!endpoint.is_migrating());
+    assert!(Endpoint::new(settings(keys(), Flags::NONE)).unwrap().is_migrating());
+    let refused = |settings| Endpoint::new(settings).err();
+    assert_eq!(refused(settings(None, Flags::NONE)), Some(EndpointError::CannotMigrate));
+    assert_eq!(refused(settings(keys(), Flags::SEALED)), Some(EndpointError::CannotMigrate));
+    let config = config_with(&format!("{AUTH}\nmigrating = true"), "");
+    assert!(config.endpoint(ReplicaId(0), 1, 1).unwrap().is_migrating());
+}
+
+/// The configuration says the release, and the embedder may say another.
+#[test]
+fn an_endpoint_has_the_release_and_the_source_of_its_configuration() {
+    let mut config = config_with(AUTH, "");
+    (config.release, config.source) = (4, Some("127.0.0.2".parse().unwrap()));
+    let endpoint = config.endpoint(ReplicaId(0), None, 1).unwrap();
+    assert_eq!((endpoint.local().release, endpoint.source()), (4, config.source));
+    assert_eq!(config.endpoint(ReplicaId(0), 7, 1).unwrap().local().release, 7);
 }
 
 #[test]

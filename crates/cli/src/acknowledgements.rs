@@ -9,18 +9,16 @@ use replink_transport::frame::{Command, GenericHeader, ReplicaId};
 use replink_transport::mesh::LinkId;
 use replink_transport::node::Handle;
 
-use crate::RELEASE;
-
 /// Most acknowledgements that wait for one link, 256 bytes each: a peer that sends and never reads
 /// must not fill memory.
 const WAITING_MAX: usize = 65_536;
 
 /// The acknowledgement of a Prepare: same view, no body, and the hash of the Prepare's body.
-fn prepare_ok(prepare: &GenericHeader, body: &[u8], replica: ReplicaId) -> GenericHeader {
+fn prepare_ok(prepare: &GenericHeader, body: &[u8], handle: &Handle) -> GenericHeader {
     let mut ok = GenericHeader::new(prepare.cluster, Command::PREPARE_OK, 0);
     ok.view = prepare.view;
-    ok.release = RELEASE.into();
-    ok.replica = replica;
+    ok.release = handle.release().into();
+    ok.replica = handle.replica();
     ok.reserved_command[..32].copy_from_slice(blake3::hash(body).as_bytes());
     ok
 }
@@ -46,7 +44,7 @@ impl Acknowledgements {
         prepare: &GenericHeader,
         body: &[u8],
     ) -> Option<String> {
-        let ok = prepare_ok(prepare, body, self.handle.replica());
+        let ok = prepare_ok(prepare, body, &self.handle);
         let waiting = match self.waiting.entry(link) {
             Entry::Occupied(waiting) => waiting.into_mut(),
             Entry::Vacant(_) if has_taken(&self.handle, link, (peer, lane), &ok) => return None,

@@ -22,9 +22,6 @@ use clap::error::ErrorKind;
 use arguments::{Arguments, Command};
 use logging::LevelFilter;
 
-/// The software release of this embedder, as the handshake tells it.
-const RELEASE: u32 = 1;
-
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

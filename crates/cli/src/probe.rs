@@ -14,8 +14,8 @@ use replink_transport::{Endpoint, InboundError, Received, incarnation};
 use serde_json::{Value, json};
 
 use crate::arguments::ProbeOptions;
+use crate::fail;
 use crate::serve::{print_line, status_name};
-use crate::{RELEASE, fail};
 
 /// Exit codes beyond 0 (up) and 1 (bad configuration).
 const REJECTED: u8 = 2;
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
         ));
     }
     let endpoint = match incarnation() {
-        Ok(incarnation) => config.endpoint(replica, RELEASE, incarnation),
+        Ok(incarnation) => config.endpoint(replica, None, incarnation),
         Err(error) => return fail(error),
     };
     let endpoint = match endpoint {

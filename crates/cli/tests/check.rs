@@ -111,6 +111,25 @@ fn check_lists_what_is_worth_a_second_look() {
     }
 }
 
+#[test]
+fn check_shows_where_it_dials_from_which_releases_get_in_and_that_it_migrates() {
+    let cluster = Cluster::new("migrating = true", "link_max_age = \"6h\"");
+    let toml = std::fs::read_to_string(cluster.config()).unwrap();
+    let own = "source = \"127.0.0.2\"\nrelease = 6\nreleases = \"3..=5\"\n[cluster.auth]";
+    std::fs::write(cluster.config(), toml.replace("[cluster.auth]", own)).unwrap();
+    let report: Value = serde_json::from_str(&check(&cluster, &["--json"]).stdout).unwrap();
+    let shown = &report["cluster"];
+    assert_eq!((&shown["source"], &shown["release"]), (&"127.0.0.2".into(), &6.into()));
+    assert_eq!((&shown["releases"], &report["link"]["link_max_age"]), (&"3..=5".into(), &"6h".into()));
+    assert_eq!(report["auth"]["migrating"], true);
+    let connection = report["security"]["authenticated_at_connection"].as_str().unwrap();
+    assert!(connection.contains("of those that have none yet nothing"), "{connection}");
+    let warnings = report["warnings"].to_string();
+    for expected in ["this replica is migrating", "cluster.release is 6", "does not keep every peer out"] {
+        assert!(warnings.contains(expected), "{warnings}");
+    }
+}
+
 fn probe(cluster: &Cluster, arguments: &[&str]) -> (Option<i32>, Value) {
     let probe = finish(replink().args(["probe", "--json", "--config"]).arg(cluster.config()).args(arguments));
     (probe.status.code(), serde_json::from_str(&probe.stdout).unwrap_or(Value::String(probe.stderr)))
@@ -119,6 +138,9 @@ fn probe(cluster: &Cluster, arguments: &[&str]) -> (Option<i32>, Value) {
 #[test]
 fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
     let cluster = Cluster::new("", "");
+    let toml = std::fs::read_to_string(cluster.config()).unwrap();
+    let own = toml.replace("[cluster.auth]", "release = 3\n[cluster.auth]");
+    std::fs::write(cluster.config(), own).unwrap();
     let as_zero = ["--replica-id", "0", "--peer", "1"];
     let (code, report) = probe(&cluster, &as_zero);
     assert_eq!((code, &report["result"]), (Some(3), &"unreachable".into()));
@@ -128,7 +150,7 @@ fn probe_tells_up_rejected_unreachable_and_misconfigured_apart() {
     assert_eq!((code, &report["status"]), (Some(0), &"ok".into()), "{report}");
     assert_eq!((&report["authenticated"], &report["flags"]), (&true.into(), &"sealed+ephemeral".into()));
     assert_eq!((&report["sealed"], &report["forward_secret"]), (&true.into(), &true.into()));
-    assert_eq!((&report["release"], &report["version"]), (&1.into(), &2.into()));
+    assert_eq!((&report["release"], &report["version"]), (&3.into(), &2.into()));
     assert!(
         report["round_trip_ms"].as_f64().unwrap() > 0.0 && report["handshake_ms"].as_f64().unwrap() > 0.0
     );

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ pub struct EndpointSettings {
     pub local: Local,
     /// The keys to prove oneself with; `None` where authentication is disabled (H-12).
     pub keys: Option<Arc<KeyRing>>,
+    /// Whether this node is on its way to keys: it dials with its key and then without, and lets both in
+    /// (H-12).
+    pub migrating: bool,
     /// The replicas of the cluster, this one among them.
     pub roster: Roster,
     /// The version to dial with.
@@ -27,6 +31,8 @@ pub struct EndpointSettings {
     pub releases: RangeInclusive<u32>,
     /// How much may wait on a link, and how large a frame may be.
     pub limits: OutboundLimits,
+    /// The address of this machine to dial from; `None` lets the system choose.
+    pub source: Option<IpAddr>,
 }
 
 impl EndpointSettings {
@@ -36,12 +42,14 @@ impl EndpointSettings {
         Self {
             local,
             keys,
+            migrating: false,
             roster,
             version: Version::V2,
             min_version: Version::V2,
             flags: FlagPolicy::default(),
             releases: 0..=u32::MAX,
             limits: OutboundLimits::default(),
+            source: None,
         }
     }
 }
@@ -52,6 +60,8 @@ pub struct Endpoint {
     dialing: Dialing,
     answering: Answering,
     outbound_limits: OutboundLimits,
+    migrating: bool,
+    source: Option<IpAddr>,
 }
 
 /// How this node dials.
@@ -89,6 +99,10 @@ pub enum EndpointError {
         /// What.
         flags: Flags,
     },
+    /// Links without a key come up while a node migrates (H-12): there has to be a key to migrate to, and
+    /// nothing can be required that such a link can't have.
+    #[error("a migrating node needs a key, and can't require sealed links or forward secrecy")]
+    CannotMigrate,
 }
 
 impl Endpoint {
@@ -98,8 +112,18 @@ impl Endpoint {
     ///
     /// [`EndpointError`].
     pub fn new(settings: EndpointSettings) -> Result<Self, EndpointError> {
-        let EndpointSettings { local, keys, roster, version, min_version, flags, releases, limits } =
-            settings;
+        let EndpointSettings {
+            local,
+            keys,
+            migrating,
+            roster,
+            version,
+            min_version,
+            flags,
+            releases,
+            limits,
+            source,
+        } = settings;
         if !roster.contains(local.replica) {
             return Err(EndpointError::UnknownReplica(local.replica));
         }
@@ -107,6 +131,9 @@ impl Endpoint {
         let has_flags = keys.is_some() && version == Version::V2;
         if flags.required != Flags::NONE && !has_flags {
             return Err(EndpointError::Unavailable { flags: flags.required });
+        }
+        if migrating && (keys.is_none() || flags.required != Flags::NONE) {
+            return Err(EndpointError::CannotMigrate);
         }
         let (dialing, answering) = match keys {
             Some(ring) => (
@@ -125,7 +152,7 @@ impl Endpoint {
             ),
             None => (Dialing::Disabled { local: local.clone() }, Answering::Disabled { local, roster }),
         };
-        Ok(Self { dialing, answering, outbound_limits: limits })
+        Ok(Self { dialing, answering, outbound_limits: limits, migrating, source })
     }
 
     /// Who this node is.
@@ -153,6 +180,16 @@ impl Endpoint {
             }
             Dialing::Disabled { .. } => 0,
         }
+    }
+
+    /// Whether this node is on its way to keys (H-12).
+    pub fn is_migrating(&self) -> bool {
+        self.migrating
+    }
+
+    /// The address of this machine to dial from; `None` lets the system choose.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source
     }
 
     /// The limits of `[cluster.link]` for frames and send queues.

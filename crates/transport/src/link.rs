@@ -1,12 +1,12 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, SocketAddrV6, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
-#[cfg(feature = "node")]
+#[cfg(any(feature = "node", feature = "blocking"))]
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::GatherWrite;
@@ -118,6 +118,22 @@ impl Link {
 /// What a thread of its own does.
 #[cfg(feature = "blocking")]
 impl Link {
+    /// Connects from `source`, within `timeout`.
+    pub(crate) fn connect(
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        timeout: Duration,
+    ) -> io::Result<Self> {
+        let socket = new_socket(address, source)?;
+        socket.connect_timeout(&address.into(), timeout)?;
+        let stream = TcpStream::from(socket);
+        // Where nobody listens on a port of our own, TCP may connect a socket to itself.
+        if stream.local_addr()? == address {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        Self::connected(stream, address)
+    }
+
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*self.stream).read(buffer)
     }
@@ -141,9 +157,9 @@ impl Link {
         Self { stream: Arc::new(stream), peer_address, dont_wait: true }
     }
 
-    /// Begins to connect, without blocking then or later.
-    pub(crate) fn begin_connect(address: SocketAddr) -> io::Result<Self> {
-        let socket = new_socket(address)?;
+    /// Begins to connect from `source`, without blocking then or later.
+    pub(crate) fn begin_connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+        let socket = new_socket(address, source)?;
         socket.set_nonblocking(true)?;
         match socket.connect(&address.into()) {
             Ok(()) => {}
@@ -155,8 +171,8 @@ impl Link {
 
     /// A socket that has yet to connect to `address`, which is somebody else's to do.
     #[cfg(all(feature = "io-uring", target_os = "linux"))]
-    pub(crate) fn unconnected(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self::accepted(new_socket(address)?.into(), address))
+    pub(crate) fn unconnected(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+        Ok(Self::accepted(new_socket(address, source)?.into(), address))
     }
 
     /// What an operation under way holds, so that the descriptor stays this socket's.
@@ -171,11 +187,36 @@ impl Link {
     }
 }
 
-#[cfg(feature = "node")]
-fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+/// A socket to connect to `address` with, from `source` and any port of it that is free.
+#[cfg(any(feature = "node", feature = "blocking"))]
+fn new_socket(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
+    if let Some(source) = source {
+        socket.bind(&bound_to(source, address)?.into())?;
+    }
     Ok(socket)
+}
+
+/// Where a socket to `address` is bound whose own address is `source`.
+#[cfg(any(feature = "node", feature = "blocking"))]
+fn bound_to(source: IpAddr, address: SocketAddr) -> io::Result<SocketAddr> {
+    match (source, address) {
+        (IpAddr::V4(_), SocketAddr::V4(_)) => Ok(SocketAddr::new(source, 0)),
+        // A socket to an IPv4 address in the clothes of IPv6 wants its own address in them too.
+        (IpAddr::V4(source), SocketAddr::V6(address)) if address.ip().to_ipv4_mapped().is_some() => {
+            Ok(SocketAddr::new(source.to_ipv6_mapped().into(), 0))
+        }
+        // An address within a link belongs to an interface: to the one that the peer is behind.
+        (IpAddr::V6(source), SocketAddr::V6(address)) => {
+            let scope = if source.is_unicast_link_local() { address.scope_id() } else { 0 };
+            Ok(SocketAddrV6::new(source, 0, 0, scope).into())
+        }
+        _ => Err(io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            format!("cluster.source is {source}, which is not of the same family"),
+        )),
+    }
 }
 
 /// A connection that is being made is no failure.

@@ -88,10 +88,11 @@ fn the_defaults_are_the_documented_ones() -> TestResult {
     assert_eq!(config.path.as_deref(), Some(Path::new(FILE)));
     assert_eq!(config.name, "orders");
     assert_eq!(config.cluster, cluster_id("orders"));
-    assert_eq!((config.replica_id, &config.listen), (None, &None));
+    assert_eq!((config.replica_id, &config.listen, config.source), (None, &None, None));
+    assert_eq!((config.release, &config.releases), (0, &(0..=u32::MAX)));
 
     let auth = &config.auth;
-    assert_eq!((auth.app.as_str(), auth.enabled), ("replink", true));
+    assert_eq!((auth.app.as_str(), auth.enabled, auth.migrating), ("replink", true, false));
     assert_eq!((auth.min_version, auth.version), (Version::V2, Version::V2));
     assert!(auth.allow.is_empty() && auth.allows([203, 0, 113, 7].into()));
     assert_eq!(auth.handshake_timeout, Duration::from_secs(5));
@@ -108,6 +109,7 @@ fn the_defaults_are_the_documented_ones() -> TestResult {
     assert_eq!(link.heartbeat_timeout, Duration::from_secs(5));
     assert_eq!(link.reconnect_min, Duration::from_millis(50));
     assert_eq!(link.reconnect_max, Duration::from_secs(2));
+    assert_eq!(link.link_max_age, Duration::ZERO);
     assert!(config.nodes.iter().all(|node| node.role == Role::Voter));
     Ok(())
 }
@@ -118,10 +120,14 @@ const FULL: &str = r#"
 name = "orders"
 replica_id = 0
 listen = "0.0.0.0:7400"
+source = "::ffff:10.0.0.1"
+release = 4
+releases = "3..=5"
 
 [cluster.auth]
 app = "acme-ledger"
 enabled = true
+migrating = true
 shared_secret_file = "cluster.key"
 accept_secret_files = ["/run/old.key"]
 accept_secrets = ["another-horse-battery-staple-0123456789"]
@@ -145,6 +151,7 @@ heartbeat_interval = "200ms"
 heartbeat_timeout = "201ms"
 reconnect_min = "1s"
 reconnect_max = "1s"
+link_max_age = "24h"
 
 [[cluster.nodes]]
 id = 0
@@ -167,7 +174,9 @@ fn every_setting_is_read() -> TestResult {
     let config = full_sources().parse(FULL)?;
     assert_eq!(config.replica_id, Some(ReplicaId(0)));
     assert_eq!(config.listen, Some("0.0.0.0:7400".parse()?));
-    assert_eq!(config.auth.app.as_str(), "acme-ledger");
+    assert_eq!(config.source, Some("10.0.0.1".parse()?));
+    assert_eq!((config.release, &config.releases), (4, &(3..=5)));
+    assert_eq!((config.auth.app.as_str(), config.auth.migrating), ("acme-ledger", true));
     assert_eq!(config.auth.secret_source, Some(SecretSource::File("/etc/orders/cluster.key".into())));
     assert_eq!(config.auth.keys.as_ref().map(|keys| keys.ids().len()), Some(3));
     assert_eq!((config.auth.min_version, config.auth.version), (Version::V1, Version::V2));
@@ -184,6 +193,7 @@ fn every_setting_is_read() -> TestResult {
     link.heartbeat_timeout = Duration::from_millis(201);
     link.reconnect_min = Duration::from_secs(1);
     link.reconnect_max = Duration::from_secs(1);
+    link.link_max_age = Duration::from_secs(86_400);
     assert_eq!(config.link, link);
 
     assert!(config.roster().iter().eq([ReplicaId(0), ReplicaId(255)]));
@@ -395,6 +405,67 @@ fn replica_id_and_listen() {
     for listen in ["0.0.0.0", "7400", "::1:7400", "10.0.0.256:7400"] {
         assert_cluster(&format!("listen = \"{listen}\""), &format!("listen: is \"{listen}\"; {ADDRESS}"));
     }
+}
+
+#[test]
+fn source() {
+    let cure = "must be an IP address of this machine without a port, such as \"10.0.0.1\"; leave the key out to let \
+                the system choose";
+    for source in
+        ["10.0.0.1:7400", "localhost", "[::1]", "10.0.0.0/8", "0.0.0.0", "::", "224.0.0.1", "ff02::1"]
+    {
+        assert_cluster(&format!("source = \"{source}\""), &format!("source: is \"{source}\"; {cure}"));
+    }
+    assert_cluster("source = 1", &format!("source: is an integer; {cure}"));
+}
+
+#[test]
+fn releases() -> TestResult {
+    let cure = "must be \"any\", or a lowest and a highest release such as \"3..=5\"";
+    for releases in ["all", "3", "3..5", "-1..=5", "3..=4294967296"] {
+        assert_cluster(
+            &format!("releases = \"{releases}\""),
+            &format!("releases: is \"{releases}\"; {cure}"),
+        );
+    }
+    assert_cluster("releases = 3", &format!("releases: is an integer; {cure}"));
+    assert_cluster(
+        "releases = \"5..=3\"",
+        "releases: is \"5..=3\"; must have the lowest release first, such as \"3..=5\"",
+    );
+    for release in ["-1", "4294967296"] {
+        let expected = format!("release: is {release}; must be a whole number from 0 to 4294967295");
+        assert_cluster(&format!("release = {release}"), &expected);
+    }
+    // What is made in code is checked as well.
+    let mut config = with_secret().parse(&text("releases = \"any\"", "", "", ""))?;
+    config.releases = std::ops::RangeInclusive::new(2, 1);
+    let errors = config.validate().expect_err("no release gets in");
+    assert!(errors.to_string().starts_with("cluster.releases: is \"2..=1\"; "), "{errors}");
+    Ok(())
+}
+
+/// H-12
+#[test]
+fn migrating() {
+    assert_auth("migrating = 1", "migrating: is an integer; must be true or false");
+    assert_mistakes(&with_secret(), &text("", "migrating = true", "", ""), &[]);
+    assert_auth(
+        "migrating = true\nenabled = false",
+        "migrating: is true beside enabled = false, which has no key to migrate to; set a secret and leave enabled \
+         out, or leave migrating out",
+    );
+    for key in ["sealed", "forward_secrecy"] {
+        let expected = format!(
+            "5: cluster.auth.migrating: is true beside cluster.link.{key} = \"required\", which no link without \
+             authentication can have; set cluster.link.{key} to \"optional\" until all replicas have a key, or leave \
+             migrating out"
+        );
+        let link = format!("{key} = \"required\"");
+        assert_mistakes(&with_secret(), &text("", "migrating = true", &link, ""), &[&expected]);
+    }
+    let none = mistakes(&Fake::default(), &text("", "migrating = true", "", ""));
+    assert!(none[0].contains("cluster.auth: has no secret"), "{none:?}");
 }
 
 #[test]

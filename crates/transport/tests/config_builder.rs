@@ -61,20 +61,24 @@ fn every_setting_can_be_made() {
     let read = Fake::default().file("/etc/orders/old.key", b"older-horse-battery-staple-0123456789\n");
     let auth = format!(
         "shared_secret = \"{SECRET}\"\naccept_secret_files = [\"/etc/orders/old.key\"]\n\
-         accept_secrets = [\"another-horse-battery-staple-0123456789\"]\napp = \"acme\"\nmin_version = 1\n\
+         accept_secrets = [\"another-horse-battery-staple-0123456789\"]\napp = \"acme\"\nmigrating = true\nmin_version = 1\n\
          version = 1\nallow = [\"10.0.0.0/8\", \"::ffff:192.0.2.0/120\"]\nhandshake_timeout = \"3s\"\n\
          max_pending = 100\nmax_pending_per_address = 99"
     );
     let link = "sealed = \"off\"\nforward_secrecy = \"off\"\nlanes = 3\n\
                 busy_poll = \"9us\"\ndriver = \"poll\"\nmax_frame_size = \"1MiB\"\n\
                 send_queue_frames = 7\nsend_queue_bytes = \"2MiB\"\nheartbeat_interval = \"200ms\"\n\
-                heartbeat_timeout = \"201ms\"\nreconnect_min = \"1s\"\nreconnect_max = \"4s\"";
-    let cluster = "replica_id = 1\nlisten = \"0.0.0.0:7400\"";
+                heartbeat_timeout = \"201ms\"\nreconnect_min = \"1s\"\nreconnect_max = \"4s\"\nlink_max_age = \"6h\"";
+    let cluster = "replica_id = 1\nlisten = \"0.0.0.0:7400\"\nsource = \"10.0.0.2\"\nrelease = 4\n\
+                   releases = \"3..=5\"";
     let expected = read.parse(&text(cluster, &auth, link, "role = \"standby\"")).unwrap();
     let other = Secret::new(b"another-horse-battery-staple-0123456789".to_vec()).unwrap();
     let built = Config::builder("orders")
         .replica_id(ReplicaId(1))
         .listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 7400)))
+        .source("::ffff:10.0.0.2".parse().unwrap())
+        .release(4)
+        .releases(3..=5)
         .standby(ReplicaId(0), address("10.0.0.1:7400"))
         .member(ReplicaId(1), address("10.0.0.2:7400"), Role::Voter)
         .shared_secret(secret())
@@ -82,6 +86,7 @@ fn every_setting_can_be_made() {
         .accept_secret(other)
         .app(App::new("acme").unwrap())
         .enabled(true)
+        .migrating(true)
         .min_version(Version::V1)
         .version(Version::V1)
         .allow(["10.0.0.0/8", "::ffff:192.0.2.0/120"].map(|network| network.parse().unwrap()))
@@ -100,6 +105,7 @@ fn every_setting_can_be_made() {
         .heartbeat_timeout(Duration::from_millis(201))
         .reconnect_min(Duration::from_secs(1))
         .reconnect_max(Duration::from_secs(4))
+        .link_max_age(Duration::from_secs(6 * 3600))
         .build_with(&read)
         .unwrap();
     assert_eq!(shown(built), shown(expected));

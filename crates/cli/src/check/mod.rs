@@ -11,8 +11,8 @@ use replink_transport::frame::ReplicaId;
 use serde_json::{Value, json};
 
 use crate::arguments::CheckOptions;
+use crate::fail;
 use crate::serve::print_line;
-use crate::{RELEASE, fail};
 
 pub(crate) fn run(options: &CheckOptions) -> ExitCode {
     let config = match Config::load(&options.config) {
@@ -28,7 +28,7 @@ pub(crate) fn run(options: &CheckOptions) -> ExitCode {
     let replica = options.replica_id.map(ReplicaId).or(config.replica_id).or(holder);
     if let Some(replica) = replica {
         // As for a replica that starts, whatever its incarnation is.
-        if let Err(error) = config.endpoint(replica, RELEASE, 0) {
+        if let Err(error) = config.endpoint(replica, None, 0) {
             return fail(error);
         }
     }

@@ -1,5 +1,5 @@
 use replink_transport::CipherSpeed;
-use replink_transport::config::{Config, Policy, duration_text, size_text};
+use replink_transport::config::{Config, Policy, duration_text, releases_text, size_text};
 use replink_transport::frame::{ReplicaId, Version};
 use replink_transport::security::SecurityStatus;
 use serde_json::{Value, json};
@@ -26,6 +26,9 @@ fn cluster(config: &Config, replica: Option<ReplicaId>) -> Value {
         "id": config.cluster.to_string(),
         "replica_id": replica.map(|replica| replica.0),
         "listen": replica.and_then(|replica| config.listen_address(replica)).map(ToString::to_string),
+        "source": config.source.map(|source| source.to_string()),
+        "release": config.release,
+        "releases": releases_text(&config.releases),
     })
 }
 
@@ -37,6 +40,7 @@ fn auth(config: &Config) -> Value {
     json!({
         "app": auth.app.as_str(),
         "enabled": auth.enabled,
+        "migrating": auth.migrating,
         "pair_secrets_of": auth.pairwise.as_ref().map(|pairwise| pairwise.replica.0),
         "offered_key_id": ids.first().filter(|_| shared), // with pair secrets one for each node
         "offered_key_from": auth.secret_source.as_ref().map(ToString::to_string),
@@ -65,6 +69,7 @@ fn link(config: &Config) -> Value {
         "heartbeat_timeout": duration_text(link.heartbeat_timeout),
         "reconnect_min": duration_text(link.reconnect_min),
         "reconnect_max": duration_text(link.reconnect_max),
+        "link_max_age": duration_text(link.link_max_age),
     })
 }
 
@@ -97,8 +102,10 @@ fn pair_key_ids(config: &Config, peer: ReplicaId) -> Option<Vec<String>> {
 /// What is protected by what, in words.
 fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
     let auth = &config.auth;
+    let migrating = "of peers that have a key that they hold it; of those that have none yet nothing";
     let connection = match (auth.enabled, auth.min_version.number(), &auth.pairwise) {
         (false, _, _) => "nothing: authentication is disabled",
+        (true, _, _) if auth.migrating => migrating,
         (true, 1, None) => "that peers hold the secret; of version 1 peers only ids and nonces",
         (true, _, None) => "that peers hold the secret, and every byte of the handshake",
         (true, 1, Some(_)) => "which replica speaks; of version 1 peers only ids and nonces",

@@ -13,8 +13,9 @@ use replink_transport::handshake::{DialError, DialTarget, cluster_id};
 use replink_transport::incarnation;
 
 use super::DemoError;
+use super::RELEASE;
 use super::cluster::{Cluster, NAME};
-use crate::{RELEASE, keygen};
+use crate::keygen;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -24,6 +24,9 @@ use crate::serve::print_line;
 use cluster::{Cluster, NAME};
 use recording::Recording;
 
+/// The software release of the demo, as its handshakes tell it.
+const RELEASE: u32 = 1;
+
 /// Why the demo failed. Each names the replica or file that it is about.
 #[derive(Error, Debug)]
 pub(crate) enum DemoError {

@@ -2,7 +2,7 @@
 
 use replink_transport::frame::{ClusterId, Command, GenericHeader};
 
-use crate::RELEASE;
+use super::RELEASE;
 
 /// Where in the file a body belongs, and whether it is the last.
 pub(super) struct Place {

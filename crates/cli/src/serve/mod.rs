@@ -13,9 +13,9 @@ use replink_transport::node::{Handle, Node, NodeOptions, Shard};
 
 use crate::arguments::ServeOptions;
 use crate::command_policy::command_policy;
+use crate::fail;
 use crate::metrics::MetricsServer;
 use crate::shard_threads::ShardThreads;
-use crate::{RELEASE, fail};
 use event::Line;
 pub(crate) use event::status_name;
 use printer::Printer;
@@ -42,7 +42,7 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
         }
         None => None,
     };
-    let node = NodeOptions::new(replica).release(RELEASE).commands(command_policy());
+    let node = NodeOptions::new(replica).commands(command_policy());
     let node = match Node::bind(config, node) {
         Ok(node) => node,
         Err(error) => return fail(error),

@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use replink_handshake::{Authenticated, ChannelBinding, DialTarget};
@@ -27,7 +27,7 @@ pub fn connect(
     loop {
         timeouts.drive(&mut dialing);
         let Want::Connect { address } = dialing.want() else { return up(dialing, timeouts) };
-        match connect_until(address, dialing.until()) {
+        match connect_until(address, endpoint.source(), dialing.until()) {
             Ok(link) => {
                 timeouts = Timeouts::default();
                 dialing.connected(link, ChannelBinding::None, fresh()?, Instant::now());
@@ -37,17 +37,12 @@ pub fn connect(
     }
 }
 
-fn connect_until(address: SocketAddr, until: Instant) -> io::Result<Link> {
+fn connect_until(address: SocketAddr, source: Option<IpAddr>, until: Instant) -> io::Result<Link> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let stream = TcpStream::connect_timeout(&address, left)?;
-    // Where nobody listens on a port of our own, TCP may connect a socket to itself.
-    if stream.local_addr()? == address {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Link::connected(stream, address)
+    Link::connect(address, source, left)
 }
 
 /// Shakes hands on a connected link, all of it before `deadline`.

@@ -10,6 +10,7 @@ use replink_handshake::{App, KeyRing};
 use super::allow;
 use super::bounds::{check_count, check_positive_duration, whole_number};
 use super::findings::Findings;
+use super::link::{LinkConfig, Policy};
 use super::nodes::Members;
 use super::pairwise::{self, Pairwise};
 use super::reader::{Entry, Table};
@@ -25,6 +26,9 @@ pub struct AuthConfig {
     pub app: App,
     /// Whether peers have to prove who they are. `false` lets in anyone who can connect (H-12).
     pub enabled: bool,
+    /// Whether this node is on its way from `enabled = false` to keys: it dials with its key and then without,
+    /// and lets both in (H-12).
+    pub migrating: bool,
     /// The keys of this node (K-2). `None` only if authentication is disabled and no secret was
     /// given.
     pub keys: Option<Arc<KeyRing>>,
@@ -60,6 +64,7 @@ impl AuthConfig {
 pub(super) struct GivenAuth {
     pub(super) app: Option<App>,
     pub(super) enabled: Option<bool>,
+    pub(super) migrating: Option<bool>,
     pub(super) secrets: GivenSecrets,
     pub(super) min_version: Option<Version>,
     pub(super) version: Option<Version>,
@@ -94,6 +99,7 @@ impl GivenAuth {
         let max_pending = self.max_pending.unwrap_or(256);
         AuthConfig {
             enabled,
+            migrating: self.migrating.unwrap_or(false),
             keys,
             secret_source,
             pairwise,
@@ -115,6 +121,7 @@ pub(super) fn read(auth: &Table<'_>, sources: &dyn Sources) -> GivenAuth {
     GivenAuth {
         app: read_app(auth),
         enabled: auth.entry("enabled").and_then(|entry| entry.boolean()),
+        migrating: auth.entry("migrating").and_then(|entry| entry.boolean()),
         secrets: secrets::read(auth, sources),
         min_version: version("min_version"),
         version: version("version"),
@@ -128,8 +135,9 @@ pub(super) fn read(auth: &Table<'_>, sources: &dyn Sources) -> GivenAuth {
 }
 
 /// Whether peers can be let in like this.
-pub(super) fn check(config: &AuthConfig, findings: &Findings<'_>) {
+pub(super) fn check(config: &AuthConfig, link: &LinkConfig, findings: &Findings<'_>) {
     let auth = findings.within("cluster.auth");
+    check_migrating(config, link, &auth);
     for (index, &network) in config.allow.iter().enumerate() {
         if allow::canonical(network) != network.trunc() {
             auth.text(&format!("allow[{index}]"), &network.to_string(), allow::CURE);
@@ -145,6 +153,27 @@ pub(super) fn check(config: &AuthConfig, findings: &Findings<'_>) {
             format!("max_pending_per_address ({one}) is above max_pending ({all})"),
             format!("set max_pending_per_address to at most {all}, or raise max_pending"),
         );
+    }
+}
+
+/// H-12: links without authentication come up while a node migrates, and have nothing that is required.
+fn check_migrating(config: &AuthConfig, link: &LinkConfig, auth: &Findings<'_>) {
+    if !config.migrating {
+        return;
+    }
+    if !config.enabled {
+        let problem = "is true beside enabled = false, which has no key to migrate to";
+        auth.about("migrating", problem, "set a secret and leave enabled out, or leave migrating out");
+    }
+    let policies = [("sealed", link.sealed), ("forward_secrecy", link.forward_secrecy)];
+    for (key, _) in policies.into_iter().filter(|&(_, policy)| policy == Policy::Required) {
+        let problem = format!(
+            "is true beside cluster.link.{key} = \"required\", which no link without authentication can have"
+        );
+        let cure = format!(
+            "set cluster.link.{key} to \"optional\" until all replicas have a key, or leave migrating out"
+        );
+        auth.about("migrating", problem, cure);
     }
 }
 

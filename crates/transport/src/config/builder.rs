@@ -1,5 +1,7 @@
 //! A configuration that is made in code.
 
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,6 +89,24 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets the address of this machine to dial peers from: [`Config::source`].
+    pub fn source(mut self, address: IpAddr) -> Self {
+        self.0.source = Some(address.to_canonical());
+        self
+    }
+
+    /// Sets this node's software release: [`Config::release`].
+    pub fn release(mut self, release: u32) -> Self {
+        self.0.release = Some(release);
+        self
+    }
+
+    /// Sets the releases of peers that get in: [`Config::releases`].
+    pub fn releases(mut self, releases: RangeInclusive<u32>) -> Self {
+        self.0.releases = Some(releases);
+        self
+    }
+
     /// Sets the secret of the key that this node offers (K-2).
     pub fn shared_secret(mut self, secret: Secret) -> Self {
         self.0.auth.secrets.shared_secret = Some(secret);
@@ -128,6 +148,7 @@ impl ConfigBuilder {
     settings! { auth, "AuthConfig":
         app: App,
         enabled: bool,
+        migrating: bool,
         min_version: Version,
         version: Version,
         handshake_timeout: Duration,
@@ -148,6 +169,7 @@ impl ConfigBuilder {
         heartbeat_timeout: Duration,
         reconnect_min: Duration,
         reconnect_max: Duration,
+        link_max_age: Duration,
     }
 
     /// The configuration, with keys in the place of its secrets.

@@ -12,8 +12,12 @@ impl Config {
         let keys = [
             ("cluster.name", self.cluster != new.cluster),
             ("cluster.listen", self.listen != new.listen),
+            ("cluster.source", self.source != new.source),
+            ("cluster.release", self.release != new.release),
+            ("cluster.releases", self.releases != new.releases),
             ("cluster.auth.app", auth.app != new_auth.app),
             ("cluster.auth.enabled", auth.enabled != new_auth.enabled),
+            ("cluster.auth.migrating", auth.migrating != new_auth.migrating),
             ("cluster.auth secrets", ids(self) != ids(new)),
             ("cluster.auth.min_version", auth.min_version != new_auth.min_version),
             ("cluster.auth.version", auth.version != new_auth.version),
@@ -36,6 +40,7 @@ impl Config {
             ("cluster.link.heartbeat_timeout", link.heartbeat_timeout != new_link.heartbeat_timeout),
             ("cluster.link.reconnect_min", link.reconnect_min != new_link.reconnect_min),
             ("cluster.link.reconnect_max", link.reconnect_max != new_link.reconnect_max),
+            ("cluster.link.link_max_age", link.link_max_age != new_link.link_max_age),
             ("cluster.nodes", self.nodes != new.nodes),
         ];
         keys.into_iter().filter(|&(_, differs)| differs).map(|(key, _)| key).collect()

@@ -37,7 +37,8 @@ pub enum UnusableConfig {
 
 impl Config {
     /// Replica `replica` as this configuration describes it, ready to shake hands in both roles. `release`
-    /// is the embedder's software release, `incarnation` the random number of this process.
+    /// is the embedder's software release, in the place of [`Config::release`] if there is one; `incarnation`
+    /// is the random number of this process.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl Config {
     pub fn endpoint(
         &self,
         replica: ReplicaId,
-        release: u32,
+        release: impl Into<Option<u32>>,
         incarnation: u64,
     ) -> Result<Endpoint, UnusableConfig> {
         self.validate()?;
@@ -54,12 +55,16 @@ impl Config {
             return Err(UnusableConfig::NotOurPairSecrets { holder: pairwise.replica, replica });
         }
         let keys = auth.keys.clone().filter(|_| auth.enabled);
+        let release = release.into().unwrap_or(self.release);
         let local =
             Local::new(auth.app.clone(), self.cluster, replica).release(release).incarnation(incarnation);
         let mut settings = EndpointSettings::new(local, keys, self.roster());
         settings.version = auth.version;
         settings.min_version = auth.min_version;
+        settings.migrating = auth.migrating;
         settings.flags = self.link.flag_policy();
+        settings.releases = self.releases.clone();
+        settings.source = self.source;
         settings.limits = self.link.outbound_limits();
         Ok(Endpoint::new(settings)?)
     }
@@ -78,6 +83,7 @@ impl Config {
         settings.heartbeat_timeout = link.heartbeat_timeout;
         settings.reconnect_min = link.reconnect_min;
         settings.reconnect_max = link.reconnect_max;
+        settings.link_max_age = link.link_max_age;
         settings.commands = commands;
         settings
     }

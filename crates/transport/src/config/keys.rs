@@ -8,14 +8,17 @@ pub(super) struct Section {
 
 pub(super) static ROOT: Section = Section { header: "the top of the file", keys: &["cluster"] };
 
-pub(super) static CLUSTER: Section =
-    Section { header: "[cluster]", keys: &["name", "replica_id", "listen", "auth", "link", "nodes"] };
+pub(super) static CLUSTER: Section = Section {
+    header: "[cluster]",
+    keys: &["name", "replica_id", "listen", "source", "release", "releases", "auth", "link", "nodes"],
+};
 
 pub(super) static AUTH: Section = Section {
     header: "[cluster.auth]",
     keys: &[
         "app",
         "enabled",
+        "migrating",
         "shared_secret",
         "shared_secret_file",
         "accept_secrets",
@@ -45,6 +48,7 @@ pub(super) static LINK: Section = Section {
         "heartbeat_timeout",
         "reconnect_min",
         "reconnect_max",
+        "link_max_age",
     ],
 };
 

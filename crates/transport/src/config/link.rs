@@ -38,6 +38,8 @@ pub struct LinkConfig {
     pub reconnect_min: Duration,
     /// The longest wait before it; at least `reconnect_min`.
     pub reconnect_max: Duration,
+    /// How old a link gets before it is made anew, without losing a frame; zero for any age.
+    pub link_max_age: Duration,
 }
 
 /// Whether a link has a feature.
@@ -110,6 +112,7 @@ impl Default for LinkConfig {
             heartbeat_timeout: Duration::from_secs(5),
             reconnect_min: Duration::from_millis(50),
             reconnect_max: Duration::from_secs(2),
+            link_max_age: Duration::ZERO,
         }
     }
 }
@@ -129,6 +132,7 @@ pub(super) struct GivenLink {
     pub(super) heartbeat_timeout: Option<Duration>,
     pub(super) reconnect_min: Option<Duration>,
     pub(super) reconnect_max: Option<Duration>,
+    pub(super) link_max_age: Option<Duration>,
 }
 
 impl GivenLink {
@@ -165,6 +169,7 @@ impl GivenLink {
             reconnect_max: self
                 .reconnect_max
                 .unwrap_or(default.reconnect_max.max(reconnect_min).min(DURATION_MAX)),
+            link_max_age: self.link_max_age.unwrap_or(default.link_max_age),
         }
     }
 }
@@ -198,6 +203,7 @@ pub(super) fn read(link: &Table<'_>) -> GivenLink {
         heartbeat_timeout: duration("heartbeat_timeout"),
         reconnect_min: wait("reconnect_min"),
         reconnect_max: wait("reconnect_max"),
+        link_max_age: duration("link_max_age"),
     }
 }
 
@@ -216,6 +222,7 @@ pub(super) fn check(config: &LinkConfig, auth: &AuthConfig, findings: &Findings<
     check_duration(&link, "heartbeat_timeout", config.heartbeat_timeout);
     check_positive_duration(&link, "reconnect_min", config.reconnect_min);
     check_positive_duration(&link, "reconnect_max", config.reconnect_max);
+    check_duration(&link, "link_max_age", config.link_max_age);
     check_conflicts(config, &link);
     check_required(config, auth, &link);
 }

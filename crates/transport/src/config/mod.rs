@@ -27,10 +27,13 @@ mod outline;
 mod pair_file;
 mod pairwise;
 mod reader;
+mod releases;
 mod secrets;
 mod sources;
 mod units;
 
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use replink_frame::{ClusterId, ReplicaId};
@@ -46,6 +49,7 @@ pub use self::nodes::NodeConfig;
 pub use self::outline::Outline;
 pub use self::pair_file::{PAIR_SECRETS_MAX, pair_file};
 pub use self::pairwise::Pairwise;
+pub use self::releases::releases_text;
 pub use self::secrets::{ACCEPTED_SECRETS_MAX, SECRET_VARIABLE, SecretSource};
 pub use self::sources::{
     CONFIG_FILE_BYTES_MAX, SECRET_FILE_BYTES_MAX, SecretFileError, Sources, SystemSources,
@@ -73,6 +77,13 @@ pub struct Config {
     /// Where to listen, if the file says so. Port 0 lets the system choose one.
     /// See [`Self::listen_address`].
     pub listen: Option<Address>,
+    /// The address of this machine to dial peers from; `None` lets the system choose.
+    pub source: Option<IpAddr>,
+    /// This node's software release, as the handshake tells it.
+    pub release: u32,
+    /// The releases of peers that get in (`release_mismatch`); [`releases_text`] shows them. Version 1 tells
+    /// none.
+    pub releases: RangeInclusive<u32>,
     /// `[cluster.auth]`: how peers prove who they are, and who may try.
     pub auth: AuthConfig,
     /// `[cluster.link]`: what a link carries, and how.
@@ -138,6 +149,9 @@ fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources) -> Option<Config> 
         name: read_name(&cluster),
         replica_id: cluster.entry("replica_id").and_then(id).map(ReplicaId),
         listen: cluster.entry("listen").and_then(|entry| entry.word(address::CURE, Address::from_text)),
+        source: cluster.entry("source").and_then(|entry| entry.word(given::SOURCE_CURE, given::source)),
+        release: cluster.entry("release").and_then(|entry| entry.integer(&whole_number(0, u32::MAX))),
+        releases: cluster.entry("releases").and_then(|entry| entry.word(releases::CURE, releases::releases)),
         auth: auth::read(&cluster.table("auth", &keys::AUTH), sources),
         link: link::read(&cluster.table("link", &keys::LINK)),
         nodes: nodes::read(&cluster),

@@ -24,7 +24,7 @@ mod tokens;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -85,13 +85,18 @@ pub trait Driver: Send + 'static {
     /// [`Completion::Accepted`] counts one, failures too. The system keeps all others waiting.
     fn accept(&mut self, token: Token, at_most: usize);
 
-    /// Begins to connect. [`Completion::Connected`] brings the socket, which is registered under this token
+    /// Begins to connect: from `source`, an address of this machine, or from whichever the system chooses. [`Completion::Connected`] brings the socket, which is registered under this token
     /// already; dropping the registration before that gives the attempt up.
     ///
     /// # Errors
     ///
     /// What the system says at once.
-    fn connect(&mut self, token: Token, address: SocketAddr) -> io::Result<Registration>;
+    fn connect(
+        &mut self,
+        token: Token,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> io::Result<Registration>;
 
     /// Registers a connection.
     ///

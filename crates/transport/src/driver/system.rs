@@ -1,7 +1,7 @@
 //! The operating system's driver: which of them, is known when the process runs.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -123,8 +123,13 @@ impl Driver for SystemDriver {
         either!(self, driver => driver.accept(token, at_most));
     }
 
-    fn connect(&mut self, token: Token, address: SocketAddr) -> io::Result<Registration> {
-        either!(self, driver => driver.connect(token, address))
+    fn connect(
+        &mut self,
+        token: Token,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> io::Result<Registration> {
+        either!(self, driver => driver.connect(token, address, source))
     }
 
     fn register(&mut self, token: Token, socket: &Link) -> io::Result<Registration> {

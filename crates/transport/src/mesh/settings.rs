@@ -38,6 +38,8 @@ pub struct MeshSettings {
     pub reconnect_min: Duration,
     /// The longest wait before it; after an authenticated reject the shortest.
     pub reconnect_max: Duration,
+    /// How old a link gets before it is made anew; zero for any age.
+    pub link_max_age: Duration,
     /// What each role may send.
     pub commands: CommandPolicy,
 }
@@ -56,6 +58,7 @@ impl MeshSettings {
             heartbeat_timeout: Duration::from_secs(5),
             reconnect_min: Duration::from_millis(50),
             reconnect_max: Duration::from_secs(2),
+            link_max_age: Duration::ZERO,
             commands: CommandPolicy::default(),
         }
     }

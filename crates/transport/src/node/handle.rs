@@ -44,6 +44,11 @@ impl<S: Socket> Handle<S> {
         self.shared.settings().endpoint.local().cluster
     }
 
+    /// This node's software release, as the handshake tells it.
+    pub fn release(&self) -> u32 {
+        self.shared.settings().endpoint.local().release
+    }
+
     /// How many shards the node has.
     pub fn shards(&self) -> usize {
         self.shared.post.shards()

@@ -104,8 +104,8 @@ use shared::Shared;
 pub struct NodeOptions {
     /// Which replica it is.
     pub replica: ReplicaId,
-    /// The embedder's software release, as the handshake tells it.
-    pub release: u32,
+    /// The embedder's software release, as the handshake tells it; `None` for [`Config::release`].
+    pub release: Option<u32>,
     /// Which shard gets a link.
     pub placement: Placement,
     /// What each role may send.
@@ -113,14 +113,15 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
-    /// Replica `replica`, release 0, links round-robin, every role may send everything.
+    /// Replica `replica` with the release of its configuration, links round-robin, every role may send
+    /// everything.
     pub fn new(replica: ReplicaId) -> Self {
-        Self { replica, release: 0, placement: Placement::default(), commands: CommandPolicy::default() }
+        Self { replica, release: None, placement: Placement::default(), commands: CommandPolicy::default() }
     }
 
-    /// The same with another release.
+    /// The same with this release, whatever the configuration says.
     pub fn release(self, release: u32) -> Self {
-        Self { release, ..self }
+        Self { release: Some(release), ..self }
     }
 
     /// The same with another placement.

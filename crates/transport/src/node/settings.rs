@@ -13,6 +13,8 @@ pub(super) struct Settings {
     pub(super) endpoint: Endpoint,
     pub(super) mesh: MeshSettings,
     pub(super) commands: CommandPolicy,
+    /// The embedder's release, where it is not the configuration's.
+    release: Option<u32>,
 }
 
 /// Why a reload changed nothing.
@@ -34,13 +36,13 @@ impl Settings {
     pub(super) fn new(
         config: Config,
         replica: ReplicaId,
-        release: u32,
+        release: Option<u32>,
         incarnation: u64,
         commands: CommandPolicy,
     ) -> Result<Self, UnusableConfig> {
         let endpoint = config.endpoint(replica, release, incarnation)?;
         let mesh = config.mesh_settings(commands);
-        Ok(Self { config, endpoint, mesh, commands })
+        Ok(Self { config, endpoint, mesh, commands, release })
     }
 
     /// The same node under another configuration.
@@ -49,6 +51,7 @@ impl Settings {
         let old = &self.config;
         let fixed = [
             ("cluster.name", old.cluster != config.cluster),
+            ("cluster.release", self.release.is_none() && old.release != config.release),
             ("cluster.auth.app", old.auth.app != config.auth.app),
             ("cluster.auth.enabled", old.auth.enabled != config.auth.enabled),
             ("cluster.link.lanes", old.link.lanes != config.link.lanes),
@@ -61,6 +64,6 @@ impl Settings {
         if let Some((what, _)) = fixed.into_iter().find(|&(_, changes)| changes) {
             return Err(ReloadError::Fixed(what));
         }
-        Ok(Self::new(config, local.replica, local.release, local.incarnation, self.commands)?)
+        Ok(Self::new(config, local.replica, self.release, local.incarnation, self.commands)?)
     }
 }

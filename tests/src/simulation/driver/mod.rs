@@ -5,7 +5,7 @@ mod socket;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -105,8 +105,14 @@ impl Driver for SimDriver {
         self.with(|state, id| state.begin_accept(id, token, at_most));
     }
 
-    fn connect(&mut self, token: Token, address: SocketAddr) -> io::Result<Registration> {
-        self.with(|state, id| state.register_connect(id, token, self.host, address))?;
+    fn connect(
+        &mut self,
+        token: Token,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> io::Result<Registration> {
+        let host = self.host;
+        self.with(|state, id| state.register_connect(id, token, (host, source), address))?;
         Ok(Registration::new(token, &self.departures))
     }
 

@@ -10,12 +10,13 @@ use replink_transport::frame::ReplicaId;
 use replink_transport::node::{Node, NodeOptions, Shard};
 use serde_json::{Value, json};
 
+use super::RELEASE;
 use crate::arguments::DemoReplicaOptions;
 use crate::command_policy::command_policy;
+use crate::fail;
 use crate::serve::print_line;
 use crate::serve::signals::Signals;
 use crate::shard_threads::{Handler, ShardThreads};
-use crate::{RELEASE, fail};
 
 pub(crate) fn run(options: &DemoReplicaOptions) -> ExitCode {
     let config = match Config::load(&options.config) {

@@ -16,7 +16,7 @@ mod waker;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -335,9 +335,14 @@ impl Driver for IoUringDriver {
         }
     }
 
-    fn connect(&mut self, token: Token, address: SocketAddr) -> io::Result<Registration> {
+    fn connect(
+        &mut self,
+        token: Token,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> io::Result<Registration> {
         self.unregister_departed();
-        let link = Link::unconnected(address)?;
+        let link = Link::unconnected(address, source)?;
         let id = start_connecting(&mut self.ring, token, &link);
         let connecting = Connecting { link, id, failures: Failures::default() };
         Ok(self.insert(token, Registered::Connecting(connecting)))

@@ -12,7 +12,7 @@ mod waker;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -263,8 +263,13 @@ impl Driver for PollDriver {
         }
     }
 
-    fn connect(&mut self, token: Token, address: SocketAddr) -> io::Result<Registration> {
-        let link = Link::begin_connect(address)?;
+    fn connect(
+        &mut self,
+        token: Token,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> io::Result<Registration> {
+        let link = Link::begin_connect(address, source)?;
         self.insert(token, Registered::Connecting(link), Interest::READABLE | Interest::WRITABLE)
     }
 

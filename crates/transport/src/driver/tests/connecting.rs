@@ -9,7 +9,7 @@ fn connects_accepts_receives_and_sees_the_end() {
         let _listening = rig.driver.listen(LISTENER, &listener).unwrap();
         rig.driver.accept(LISTENER, 10);
         let dialing = rig.token();
-        let registration = rig.driver.connect(dialing, listener.local_addr().unwrap()).unwrap();
+        let registration = rig.driver.connect(dialing, listener.local_addr().unwrap(), None).unwrap();
         let (mut accepted, mut connected) = (None, None);
         rig.wait_for(|_, completion| {
             match completion {
@@ -60,11 +60,40 @@ fn connects_accepts_receives_and_sees_the_end() {
 }
 
 #[test]
+fn connects_from_the_address_that_it_is_told() {
+    on_every_driver(|mut rig| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _listening = rig.driver.listen(LISTENER, &listener).unwrap();
+        rig.driver.accept(LISTENER, 10);
+        let dialing = rig.token();
+        let (to, source) = (listener.local_addr().unwrap(), "127.0.0.2".parse().unwrap());
+        let _registration = rig.driver.connect(dialing, to, Some(source)).unwrap();
+        let (mut from, mut dialed) = (None, None);
+        rig.wait_for(|_, completion| {
+            match completion {
+                Completion::Accepted { result, .. } => from = Some(result.unwrap().1),
+                Completion::Connected { result, .. } => dialed = Some(result.unwrap()),
+                other => panic!("{other:?}"),
+            }
+            (from.is_some() && dialed.is_some()).then_some(())
+        });
+        assert_eq!(from.unwrap().ip(), source);
+        assert_eq!(dialed.unwrap().stream().local_addr().unwrap(), from.unwrap());
+        // An address that the machine does not have, and one that leads nowhere near.
+        for source in ["192.0.2.1", "::1"] {
+            let token = rig.token();
+            let failed = rig.driver.connect(token, to, Some(source.parse().unwrap()));
+            assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable, "{source}");
+        }
+    });
+}
+
+#[test]
 fn a_connection_that_nobody_takes_is_refused() {
     on_every_driver(|mut rig| {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let dialing = rig.token();
-        let registration = rig.driver.connect(dialing, nobody).unwrap();
+        let registration = rig.driver.connect(dialing, nobody, None).unwrap();
         let error = rig.wait_for(|_, completion| match completion {
             Completion::Connected { result, .. } => Some(result.unwrap_err()),
             other => panic!("{other:?}"),
@@ -72,7 +101,7 @@ fn a_connection_that_nobody_takes_is_refused() {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         // The token may name something else from here on.
         drop(registration);
-        let _again = rig.driver.connect(dialing, nobody).unwrap();
+        let _again = rig.driver.connect(dialing, nobody, None).unwrap();
     });
 }
 
@@ -81,11 +110,11 @@ fn an_attempt_that_is_given_up_is_not_heard_of_again() {
     on_every_driver(|mut rig| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let dialing = rig.token();
-        let registration = rig.driver.connect(dialing, listener.local_addr().unwrap()).unwrap();
+        let registration = rig.driver.connect(dialing, listener.local_addr().unwrap(), None).unwrap();
         drop(registration);
         rig.nothing_comes();
         // And once more, when it has been made already.
-        let registration = rig.driver.connect(dialing, listener.local_addr().unwrap()).unwrap();
+        let registration = rig.driver.connect(dialing, listener.local_addr().unwrap(), None).unwrap();
         rig.driver.wait(Some(DEADLINE), &mut rig.arrived).unwrap();
         drop(registration);
         rig.nothing_comes();

@@ -101,7 +101,7 @@ impl<D: Driver> Control<D> {
                     drop(handshake.stage.exchange().take_given_up());
                     token = self.new_token();
                     handshake.registration = None;
-                    match turn.driver.connect(token, address) {
+                    match turn.driver.connect(token, address, self.settings.endpoint.source()) {
                         Ok(registration) => {
                             handshake.registration = Some(registration);
                             return self.handshakes.put(token, handshake);

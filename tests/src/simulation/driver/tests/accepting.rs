@@ -3,7 +3,7 @@ use crate::simulation::network::AcceptError;
 
 /// So many attempts to connect.
 fn knock(world: &mut World, count: u64) -> Vec<Registration> {
-    (0..count).map(|number| world.drivers[NEAR].connect(Token(100 + number), far()).unwrap()).collect()
+    (0..count).map(|number| world.drivers[NEAR].connect(Token(100 + number), far(), None).unwrap()).collect()
 }
 
 /// What was accepted for so long.
@@ -28,7 +28,7 @@ fn no_more_are_accepted_than_there_is_room_for() {
         assert!(between <= 2);
         world.drivers[FAR].accept(LISTENER, 100);
         assert_eq!(accepted(world, SECOND).len(), 7 - between);
-        let _more = world.drivers[NEAR].connect(Token(1), far()).unwrap();
+        let _more = world.drivers[NEAR].connect(Token(1), far(), None).unwrap();
         assert_eq!(accepted(world, SECOND).len(), 1);
     });
 }

@@ -15,7 +15,7 @@ fn connected(all: Vec<(usize, Ended)>) -> Vec<(Token, io::Result<SimSocket>)> {
 fn a_connection_is_made_and_registered_already() {
     for_seeds(50, &["completion comes late", "operation carried out late"], |world| {
         let (_listener, _listening) = world.listen(1);
-        let registration = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+        let registration = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
         let ends = world.run(SECOND);
         assert_eq!(ends.len(), 2);
         for (_, ended) in &ends {
@@ -31,14 +31,14 @@ fn a_connection_is_made_and_registered_already() {
 #[test]
 fn where_nobody_listens_it_is_refused() {
     for_seeds(20, &["connection refused"], |world| {
-        let registration = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+        let registration = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
         let ends = connected(world.run(SECOND));
         assert_eq!(kind_of(&ends[0].1), Some(io::ErrorKind::ConnectionRefused));
         drop(registration);
         assert!(world.drivers[NEAR].is_busy());
         assert!(world.run(SECOND).is_empty());
         // The token is free again.
-        let _again = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+        let _again = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
         assert_eq!(connected(world.run(SECOND)).len(), 1);
     });
 }
@@ -47,10 +47,20 @@ fn where_nobody_listens_it_is_refused() {
 fn an_attempt_may_fail_at_once() {
     for_seeds(5, &["connect fails at once"], |world| {
         world.network.lock().weather.refuses = 1;
-        let failed = world.drivers[NEAR].connect(Token(7), far());
+        let failed = world.drivers[NEAR].connect(Token(7), far(), None);
         assert_eq!(kind_of(&failed), Some(io::ErrorKind::AddrNotAvailable));
         world.network.lock().weather.refuses = 0;
-        let _registration = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+        let _registration = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
+    });
+}
+
+#[test]
+fn a_host_dials_from_its_own_address_only() {
+    for_seeds(5, &[], |world| {
+        let failed = world.drivers[NEAR].connect(Token(7), far(), Some(far().ip()));
+        assert_eq!(kind_of(&failed), Some(io::ErrorKind::AddrNotAvailable));
+        let own = address_of(host_id(NEAR)).ip();
+        let _registration = world.drivers[NEAR].connect(Token(7), far(), Some(own)).unwrap();
     });
 }
 
@@ -59,7 +69,7 @@ fn an_attempt_that_is_never_answered_can_be_given_up() {
     for_seeds(20, &["connect is never answered"], |world| {
         let (_listener, _listening) = world.listen(5);
         world.network.lock().weather.swallows = 1;
-        let registration = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+        let registration = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
         assert!(world.run(100 * SECOND).is_empty());
         drop(registration);
         assert!(world.run(SECOND).is_empty());
@@ -70,7 +80,7 @@ fn an_attempt_that_is_never_answered_can_be_given_up() {
 fn an_attempt_that_is_given_up_makes_no_connection() {
     for_seeds(100, &[], |world| {
         let (_listener, _listening) = world.listen(5);
-        let registration = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+        let registration = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
         let wait = world.random.below(10) as u64 * MILLISECOND / 2;
         // What has ended is not taken; the registration is gone before.
         let until = world.network.lock().now() + wait;
@@ -98,7 +108,7 @@ fn one_that_knocks_at_a_dark_door_gets_in_when_there_is_light() {
     for_seeds(20, &[], |world| {
         let (_listener, _listening) = world.listen(5);
         world.network.lock().weather.blocked.insert((host_id(NEAR), host_id(FAR)));
-        let _registration = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+        let _registration = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
         assert!(world.run(5 * SECOND).is_empty());
         world.network.lock().weather.blocked.clear();
         assert!(connected(world.run(SECOND)).pop().unwrap().1.is_ok());

@@ -73,7 +73,7 @@ fn a_driver_that_is_dropped_ends_all_that_it_has() {
     for_seeds(50, &[], |world| {
         let [near, far] = world.connect();
         let (_listener, _listening) = world.listen(3);
-        let _attempt = world.drivers[NEAR].connect(Token(7), super::far()).unwrap();
+        let _attempt = world.drivers[NEAR].connect(Token(7), super::far(), None).unwrap();
         world.receive(FAR, CONNECTION);
         world.drivers[FAR].send(CONNECTION, batch(100_000));
         let until = world.network.lock().now() + world.random.below(10) as u64 * MILLISECOND;

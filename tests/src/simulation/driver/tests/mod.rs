@@ -60,7 +60,7 @@ impl World {
     /// A connection, registered at both ends.
     fn connect(&mut self) -> [Held; 2] {
         let _listening = self.listen(1);
-        let near = self.drivers[NEAR].connect(CONNECTION, far()).unwrap();
+        let near = self.drivers[NEAR].connect(CONNECTION, far(), None).unwrap();
         let (mut connected, mut accepted) = (None, None);
         for (_, ended) in self.run(10 * SECOND) {
             match ended {

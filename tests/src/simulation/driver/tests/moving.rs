@@ -122,7 +122,7 @@ fn a_release_without_anything_under_way_gives_nothing() {
 fn an_attempt_or_a_listener_that_is_released_is_given_up() {
     for_seeds(20, &[], |world| {
         let (_listener, listening) = world.listen(5);
-        let connecting = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+        let connecting = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
         for (index, registration) in [(NEAR, connecting), (FAR, listening)] {
             let released = world.drivers[index].release(registration);
             assert!(released.received.is_none() && released.sent.is_none());

@@ -48,7 +48,7 @@ fn no_operation_on_what_was_dropped() {
 #[should_panic(expected = "a receive on Token(7), which is no connection")]
 fn no_receive_before_the_connection_is_made() {
     let mut world = World::new(1);
-    let _registration = world.drivers[NEAR].connect(Token(7), far()).unwrap();
+    let _registration = world.drivers[NEAR].connect(Token(7), far(), None).unwrap();
     world.drivers[NEAR].receive(Token(7), None, 1);
 }
 

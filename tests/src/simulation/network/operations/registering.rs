@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use replink_transport::driver::Token;
 
 use super::{Habits, Listening, Receive, Registered, Table, What};
-use crate::simulation::network::{DriverId, EndId, HostId, ProcessId, State};
+use crate::simulation::network::{DriverId, EndId, HostId, ProcessId, State, address_of};
 
 impl State {
     /// A new driver of a shard of `process`.
@@ -46,14 +46,17 @@ impl State {
         }
     }
 
-    /// Begins to connect.
+    /// Begins to connect. A host has one address, so it can be bound to no other.
     pub(in crate::simulation) fn register_connect(
         &mut self,
         driver: DriverId,
         token: Token,
-        from: HostId,
+        (from, source): (HostId, Option<IpAddr>),
         to: SocketAddr,
     ) -> io::Result<()> {
+        if source.is_some_and(|source| source != address_of(from).ip()) {
+            return Err(Self::error(io::ErrorKind::AddrNotAvailable));
+        }
         let process = self.table(driver).process;
         let end = self.connect(Some(process), from, to)?;
         self.enter(driver, token, What::Connecting { end, result: None, told: false });

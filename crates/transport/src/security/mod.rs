@@ -1,11 +1,13 @@
 //! How safe a node is, in an operator's words.
 
-use std::fmt;
+mod warning;
+
 use std::net::{IpAddr, SocketAddr};
 
 use replink_frame::{KeyId, ReplicaId, Version};
 
 use crate::config::{Address, Config, Policy};
+pub use warning::SecurityWarning;
 
 /// What an operator should look at, worst first. Empty is good.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -13,43 +15,14 @@ pub struct SecurityStatus {
     warnings: Vec<SecurityWarning>,
 }
 
-/// Something that is allowed, and yet worth a second look; its text says what to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum SecurityWarning {
-    /// H-12.
-    AuthenticationDisabled,
-    /// H-6.
-    Version1Accepted,
-    /// This replica could not talk to another one with the same configuration.
-    DialsBelowMinimum,
-    /// Sealed links can be read by every holder of the secret, also from a recording (S-5).
-    SealedNotForwardSecret,
-    /// Whoever is on the path can read and change the frames of a link that is not sealed, and the path may
-    /// be the internet.
-    PublicUnsealed {
-        /// Where it listens, or is dialed.
-        address: SocketAddr,
-    },
-    /// The file of pair secrets has one that is of no use.
-    UnusedPairSecrets {
-        /// Whose: a replica that is not in `cluster.nodes`.
-        replica: ReplicaId,
-    },
-    /// A key that is on its way out still has links.
-    RetiredKeyInUse {
-        /// Which.
-        key: KeyId,
-        /// How many.
-        links: usize,
-    },
-}
-
 impl SecurityStatus {
     /// What `config` says, for replica `replica` if it is known which.
     pub fn of(config: &Config, replica: Option<ReplicaId>) -> Self {
         let mut warnings = Vec::new();
         let auth = &config.auth;
+        if auth.migrating {
+            warnings.push(SecurityWarning::Migrating);
+        }
         if !auth.enabled {
             warnings.push(SecurityWarning::AuthenticationDisabled);
         } else if auth.min_version == Version::V1 {
@@ -67,6 +40,8 @@ impl SecurityStatus {
         if config.can_seal() && link.forward_secrecy == Policy::Off {
             warnings.push(SecurityWarning::SealedNotForwardSecret);
         }
+        warnings.extend(release_warnings(config));
+        warnings.extend(replica.into_iter().flat_map(|replica| source_warnings(config, replica)));
         let unused = auth.pairwise.iter().flat_map(|pairwise| &pairwise.unused);
         warnings.extend(unused.map(|&replica| SecurityWarning::UnusedPairSecrets { replica }));
         Self { warnings }
@@ -83,6 +58,31 @@ impl SecurityStatus {
     pub fn warnings(&self) -> &[SecurityWarning] {
         &self.warnings
     }
+}
+
+/// Whether `cluster.releases` does what it seems to.
+fn release_warnings(config: &Config) -> impl Iterator<Item = SecurityWarning> {
+    let auth = &config.auth;
+    let is_fence = config.releases != (0..=u32::MAX);
+    let own = is_fence && !config.releases.contains(&config.release);
+    let unchecked = is_fence
+        && (!auth.enabled
+            || auth.migrating
+            || auth.version == Version::V1
+            || auth.min_version == Version::V1);
+    let own = own.then_some(SecurityWarning::OwnReleaseNotTaken { release: config.release });
+    own.into_iter().chain(unchecked.then_some(SecurityWarning::ReleasesUnchecked))
+}
+
+/// The peers that `replica` dials (H-1) and can't reach from `cluster.source`.
+fn source_warnings(config: &Config, replica: ReplicaId) -> impl Iterator<Item = SecurityWarning> {
+    let dialed = config.nodes.iter().filter(move |node| node.id > replica);
+    dialed.filter_map(|node| match (config.source, &node.address) {
+        (Some(source), Address::Ip(address)) if source.is_ipv4() != address.ip().to_canonical().is_ipv4() => {
+            Some(SecurityWarning::SourceOfAnotherFamily { source, replica: node.id })
+        }
+        _ => None,
+    })
 }
 
 /// The public address that a replica is reached at, if it is one. Where it listens on all of a
@@ -123,49 +123,6 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-impl fmt::Display for SecurityWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AuthenticationDisabled => f.write_str(
-                "authentication is disabled: whoever reaches the port can speak as any replica; set \
-                 cluster.auth.enabled = true",
-            ),
-            Self::Version1Accepted => f.write_str(
-                "version 1 peers are accepted: only their ids and nonces are authenticated; set \
-                 cluster.auth.min_version = 2 when all replicas speak version 2",
-            ),
-            Self::DialsBelowMinimum => f.write_str(
-                "this replica dials with version 1 but accepts version 2 only: replicas with this same \
-                 configuration refuse each other",
-            ),
-            Self::PublicUnsealed { address } => write!(
-                f,
-                "{address} is a public address, and a link need not be sealed: where one is not, whoever is on the \
-                 path can read and change its frames after the handshake; set cluster.link.sealed = \"required\", or \
-                 put the links inside a tunnel"
-            ),
-            Self::SealedNotForwardSecret => f.write_str(
-                "sealed links have no forward secrecy, which is off: every holder of the secret can read them, also \
-                 from a recording, and whoever gets the secret later can as well; set \
-                 cluster.link.forward_secrecy = \"optional\"",
-            ),
-            Self::UnusedPairSecrets { replica } => write!(
-                f,
-                "the file of cluster.auth.pairwise has a secret for replica {replica}, which is not in \
-                 cluster.nodes: add the replica, or remove the line"
-            ),
-            Self::RetiredKeyInUse { key, links } => {
-                let were = if *links == 1 { "link was" } else { "links were" };
-                write!(
-                    f,
-                    "{links} {were} made with key {key}, which is accepted but not offered: dropping it makes \
-                     what is up with it anew"
-                )
-            }
-        }
-    }
-}
-
 /// How much a key is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -191,6 +148,7 @@ mod tests {
     use replink_handshake::Secret;
 
     use super::*;
+    use crate::config::ConfigBuilder;
 
     /// S-5
     #[test]
@@ -220,6 +178,53 @@ mod tests {
         }
         let text = SecurityWarning::SealedNotForwardSecret.to_string();
         assert!(text.contains("every holder of the secret can read them, also from a recording"), "{text}");
+    }
+
+    fn config(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
+        let secret = Secret::new(b"a secret for tests, 32 bytes or more".to_vec()).unwrap();
+        let builder = Config::builder("orders")
+            .node(ReplicaId(0), SocketAddr::from(([10, 0, 0, 1], 7400)))
+            .node(ReplicaId(1), SocketAddr::from(([10, 0, 0, 2], 7400)))
+            .shared_secret(secret);
+        change(builder).build().unwrap()
+    }
+
+    /// H-12
+    #[test]
+    fn migrating_is_warned_of_first() {
+        let config = config(|builder| builder.migrating(true).min_version(Version::V1));
+        let warnings = SecurityStatus::of(&config, None);
+        assert_eq!(warnings.warnings(), [SecurityWarning::Migrating, SecurityWarning::Version1Accepted]);
+    }
+
+    #[test]
+    fn releases_that_do_not_do_what_they_say_are_warned_of() {
+        let warnings = |change: fn(ConfigBuilder) -> ConfigBuilder| {
+            let status = SecurityStatus::of(&config(change), None);
+            [
+                status.warnings().contains(&SecurityWarning::OwnReleaseNotTaken { release: 2 }),
+                status.warnings().contains(&SecurityWarning::ReleasesUnchecked),
+            ]
+        };
+        assert_eq!(warnings(|builder| builder), [false, false]);
+        assert_eq!(warnings(|builder| builder.release(2).min_version(Version::V1)), [false, false]);
+        assert_eq!(warnings(|builder| builder.release(2).releases(2..=3)), [false, false]);
+        assert_eq!(warnings(|builder| builder.release(2).releases(3..=4)), [true, false]);
+        assert_eq!(warnings(|builder| builder.releases(0..=3).min_version(Version::V1)), [false, true]);
+        assert_eq!(warnings(|builder| builder.releases(0..=3).migrating(true)), [false, true]);
+        assert_eq!(warnings(|builder| builder.releases(0..=3).enabled(false)), [false, true]);
+    }
+
+    #[test]
+    fn a_peer_that_can_not_be_dialed_from_the_source_is_warned_of() {
+        let config = config(|builder| builder.source("fd00::1".parse().unwrap()));
+        let expected = SecurityWarning::SourceOfAnotherFamily {
+            source: "fd00::1".parse().unwrap(),
+            replica: ReplicaId(1),
+        };
+        assert_eq!(SecurityStatus::of(&config, Some(ReplicaId(0))).warnings(), [expected]);
+        // H-1: it dials nobody.
+        assert!(SecurityStatus::of(&config, Some(ReplicaId(1))).warnings().is_empty());
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub enum Seen {
     Unreachable(Unreachable),
     /// Something to look at.
     Warning(Warning),
+    /// A link was made anew.
+    Renewed(LinkId, LinkId),
     /// A queue has room again.
     Drained(LinkId),
     /// A link went from one shard to another.
@@ -182,6 +184,7 @@ impl Replica {
                 Event::Down(down) => Seen::Down(down),
                 Event::Rejected(refusal) => Seen::Rejected(refusal),
                 Event::Warning(warning) => Seen::Warning(warning),
+                Event::Renewed { link, by, .. } => Seen::Renewed(link, by),
                 Event::Drained { link, .. } => Seen::Drained(link),
                 Event::Adopted { link, .. } => Seen::Moved(link),
                 Event::Unreachable(unreachable) => Seen::Unreachable(unreachable),

@@ -160,6 +160,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// A link was made anew: nothing of it may be missing.
+    pub(super) fn renewed(&mut self, key: Key, shard: usize) -> Result<(), Broken> {
+        let page = self.on(key, shard, "a renewal")?;
+        page.place = Place::Down;
+        let sender = page.end.peer();
+        match self.under_way_from(sender) {
+            0 => Ok(()),
+            missing => Err(format!("{key:?} was renewed, and {missing} frames of it are missing")),
+        }
+    }
+
     /// One more key is about to be retired.
     pub(super) fn new_rotation(&mut self) {
         self.retired.clear();

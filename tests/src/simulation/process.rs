@@ -228,6 +228,11 @@ impl Watcher<'_> {
                 ledger.down((id, down.link), shard, &down.reason)?;
                 seen.downs.push(down.reason);
             }
+            Event::Renewed { link, by, .. } => {
+                self.count("renewed");
+                self.note(format_args!("{link} renewed by {by}"));
+                ledger.renewed((id, link), shard)?;
+            }
             Event::Drained { link, .. } => {
                 self.count("drained");
                 ledger.drained((id, link), shard)?;

@@ -57,7 +57,7 @@ pub enum Action {
         /// Which.
         link: LinkId,
     },
-    /// A link is up: for the embedder. Exactly one [`Action::Down`] follows. Another link of the same peer and lane
+    /// A link is up: for the embedder. Exactly one [`Action::Down`] or [`Action::Renewed`] follows. Another link of the same peer and lane
     /// may still be leaving: what is delivered of that one comes first (C-3).
     Up {
         /// Which.
@@ -77,6 +77,18 @@ pub enum Action {
         lane: u16,
         /// Why.
         reason: DownReason,
+    },
+    /// In the place of [`Action::Down`]: nothing more is to be delivered of a link, and nothing was lost of it, since
+    /// both ends have said what they had; another link of the same peer and lane has its place, and was up before.
+    Renewed {
+        /// Which.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: ReplicaId,
+        /// Which of the pair's lanes it was.
+        lane: u16,
+        /// The link that has its place.
+        by: LinkId,
     },
     /// For the operator.
     Warn(MeshWarning),

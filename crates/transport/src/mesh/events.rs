@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use replink_frame::{Flags, GoodbyeReason, ReplicaId};
+use replink_frame::{Flags, GoodbyeReason, ReplicaId, Version};
 use replink_handshake::{DialError, Peer, Side};
 
 use super::fencing::is_other_process;
@@ -36,7 +36,8 @@ impl Mesh {
     /// A handshake made a link: one that was dialed, or one that was accepted after
     /// [`Mesh::judge`] admitted it, with no other report in between. `link` was never used before.
     ///
-    /// Makes it [`Action::Up`], and ends what it takes over from. What is delivered of a link of the same peer and
+    /// Makes it [`Action::Up`], and ends what it takes over from: before it those of another process, and behind it
+    /// those that it is made in the place of. What is delivered of a link of the same peer and
     /// lane that is leaving comes before what is delivered of this one (C-3). If there can be no such link
     /// any more, because of a reload or a shutdown, it is ended instead. So it is if it was dialed
     /// and reached another process than the other lanes, which are demonstrably alive.
@@ -60,17 +61,30 @@ impl Mesh {
             self.leave_for(old, GoodbyeReason::SUPERSEDED, Some(down), now, &mut jitter);
             self.take_down(old, down, now, &mut jitter); // where it was leaving already
         }
-        for old in self.superseded_by(peer) {
+        let has_goodbye = |id: &LinkId| self.links.get(id).is_some_and(|old| old.peer.version == Version::V2);
+        let (superseded, ended): (Vec<_>, Vec<_>) =
+            self.superseded_by(peer).into_iter().partition(has_goodbye);
+        for old in ended {
             self.watch_for_clones(old, replica, address, now);
-            self.leave(old, GoodbyeReason::SUPERSEDED, now, &mut jitter);
+            self.leave(old, GoodbyeReason::SUPERSEDED, now, &mut jitter); // H-13: at once
         }
         let reason = if self.stopping { Some(GoodbyeReason::SHUTDOWN) } else { self.settings.retires(peer) };
-        self.links.insert(link, LinkState::new(*peer, address, &self.settings, now));
+        let spread = jitter.within(self.settings.link_max_age / 10);
+        self.links.insert(link, LinkState::new(*peer, address, &self.settings, spread, now));
         self.actions.push_back(Action::Up { link, peer: *peer, address });
         self.warn_if_weaker(peer, address);
         self.count_lanes(replica, now);
         if let Some(slot) = self.slots.get_mut(&(replica, lane)) {
             slot.up(link);
+        }
+        // Only now, so that there is a link to send on all the time.
+        for old in superseded {
+            self.watch_for_clones(old, replica, address, now);
+            let said_last = self.links.get(&old).is_some_and(|old| old.last_said.is_some());
+            self.leave_for(old, GoodbyeReason::SUPERSEDED, None, now, &mut jitter);
+            if said_last {
+                self.take_down_in_peace(old, DownReason::Superseded, now, &mut jitter); // nothing more comes
+            }
         }
         match reason {
             Some(reason) => self.leave(link, reason, now, &mut jitter),
@@ -129,11 +143,22 @@ impl Mesh {
         state.heard(now);
         let mut jitter = Jitter::new(random);
         let down = DownReason::Left(reason);
+        // A peer that says so on every link at once gets none beside it.
+        let stayed_up = state.up_for(&self.settings, now) >= self.settings.stay_up_min();
+        if reason == GoodbyeReason::KEY_RETIRED && state.is_up() && stayed_up {
+            // What is sent until another link has its place still goes out on this one.
+            let renewing = state.renewing || self.renew(link, now);
+            if let Some(state) = self.links.get_mut(&link).filter(|_| renewing) {
+                state.let_be_renewed(reason, &self.settings, now);
+                return;
+            }
+        }
+        let Some(state) = self.links.get_mut(&link) else { return };
         if state.is_up() {
             // If it retires a key the peer stays, with another one.
             self.leave_for(link, reason, Some(down), now, &mut jitter);
         } else {
-            self.take_down(link, down, now, &mut jitter);
+            self.take_down_in_peace(link, down, now, &mut jitter);
         }
     }
 
@@ -159,6 +184,7 @@ impl Mesh {
     pub fn closed(&mut self, link: LinkId, reason: DownReason, now: Instant, random: u64) {
         let Some(state) = self.links.get(&link) else { return };
         let (peer, address, was_up) = (state.peer, state.address, state.is_up());
+        let reason = state.last_said.map_or(reason, |(said, _)| DownReason::Left(said));
         let mut jitter = Jitter::new(random);
         self.take_down(link, reason, now, &mut jitter);
         self.forget(link, now);

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use replink_frame::Version;
-use replink_handshake::Peer;
+use replink_frame::{GoodbyeReason, Version};
+use replink_handshake::{Peer, Side};
 
 use super::{ARRIVING_INTERVAL, DownReason, MeshSettings, PINGS_UNDER_WAY_MAX};
 
@@ -24,8 +24,15 @@ pub(super) struct LinkState {
     rival: Option<(SocketAddr, Instant)>,
     /// Whether a frame has come in part.
     arriving: bool,
-    /// When it leaves, because its key is retired.
+    /// When it leaves, because its key is retired; or when another one is to be made in its place, if this end dials.
     pub(super) retire_at: Option<Instant>,
+    /// When another one is to be made in its place, because of its age.
+    pub(super) renew_at: Option<Instant>,
+    /// Whether another one is being made in its place.
+    pub(super) renewing: bool,
+    /// The peer has said its last, because of its key. This end may still send, until the link that is being made has
+    /// its place, or until then.
+    pub(super) last_said: Option<(GoodbyeReason, Instant)>,
     /// Set once it takes its leave. It is no longer up then.
     pub(super) leaving: Option<Leaving>,
 }
@@ -55,6 +62,17 @@ impl RoundTrip {
     }
 }
 
+fn can_be_renewed(peer: &Peer) -> bool {
+    peer.side == Side::Dialer && peer.version == Version::V2
+}
+
+/// When a link that came up at `since` is too old.
+fn renew_at(peer: &Peer, settings: &MeshSettings, since: Instant) -> Option<Instant> {
+    let age = settings.link_max_age;
+    // No more often than a link that comes and goes is dialed.
+    (can_be_renewed(peer) && !age.is_zero()).then(|| since + age.max(settings.stay_up_min()))
+}
+
 #[derive(Default)]
 struct Pings {
     next: Option<Instant>,
@@ -68,7 +86,14 @@ struct Pings {
 }
 
 impl LinkState {
-    pub(super) fn new(peer: Peer, address: SocketAddr, settings: &MeshSettings, now: Instant) -> Self {
+    /// `spread` is by how much a link is made anew before its time, so that not all are at once.
+    pub(super) fn new(
+        peer: Peer,
+        address: SocketAddr,
+        settings: &MeshSettings,
+        spread: Duration,
+        now: Instant,
+    ) -> Self {
         let next = settings.pings(&peer).then(|| now + settings.heartbeat_interval);
         Self {
             peer,
@@ -80,8 +105,26 @@ impl LinkState {
             rival: None,
             arriving: false,
             retire_at: None,
+            renew_at: renew_at(&peer, settings, now).map(|at| at.checked_sub(spread).unwrap_or(at)),
+            renewing: false,
+            last_said: None,
             leaving: None,
         }
+    }
+
+    /// Whether this end can make another link in its place: the lower id dials (H-1), and version 1 has no goodbye
+    /// that says what is the last of a link (H-13).
+    pub(super) fn may_be_renewed(&self) -> bool {
+        can_be_renewed(&self.peer) && !self.renewing && self.is_up()
+    }
+
+    /// When something is due, or the peer has been silent for too long.
+    pub(super) fn due(&self, settings: &MeshSettings) -> Option<Instant> {
+        let said = self.last_said.map(|(_, until)| until);
+        [self.ping_at(), self.silent_at(settings), self.retire_at, self.renew_at, said]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Up: established, and not on its way out.
@@ -113,7 +156,8 @@ impl LinkState {
 
     /// When the peer will have been silent for too long.
     pub(super) fn silent_at(&self, settings: &MeshSettings) -> Option<Instant> {
-        settings.pings(&self.peer).then(|| self.heard + settings.heartbeat_timeout)
+        (settings.pings(&self.peer) && self.last_said.is_none())
+            .then(|| self.heard + settings.heartbeat_timeout)
     }
 
     pub(super) fn ping_at(&self) -> Option<Instant> {
@@ -133,6 +177,7 @@ impl LinkState {
     /// How long from one ping to the next, if there is to be one.
     fn ping_interval(&self, settings: &MeshSettings) -> Option<Duration> {
         match self.peer.version {
+            Version::V2 if self.last_said.is_some() => None, // nobody would answer
             Version::V2 if settings.pings(&self.peer) => Some(settings.heartbeat_interval),
             Version::V2 if self.arriving => Some(ARRIVING_INTERVAL),
             _ => None,
@@ -159,6 +204,15 @@ impl LinkState {
             self.heard = now; // Nobody was asked so far, so nobody had to answer.
         }
         self.schedule_ping(settings, now);
+        self.renew_at = renew_at(&self.peer, settings, self.since).filter(|_| !self.renewing);
+    }
+
+    /// The peer has said its last, and another link is being made.
+    pub(super) fn let_be_renewed(&mut self, reason: GoodbyeReason, settings: &MeshSettings, now: Instant) {
+        self.renewing = true;
+        self.last_said = Some((reason, now + settings.leave_max()));
+        (self.retire_at, self.renew_at) = (None, None);
+        self.pings.next = None;
     }
 
     pub(super) fn pinged(&mut self, counter: u64, now: Instant) {

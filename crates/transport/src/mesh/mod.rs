@@ -123,9 +123,7 @@ impl Mesh {
         let dials = self.slots.values().filter_map(Slot::due);
         let links = self.links.values().filter_map(|link| match &link.leaving {
             Some(leaving) => Some(leaving.until),
-            None => {
-                [link.ping_at(), link.silent_at(&self.settings), link.retire_at].into_iter().flatten().min()
-            }
+            None => link.due(&self.settings),
         });
         dials.chain(links).chain(self.lanes.due()).min()
     }
@@ -205,8 +203,16 @@ impl Mesh {
             }
             return;
         }
-        if link.retire_at.is_some_and(|at| at <= now) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let until = link.last_said.map(|(_, until)| until);
+        if is_due(link.retire_at) && link.may_be_renewed() {
+            link.retire_at = Some(now + self.settings.leave_max()); // if it comes to nothing
+            self.renew(id, now);
+        } else if is_due(link.retire_at) || is_due(until) {
             self.leave(id, GoodbyeReason::KEY_RETIRED, now, jitter);
+        } else if is_due(link.renew_at) {
+            link.renew_at = None;
+            self.renew(id, now);
         } else if link.silent_at(&self.settings).is_some_and(|at| at <= now) {
             let silence = link.silence(now);
             self.lose(id, DownReason::Lost(Loss::Silent(silence)), now, jitter);
@@ -244,7 +250,17 @@ impl Mesh {
     /// Leaves a link that is up: what is queued goes out, then a goodbye, and what comes is delivered until the
     /// peer has said its last (C-3). Only then it is down; its place is free at once.
     fn leave(&mut self, id: LinkId, reason: GoodbyeReason, now: Instant, jitter: &mut Jitter) {
-        self.leave_for(id, reason, None, now, jitter);
+        // Nothing more comes of a link whose peer has said its last.
+        let said = self.links.get(&id).and_then(|link| link.last_said);
+        self.leave_for(id, reason, said.map(|(said, _)| DownReason::Left(said)), now, jitter);
+    }
+
+    /// Has another link made beside this one, which it then takes the place of. Until then this one is up.
+    fn renew(&mut self, id: LinkId, now: Instant) -> bool {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.may_be_renewed()) else { return false };
+        let slot = self.slots.get_mut(&(link.peer.replica, link.peer.lane));
+        link.renewing = slot.is_some_and(|slot| slot.is_up(id) && slot.renew(now));
+        link.renewing
     }
 
     /// The same, where nothing more is delivered: the link is down now, for the reason `down`, if there is one.
@@ -296,15 +312,31 @@ impl Mesh {
 
     /// Says that a link is down, once: for this reason, or for the one that it leaves for.
     fn take_down(&mut self, id: LinkId, reason: DownReason, now: Instant, jitter: &mut Jitter) {
-        let Some(link) = self.links.get_mut(&id) else { return };
+        if let Some((_, action)) = self.down(id, reason) {
+            self.actions.push_back(action);
+            self.vacate(id, now, jitter);
+        }
+    }
+
+    /// The same of a link of which all was delivered. Where another one has its place, none is down.
+    fn take_down_in_peace(&mut self, id: LinkId, reason: DownReason, now: Instant, jitter: &mut Jitter) {
+        let Some(((peer, lane), down)) = self.down(id, reason) else { return };
+        self.actions.push_back(match self.link(peer, lane).filter(|&by| by != id) {
+            Some(by) => Action::Renewed { link: id, peer, lane, by },
+            None => down,
+        });
+        self.vacate(id, now, jitter);
+    }
+
+    /// Where a link was, and what is to be said of it, unless that was.
+    fn down(&mut self, id: LinkId, reason: DownReason) -> Option<((ReplicaId, u16), Action)> {
+        let link = self.links.get_mut(&id)?;
         let reason = match &mut link.leaving {
             None => Some(reason),
             Some(leaving) => leaving.down.take(),
-        };
-        let Some(reason) = reason else { return };
+        }?;
         let (peer, lane) = (link.peer.replica, link.peer.lane);
-        self.actions.push_back(Action::Down { link: id, peer, lane, reason });
-        self.vacate(id, now, jitter);
+        Some(((peer, lane), Action::Down { link: id, peer, lane, reason }))
     }
 
     /// The link's place is free, and is to be dialed anew if that is ours to do.

@@ -1,8 +1,9 @@
 //! A new configuration, and the end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use replink_frame::GoodbyeReason;
+use replink_handshake::Side;
 
 use super::jitter::Jitter;
 use super::lanes::Lanes;
@@ -13,8 +14,10 @@ impl Mesh {
     ///
     /// - Links to replicas that are not on the roster any more leave with `operator`, and so do
     ///   lanes that are gone. Replicas and lanes that are new are due to be dialed at once.
-    /// - Links whose key is no longer accepted leave with `key_retired`, spread over
-    ///   [`RETIRE_SPREAD`]. Whoever dials then dials anew at once.
+    /// - Links whose key is no longer accepted are made anew, spread over [`RETIRE_SPREAD`]: the end that dials makes
+    ///   another one beside each, which then has its place ([`Action::Renewed`]). The other end has as much patience,
+    ///   and leaves then with `key_retired`; so does the first one where another link does not come about within
+    ///   [`leave_max`](MeshSettings::leave_max).
     /// - Other links keep running, with the new intervals and the new policy.
     pub fn reconfigure(&mut self, settings: MeshSettings, now: Instant, random: u64) {
         let mut jitter = Jitter::new(random);
@@ -37,7 +40,13 @@ impl Mesh {
                 None => link.retire_at = None,
                 Some(GoodbyeReason::KEY_RETIRED) => {
                     // Not put off by one more reload.
-                    link.retire_at.get_or_insert_with(|| now + jitter.within(RETIRE_SPREAD));
+                    // Whoever dials makes another link first, if it drops the key as well; the other end has
+                    // patience for that.
+                    let patience = match link.peer.side {
+                        Side::Dialer => Duration::ZERO,
+                        Side::Acceptor => RETIRE_SPREAD,
+                    };
+                    link.retire_at.get_or_insert_with(|| now + patience + jitter.within(RETIRE_SPREAD));
                 }
                 Some(_) => gone.push(id),
             }

@@ -64,6 +64,15 @@ impl Slot {
         matches!(self.phase, Phase::Up(current) if current == link)
     }
 
+    /// Has a link made beside the one that is up, to take its place. Whether one is up.
+    pub(super) fn renew(&mut self, now: Instant) -> bool {
+        let up = matches!(self.phase, Phase::Up(_));
+        if up {
+            self.phase = Phase::Waiting { due: now, slow: false };
+        }
+        up
+    }
+
     /// A link stayed up: what was before does not count any more.
     pub(super) fn stayed_up(&mut self) {
         self.backoff.reset();

@@ -14,7 +14,7 @@ use crate::mesh::{self, DownReason, LinkId};
 /// Something that happened. Comes on the shard that owns the link; what is no link's comes on
 /// shard 0.
 ///
-/// For each link: one [`Event::Up`], then its frames, then one [`Event::Down`], in this order,
+/// For each link: one [`Event::Up`], then its frames, then one [`Event::Down`] or [`Event::Renewed`], in this order,
 /// also where the link moves between shards in the meantime. Between links of different shards
 /// there is no order, but for those of one peer and lane: a newer one may be up while an older one still
 /// leaves, and what comes of the older one comes before the frames of the newer one (C-3). Frames are sent on the newer
@@ -38,6 +38,19 @@ pub enum Event<'a> {
     /// A link is down: nothing more comes of it. Where it was left, by us or by the peer, that is after all that the
     /// peer had sent, and what waits to be sent on it still goes out; else that is lost.
     Down(LinkDown),
+    /// In the place of [`Event::Down`]: a link was made anew, because of its key or its age, and nothing was lost. All
+    /// that the peer had sent on it was delivered, and frames of the link that has its place, which has been up for a
+    /// while, come from here on.
+    Renewed {
+        /// The link of which nothing more comes.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: ReplicaId,
+        /// Which of the pair's lanes it is.
+        lane: u16,
+        /// The link that has its place.
+        by: LinkId,
+    },
     /// A queue that has said [`Backpressure`](crate::SendCause::Backpressure) is empty again.
     Drained {
         /// Whose.

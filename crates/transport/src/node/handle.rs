@@ -181,6 +181,7 @@ impl<S: Socket> Handle<S> {
             weaker_links: counters.weaker.all(),
             ended,
             links_ended: three(counters.downs.all()),
+            links_renewed: counters.renewed.all(),
             dial_failures: three(counters.dial_failures.all()),
             peers: self.peers(),
             shards: self.shard_stats(),

@@ -22,7 +22,7 @@ pub(super) enum Message<S> {
     /// A link's queue is to be looked at.
     Attend(Arc<Place>),
     /// A link is no longer up.
-    Down { link: Arc<SharedLink<S>>, reason: DownReason },
+    Down { link: Arc<SharedLink<S>>, end: LinkEnd },
     /// A link's frames may go to the embedder: those of the links before it have (C-3).
     Deliver(Arc<SharedLink<S>>),
     /// A link is over.
@@ -68,6 +68,14 @@ impl<S> Message<S> {
             | Self::Stop => None,
         }
     }
+}
+
+/// How a link ends for the embedder.
+#[derive(Clone, Copy)]
+pub(super) enum LinkEnd {
+    Down(DownReason),
+    /// Nothing was lost, and this one has its place.
+    Renewed(LinkId),
 }
 
 /// What a name was found to stand for.

@@ -15,7 +15,7 @@ use replink_handshake::Peer;
 use super::addresses::Resolver;
 use super::event::RejectedBy;
 use super::histogram::Times;
-use super::inbox::{Message, Post, Report};
+use super::inbox::{LinkEnd, Message, Post, Report};
 use super::link::SharedLink;
 use super::routes::Routes;
 use super::settings::Settings;
@@ -68,6 +68,7 @@ pub(super) struct Counters {
     pub(super) dial_failures: Counts<(ReplicaId, UnreachableReason)>,
     /// Links that are down, by [`DownReason::name`].
     pub(super) downs: Counts<(ReplicaId, &'static str)>,
+    pub(super) renewed: Counts<ReplicaId>,
     /// Frames that were given back, by whoever sends.
     backpressure: AtomicU64,
     pub(super) handshake_times: Times,
@@ -162,7 +163,9 @@ impl<S: Socket> Shared<S> {
         header: &GenericHeader,
         body: Bytes,
     ) -> Result<Sent, SendError> {
-        self.send_on(self.routes.find(peer, lane).as_deref(), header, body)
+        let link = self.routes.find(peer, lane);
+        let sent = self.send_on(link.as_deref(), header, body);
+        self.unless_renewed((peer, lane), link, sent, |link, header, body| self.send_on(link, header, body))
     }
 
     /// As [`Shared::send`], on this link and on no other that may have come in its place.
@@ -185,7 +188,32 @@ impl<S: Socket> Shared<S> {
         header: &GenericHeader,
         body: Bytes,
     ) -> Result<(), SendError> {
-        self.queue_on(self.routes.find(peer, lane).as_deref(), header, body)
+        let link = self.routes.find(peer, lane);
+        let queued = self.queue_on(link.as_deref(), header, body);
+        self.unless_renewed((peer, lane), link, queued, |link, header, body| {
+            self.queue_on(link, header, body)
+        })
+    }
+
+    /// Has a frame go out on the link that has just taken the place of the one that it was given to.
+    #[inline]
+    fn unless_renewed<T>(
+        &self,
+        (peer, lane): (ReplicaId, u16),
+        link: Option<Arc<SharedLink<S>>>,
+        result: Result<T, SendError>,
+        again: impl Fn(Option<&SharedLink<S>>, &GenericHeader, Bytes) -> Result<T, SendError>,
+    ) -> Result<T, SendError> {
+        match result {
+            Err(error) if error.cause() == SendCause::Leaving => match self.routes.find(peer, lane) {
+                Some(newer) if link.is_none_or(|link| link.id() != newer.id()) => {
+                    let (header, body) = error.into_frame();
+                    again(Some(&newer), &header, body)
+                }
+                _ => Err(error),
+            },
+            result => result,
+        }
     }
 
     pub(super) fn queue_on(
@@ -308,8 +336,11 @@ impl Counters {
     }
 
     /// A link is down, on which the peer was `heard` last.
-    pub(super) fn down(&self, peer: &Peer, reason: DownReason, heard: u64) {
-        self.downs.count((peer.replica, reason.name()));
+    pub(super) fn down(&self, peer: &Peer, end: LinkEnd, heard: u64) {
+        match end {
+            LinkEnd::Down(reason) => self.downs.count((peer.replica, reason.name())),
+            LinkEnd::Renewed(_) => self.renewed.count(peer.replica),
+        }
         let mut lives = lock(&self.last_lives);
         let last = lives.entry((peer.replica, peer.lane)).or_default();
         *last = heard.max(*last);

@@ -47,6 +47,9 @@ pub struct NodeStats {
     pub ended: EndedStats,
     /// How many links ended for which [reason](DownReason::name), by peer.
     pub links_ended: Vec<(ReplicaId, &'static str, u64)>,
+    /// How many links were made anew without a loss, by peer: because of their key or their age. They are none of those
+    /// that ended for a reason.
+    pub links_renewed: Vec<(ReplicaId, u64)>,
     /// Attempts to make a link that came to nothing, by peer and by why.
     pub dial_failures: Vec<(ReplicaId, UnreachableReason, u64)>,
     /// Every link that there should be, by peer and lane.

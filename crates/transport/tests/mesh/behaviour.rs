@@ -163,7 +163,7 @@ fn the_same_process_supersedes_its_old_link() {
     assert_eq!(one.mesh.judge(&zero, address(9), one.now), Verdict::Supersede { old });
     let (new, actions) = one.establish(&zero, 9);
     let goodbye = Action::Goodbye { link: old, reason: GoodbyeReason::SUPERSEDED };
-    assert_eq!(actions, [goodbye, up(new, zero, 9)]);
+    assert_eq!(actions, [up(new, zero, 9), goodbye]);
     assert_eq!(one.mesh.link(ReplicaId(0), 0), Some(new));
     // What the old one has still to deliver is delivered (C-3), until the peer has said its last. A link that takes
     // too long to leave is closed.
@@ -439,34 +439,108 @@ fn whoever_leaves_the_roster_leaves() {
 }
 
 #[test]
-fn links_of_a_retired_key_leave_one_after_the_other() {
-    let mut one = One::new(0, settings(9));
+fn links_of_a_retired_key_are_renewed_one_after_the_other() {
+    let calm = changed(settings(9), |settings| settings.heartbeat_interval = Duration::ZERO);
+    let mut one = One::new(0, calm.clone());
     one.actions();
     one.random = 42;
     for id in 1..9 {
         one.establish(&peer(id, Side::Dialer), id);
     }
     assert_eq!((one.mesh.key_in_use(KEY), one.mesh.key_in_use(OTHER_KEY)), (8, 0));
-    let rotated = changed(settings(9), |settings| settings.keys = Some(vec![OTHER_KEY]));
+    let rotated = changed(calm, |settings| settings.keys = Some(vec![OTHER_KEY]));
     one.mesh.reconfigure(rotated, one.now, one.random);
     let wanted = one.wait(RETIRE_SPREAD);
-    let goodbyes: BTreeSet<u128> = wanted
-        .iter()
-        .filter(|(_, action)| matches!(action, Action::Goodbye { reason: GoodbyeReason::KEY_RETIRED, .. }))
-        .map(|&(at, _)| at)
-        .collect();
-    assert!(goodbyes.len() >= 6, "spread: {goodbyes:?}");
     let dials: BTreeSet<u128> = wanted
         .iter()
         .filter(|(_, action)| matches!(action, Action::Dial { .. }))
         .map(|&(at, _)| at)
         .collect();
-    assert_eq!(dials, goodbyes, "each dialed anew at once");
-    assert_eq!(one.mesh.key_in_use(KEY), 0);
+    assert!(dials.len() >= 6, "spread: {dials:?}");
+    let ended = |action: &Action| matches!(action, Action::Goodbye { .. } | Action::Down { .. });
+    assert!(!wanted.iter().any(|(_, action)| ended(action)), "none leaves before another one has its place");
+    assert_eq!(one.mesh.key_in_use(KEY), 8);
     let renewed =
         changed(peer(1, Side::Dialer), |peer| peer.authentication = Authentication::PreSharedKey(OTHER_KEY));
-    one.establish(&renewed, 1);
-    assert_eq!(one.mesh.key_in_use(OTHER_KEY), 1);
+    let old = one.mesh.link(ReplicaId(1), 0).unwrap();
+    let (new, actions) = one.establish(&renewed, 1);
+    let goodbye = Action::Goodbye { link: old, reason: GoodbyeReason::SUPERSEDED };
+    assert_eq!(actions, [up(new, renewed, 1), goodbye]);
+    assert_eq!((one.mesh.key_in_use(KEY), one.mesh.key_in_use(OTHER_KEY)), (7, 1));
+    one.mesh.goodbye(old, GoodbyeReason::SUPERSEDED, one.now, one.random);
+    let (peer, lane) = (ReplicaId(1), 0);
+    assert_eq!(one.actions(), [Action::Renewed { link: old, peer, lane, by: new }]);
+    // Those that nobody answers leave all the same, for their key is no good.
+    let wanted = one.wait(one.mesh.settings().leave_max());
+    let left = wanted
+        .iter()
+        .filter(|(_, action)| matches!(action, Action::Goodbye { reason: GoodbyeReason::KEY_RETIRED, .. }));
+    assert_eq!(left.count(), 7);
+}
+
+/// An acceptor that drops a key says so. What this end sends until another link has the place goes out on the old one.
+#[test]
+fn a_link_whose_peer_retires_its_key_is_renewed() {
+    let mut one = One::new(0, settings(2));
+    one.actions();
+    let (old, _) = one.establish(&peer(1, Side::Dialer), 1);
+    one.wait_ms(2500);
+    one.mesh.heard(old, one.now);
+    one.mesh.goodbye(old, GoodbyeReason::KEY_RETIRED, one.now, one.random);
+    assert_eq!(one.actions(), [dial(1, 0)]);
+    assert_eq!(one.mesh.link(ReplicaId(1), 0), Some(old), "it is up");
+    let renewed = peer(1, Side::Dialer);
+    let (new, actions) = one.establish(&renewed, 1);
+    let goodbye = Action::Goodbye { link: old, reason: GoodbyeReason::SUPERSEDED };
+    let in_its_place = Action::Renewed { link: old, peer: ReplicaId(1), lane: 0, by: new };
+    assert_eq!(actions, [up(new, renewed, 1), goodbye, in_its_place]);
+    one.mesh.closed(old, DownReason::Lost(Loss::Ended), one.now, one.random);
+    // Where no other one comes, it ends after a while.
+    one.wait_ms(2500);
+    one.mesh.heard(new, one.now);
+    one.mesh.goodbye(new, GoodbyeReason::KEY_RETIRED, one.now, one.random);
+    let wanted = one.wait(one.mesh.settings().leave_max() + Duration::from_millis(1));
+    let wanted: Vec<_> =
+        wanted.iter().map(|(_, action)| action).filter(|action| **action != dial(1, 0)).collect();
+    let goodbye = Action::Goodbye { link: new, reason: GoodbyeReason::KEY_RETIRED };
+    let gone = down(new, 1, DownReason::Left(GoodbyeReason::KEY_RETIRED));
+    assert_eq!(wanted, [&goodbye, &gone]);
+}
+
+/// `link_max_age`: the lower id makes another link in the place of one that is old, over and over.
+#[test]
+fn a_link_of_some_age_is_renewed() {
+    let age = Duration::from_secs(60);
+    let aging = changed(settings(2), |settings| {
+        settings.link_max_age = age;
+        settings.heartbeat_interval = Duration::ZERO;
+    });
+    let mut one = One::new(0, aging.clone());
+    one.actions();
+    let mut link = one.establish(&peer(1, Side::Dialer), 1).0;
+    for _ in 0..3 {
+        assert_eq!(one.wait(age * 9 / 10 - Duration::from_millis(1)), []);
+        let wanted = one.wait(age / 10 + Duration::from_millis(1));
+        assert_eq!(wanted.iter().map(|(_, action)| action).collect::<Vec<_>>(), [&dial(1, 0)]);
+        let (new, actions) = one.establish(&peer(1, Side::Dialer), 1);
+        let goodbye = Action::Goodbye { link, reason: GoodbyeReason::SUPERSEDED };
+        assert_eq!(actions, [up(new, peer(1, Side::Dialer), 1), goodbye]);
+        one.mesh.goodbye(link, GoodbyeReason::SUPERSEDED, one.now, one.random);
+        let renewed = Action::Renewed { link, peer: ReplicaId(1), lane: 0, by: new };
+        assert_eq!(one.actions(), [renewed]);
+        one.mesh.closed(link, DownReason::Lost(Loss::Ended), one.now, one.random);
+        link = new;
+    }
+    // Nobody answers: the old one stays for as long.
+    let wanted = one.wait(age);
+    assert_eq!(wanted.iter().map(|(_, action)| action).collect::<Vec<_>>(), [&dial(1, 0)]);
+    one.fail(1, None);
+    assert_eq!(one.mesh.link(ReplicaId(1), 0), Some(link));
+    assert!(close_to(one.until_next(), 50), "{:?}", one.until_next());
+    // The other end leaves it to the one that dials.
+    let mut acceptor = One::new(1, aging);
+    acceptor.establish(&peer(0, Side::Acceptor), 9);
+    assert_eq!(acceptor.wait(age * 3), []);
 }
 
 #[test]

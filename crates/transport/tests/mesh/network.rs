@@ -39,6 +39,8 @@ struct Process {
     /// The links that the embedder sees up, and those of them that leave.
     up: BTreeMap<(ReplicaId, u16), LinkId>,
     leaving: BTreeMap<LinkId, (ReplicaId, u16)>,
+    /// Links that have just been taken over from, and are about to leave.
+    taken_over: BTreeMap<LinkId, (ReplicaId, u16)>,
     /// Links whose peer has said its last, and those on which we have.
     heard_last: BTreeSet<LinkId>,
     said_last: BTreeSet<LinkId>,
@@ -108,6 +110,7 @@ impl Network {
             running: true,
             up: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
             heard_last: BTreeSet::new(),
             said_last: BTreeSet::new(),
             ever_up: BTreeSet::new(),
@@ -172,7 +175,9 @@ impl Network {
             }
             Action::Goodbye { link, reason } => {
                 assert!(process.said_last.insert(link), "a second goodbye on {link}");
-                if let Some((&place, _)) = process.up.iter().find(|(_, up)| **up == link) {
+                if let Some(place) = process.taken_over.remove(&link) {
+                    process.leaving.insert(link, place);
+                } else if let Some((&place, _)) = process.up.iter().find(|(_, up)| **up == link) {
                     process.up.remove(&place);
                     process.leaving.insert(link, place);
                 }
@@ -185,13 +190,25 @@ impl Network {
             Action::Close { link } => self.close(index, link, DownReason::Lost(Loss::Ended)),
             Action::Up { link, peer, .. } => {
                 assert!(process.ever_up.insert(link), "{link} is up twice");
-                let before = process.up.insert((peer.replica, peer.lane), link);
-                assert_eq!(before, None, "two links of one peer and lane");
+                let place = (peer.replica, peer.lane);
+                // One that it takes over from leaves right behind.
+                if let Some(before) = process.up.insert(place, link) {
+                    assert!(
+                        process.taken_over.insert(before, place).is_none(),
+                        "two links of one peer and lane"
+                    );
+                }
             }
-            Action::Down { link, peer, lane, .. } => match process.leaving.remove(&link) {
-                Some(place) => assert_eq!(place, (peer, lane)),
-                None => assert_eq!(process.up.remove(&(peer, lane)), Some(link), "down, but was not up"),
-            },
+            Action::Down { link, peer, lane, .. } => {
+                match process.leaving.remove(&link).or_else(|| process.taken_over.remove(&link)) {
+                    Some(place) => assert_eq!(place, (peer, lane)),
+                    None => assert_eq!(process.up.remove(&(peer, lane)), Some(link), "down, but was not up"),
+                }
+            }
+            Action::Renewed { link, peer, lane, by } => {
+                assert_eq!(process.leaving.remove(&link), Some((peer, lane)), "renewed, but did not leave");
+                assert_eq!(process.up.get(&(peer, lane)), Some(&by), "renewed by another one");
+            }
             Action::Warn(_) => {}
             other => panic!("what is {other:?}?"),
         }

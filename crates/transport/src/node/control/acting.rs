@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use replink_frame::Flags;
 
-use super::{Control, Known, Message, Standing, Turn, Warning};
+use super::{Control, Known, Message, SharedLink, Standing, Turn, Warning};
 use crate::driver::{Driver, Socket};
 use crate::mesh::{Action, DownReason, LinkId};
+use crate::node::inbox::LinkEnd;
 use crate::node::link::{OwnedLink, Phase, Place};
 use crate::node::stats::Counted;
 
@@ -34,7 +35,12 @@ impl<D: Driver> Control<D> {
                 Action::HandOver { link } => self.surrender(link),
                 Action::Close { link } => self.close(link),
                 Action::Up { link, .. } => self.bring_up(link, turn),
-                Action::Down { link, reason, .. } => self.take_down(link, reason, turn.driver.now()),
+                Action::Down { link, reason, .. } => {
+                    self.take_down(link, LinkEnd::Down(reason), turn.driver.now())
+                }
+                Action::Renewed { link, by, .. } => {
+                    self.take_down(link, LinkEnd::Renewed(by), turn.driver.now());
+                }
                 Action::Warn(warning) => self.warn(Warning::Mesh(warning), turn),
             }
         }
@@ -123,7 +129,7 @@ impl<D: Driver> Control<D> {
     }
 
     /// A link is no longer up.
-    fn take_down(&mut self, link: LinkId, reason: DownReason, now: Instant) {
+    fn take_down(&mut self, link: LinkId, end: LinkEnd, now: Instant) {
         let Some(known) = self.links.get_mut(&link) else { return };
         let over = mem::replace(&mut known.standing, Standing::Down) == Standing::Over;
         let shared = Arc::clone(&known.shared);
@@ -131,11 +137,18 @@ impl<D: Driver> Control<D> {
         if over {
             self.links.remove(&link);
         }
-        self.look_up(shared.peer().replica, now); // it may come back elsewhere
         let heard = shared.place.heard(self.shared.nanos(now));
-        self.shared.counters.down(shared.peer(), reason, heard);
+        self.shared.counters.down(shared.peer(), end, heard);
         let peer = shared.peer().replica;
         let (replica, lane, address) = (self.shared.replica, shared.peer().lane, shared.address);
+        let reason = match end {
+            LinkEnd::Down(reason) => reason,
+            LinkEnd::Renewed(_) => {
+                tracing::info!(%replica, %peer, %address, lane, "link renewed");
+                return self.tell_end(shared, link, end);
+            }
+        };
+        self.look_up(peer, now); // it may come back elsewhere
         match reason {
             DownReason::Left(_) | DownReason::Ended(_) | DownReason::Superseded | DownReason::HandedOver => {
                 tracing::info!(%replica, %peer, %address, lane, reason = reason.name(), "link down: {reason}");
@@ -144,8 +157,13 @@ impl<D: Driver> Control<D> {
                 tracing::warn!(%replica, %peer, %address, lane, reason = reason.name(), "link down: {reason}");
             }
         }
+        self.tell_end(shared, link, end);
+    }
+
+    /// The embedder is told of it where the link is.
+    fn tell_end(&mut self, shared: Arc<SharedLink<D::Socket>>, link: LinkId, end: LinkEnd) {
         let owner = shared.place.owner();
-        self.tell(owner, Message::Down { link: shared, reason });
+        self.tell(owner, Message::Down { link: shared, end });
         if self.shared.post.is_gone(owner) {
             self.quiet(link); // nobody else says it
         }

@@ -8,7 +8,7 @@ use crate::driver::{Driver, Socket, Token};
 use crate::mesh::{DownReason, Loss};
 use crate::node::collector::{Collector, Surrendered};
 use crate::node::event::{Event, LinkDown, LinkUp};
-use crate::node::inbox::{Message, Report};
+use crate::node::inbox::{LinkEnd, Message, Report};
 use crate::node::link::{OwnedLink, Phase, SharedLink};
 use crate::{SendCause, TakeOutboundError};
 
@@ -125,7 +125,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    pub(super) fn take_down(&mut self, link: &Arc<SharedLink<D::Socket>>, reason: DownReason) {
+    pub(super) fn take_down(&mut self, link: &Arc<SharedLink<D::Socket>>, end: LinkEnd) {
         if let Some(owned) = self.links.get_mut(link.id()) {
             if matches!(owned.phase, Phase::Delivering | Phase::Held) {
                 owned.phase = Phase::Draining;
@@ -135,12 +135,18 @@ impl<D: Driver> Shard<D> {
             }
         }
         let (id, peer, address) = (link.id(), *link.peer(), link.address);
-        let sent = link.outbound.stats();
-        // What waits on a link that is left still goes out.
-        let left = matches!(reason, DownReason::Left(_) | DownReason::Ended(_) | DownReason::HandedOver);
-        let waiting = if left { 0 } else { sent.queued_frames as u64 };
-        let undelivered = sent.dropped_frames + waiting;
-        self.events.push_back(Event::Down(LinkDown { link: id, peer, address, reason, undelivered }));
+        self.events.push_back(match end {
+            LinkEnd::Renewed(by) => Event::Renewed { link: id, peer: peer.replica, lane: peer.lane, by },
+            LinkEnd::Down(reason) => {
+                let sent = link.outbound.stats();
+                // What waits on a link that is left still goes out.
+                let left =
+                    matches!(reason, DownReason::Left(_) | DownReason::Ended(_) | DownReason::HandedOver);
+                let waiting = if left { 0 } else { sent.queued_frames as u64 };
+                let undelivered = sent.dropped_frames + waiting;
+                Event::Down(LinkDown { link: id, peer, address, reason, undelivered })
+            }
+        });
         self.report(id, Report::Quiet);
     }
 

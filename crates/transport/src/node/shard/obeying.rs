@@ -45,7 +45,7 @@ impl<D: Driver> Shard<D> {
                 place.take_attention();
                 self.flush(place.link);
             }
-            Message::Down { link, reason } => self.take_down(&link, reason),
+            Message::Down { link, end } => self.take_down(&link, end),
             Message::Deliver(link) => self.deliver(&link),
             Message::Close(link) => drop(self.take_out(link.id())),
             Message::Move { link, to } => self.part_with(link, to),

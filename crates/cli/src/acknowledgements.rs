@@ -69,6 +69,19 @@ impl Acknowledgements {
         (dropped > 0).then(|| format!("replica {peer} reads again: {dropped} acknowledgements were dropped"))
     }
 
+    /// Another link has the place of `link`. Gives what an operator should know of what was dropped.
+    pub(crate) fn renewed(
+        &mut self,
+        link: LinkId,
+        by: LinkId,
+        (peer, lane): (ReplicaId, u16),
+    ) -> Option<String> {
+        // Nothing has come on the other one so far, so nothing waits for it.
+        let waiting = self.waiting.remove(&link)?;
+        self.waiting.insert(by, waiting);
+        self.drained(by, (peer, lane))
+    }
+
     /// A link is over.
     pub(crate) fn forget(&mut self, link: LinkId) {
         self.waiting.remove(&link);

@@ -49,6 +49,12 @@ impl Handler for Serving {
                     printer.warn(&problem);
                 }
             }
+            Event::Renewed { link, peer, lane, by } => {
+                let problem = self.acknowledgements.renewed(link, by, (peer, lane));
+                if let Some(problem) = problem {
+                    printer.warn(&problem);
+                }
+            }
             Event::Down(down) => {
                 self.acknowledgements.forget(down.link);
                 printer.print(&Line::Down(&down));

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use replink_transport::config::Config;
 use replink_transport::frame::{Command, GenericHeader, ReplicaId};
 use replink_transport::handshake::Peer;
-use replink_transport::mesh::{DownReason, LinkId};
+use replink_transport::mesh::DownReason;
 use replink_transport::node::{Event, Handle, Node, NodeOptions, Shard};
 
 use super::process::PATIENCE;
 
-/// Prepares under way on one link.
+/// Prepares under way to one peer.
 const UNDER_WAY_MAX: usize = 64;
 
 /// Replica 0, under load.
@@ -30,11 +30,13 @@ pub struct Load {
 pub struct Report {
     pub ups: Vec<Peer>,
     pub downs: Vec<(ReplicaId, DownReason)>,
+    /// Frames that went down with links.
+    pub undelivered: u64,
     pub reloads: usize,
     /// How many Prepares were acknowledged, on links that are up and on others.
     pub acknowledged: u64,
     /// Sequence numbers that wait for their acknowledgement, in order.
-    under_way: BTreeMap<LinkId, VecDeque<u32>>,
+    under_way: BTreeMap<ReplicaId, VecDeque<u32>>,
 }
 
 impl Load {
@@ -68,8 +70,10 @@ fn run(mut shard: Shard, stop: &AtomicBool) -> Report {
         } else {
             // Links come and go while the shard is polled, and at no other time.
             for peer in [1, 2].map(ReplicaId) {
-                let Some(link) = handle.link(peer, 0) else { continue };
-                let under_way = report.under_way.entry(link).or_default();
+                if handle.link(peer, 0).is_none() {
+                    continue;
+                }
+                let under_way = report.under_way.entry(peer).or_default();
                 while under_way.len() < UNDER_WAY_MAX {
                     let body = Bytes::from(body(sequence));
                     let mut prepare = GenericHeader::new(handle.cluster(), Command::PREPARE, body.len());
@@ -95,17 +99,18 @@ impl Report {
     fn take(&mut self, event: Event<'_>) {
         match event {
             Event::Up(up) => self.ups.push(up.peer),
-            Event::Frame { link, frame, .. } => {
+            Event::Frame { peer, frame, .. } => {
                 let header = frame.header();
                 assert_eq!(header.command, Command::PREPARE_OK);
-                let expected = self.under_way.get_mut(&link).and_then(VecDeque::pop_front);
+                let expected = self.under_way.get_mut(&peer).and_then(VecDeque::pop_front);
                 assert_eq!(Some(header.view.get()), expected, "lost, doubled or out of order");
                 let hash = blake3::hash(&body(header.view.get()));
                 assert_eq!(header.reserved_command[..32], *hash.as_bytes());
                 self.acknowledged += 1;
             }
             Event::Down(down) => {
-                self.under_way.remove(&down.link);
+                self.under_way.remove(&down.peer.replica);
+                self.undelivered += down.undelivered;
                 self.downs.push((down.peer.replica, down.reason));
             }
             Event::Reloaded(_) => self.reloads += 1,

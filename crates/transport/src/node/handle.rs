@@ -115,8 +115,8 @@ impl<S: Socket> Handle<S> {
         self.shared.send(peer, lane, header, body.into())
     }
 
-    /// Sends a frame back on the link that another one came on: to `peer` on `lane`, unless a newer link
-    /// has that place by now.
+    /// Sends a frame back on the link that another one came on: to `peer` on `lane`. Where a newer link has that place
+    /// by now it goes out on that one, if it leads to the same process of the peer; not if the peer was restarted.
     ///
     /// # Errors
     ///

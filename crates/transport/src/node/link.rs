@@ -1,8 +1,8 @@
 //! One link of a node: what all shards share of it, and what its owner has.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use replink_frame::HEADER_SIZE;
@@ -24,7 +24,12 @@ pub(crate) struct SharedLink<S> {
     pub(super) wants_room: AtomicBool,
     pub(super) received: Received,
     round_trip: [AtomicU64; 2],
+    /// The links of the same process of the peer that this one, or one of them, was made in the place of.
+    replaced: OnceLock<Vec<LinkId>>,
 }
+
+/// As many links are remembered that a link stands for; those before are long gone.
+const REPLACED_MAX: usize = 8;
 
 /// Where a link is, and what is wanted of its owner.
 pub(super) struct Place {
@@ -164,6 +169,22 @@ impl<S: Socket> SharedLink<S> {
         self.outbound.peer()
     }
 
+    /// It takes the place of `before`. What is an answer to something that came on that one goes out on this one, if it
+    /// is the same process of the peer that gets it.
+    pub(super) fn replaces(&self, before: &Self) {
+        let (peer, other) = (self.peer(), before.peer());
+        if peer.incarnation != 0 && peer.incarnation == other.incarnation {
+            let older = before.replaced.get().into_iter().flatten().copied();
+            let replaced = std::iter::once(before.id()).chain(older).take(REPLACED_MAX).collect();
+            let _ = self.replaced.set(replaced);
+        }
+    }
+
+    /// Whether it is `link`, or has its place.
+    pub(super) fn stands_for(&self, link: LinkId) -> bool {
+        self.id() == link || self.replaced.get().is_some_and(|replaced| replaced.contains(&link))
+    }
+
     pub(super) fn socket(&self) -> &S {
         self.outbound.writer()
     }
@@ -273,6 +294,7 @@ impl<S: Socket> OwnedLink<S> {
             wants_room: AtomicBool::new(false),
             received: Received::default(),
             round_trip: [const { AtomicU64::new(u64::MAX) }; 2],
+            replaced: OnceLock::new(),
         });
         Self {
             shared,

@@ -163,12 +163,13 @@ impl<S: Socket> Shared<S> {
         header: &GenericHeader,
         body: Bytes,
     ) -> Result<Sent, SendError> {
-        let link = self.routes.find(peer, lane);
+        let find = || self.routes.find(peer, lane);
+        let link = find();
         let sent = self.send_on(link.as_deref(), header, body);
-        self.unless_renewed((peer, lane), link, sent, |link, header, body| self.send_on(link, header, body))
+        Self::unless_renewed(link, sent, find, |link, header, body| self.send_on(link, header, body))
     }
 
-    /// As [`Shared::send`], on this link and on no other that may have come in its place.
+    /// As [`Shared::send`], on this link, or on one to the same process that has its place.
     pub(super) fn send_back(
         &self,
         link: LinkId,
@@ -176,8 +177,10 @@ impl<S: Socket> Shared<S> {
         header: &GenericHeader,
         body: Bytes,
     ) -> Result<Sent, SendError> {
-        let found = self.routes.find(peer, lane).filter(|found| found.id() == link);
-        self.send_on(found.as_deref(), header, body)
+        let find = || self.routes.find(peer, lane).filter(|found| found.stands_for(link));
+        let found = find();
+        let sent = self.send_on(found.as_deref(), header, body);
+        Self::unless_renewed(found, sent, find, |link, header, body| self.send_on(link, header, body))
     }
 
     /// Queues a frame for the link to `peer` on `lane`, to go out when its owner is polled.
@@ -188,24 +191,22 @@ impl<S: Socket> Shared<S> {
         header: &GenericHeader,
         body: Bytes,
     ) -> Result<(), SendError> {
-        let link = self.routes.find(peer, lane);
+        let find = || self.routes.find(peer, lane);
+        let link = find();
         let queued = self.queue_on(link.as_deref(), header, body);
-        self.unless_renewed((peer, lane), link, queued, |link, header, body| {
-            self.queue_on(link, header, body)
-        })
+        Self::unless_renewed(link, queued, find, |link, header, body| self.queue_on(link, header, body))
     }
 
     /// Has a frame go out on the link that has just taken the place of the one that it was given to.
     #[inline]
     fn unless_renewed<T>(
-        &self,
-        (peer, lane): (ReplicaId, u16),
         link: Option<Arc<SharedLink<S>>>,
         result: Result<T, SendError>,
+        find: impl Fn() -> Option<Arc<SharedLink<S>>>,
         again: impl Fn(Option<&SharedLink<S>>, &GenericHeader, Bytes) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
         match result {
-            Err(error) if error.cause() == SendCause::Leaving => match self.routes.find(peer, lane) {
+            Err(error) if error.cause() == SendCause::Leaving => match find() {
                 Some(newer) if link.is_none_or(|link| link.id() != newer.id()) => {
                     let (header, body) = error.into_frame();
                     again(Some(&newer), &header, body)

@@ -36,7 +36,7 @@ impl<D: Driver> Control<D> {
                 Action::Close { link } => self.close(link),
                 Action::Up { link, .. } => self.bring_up(link, turn),
                 Action::Down { link, reason, .. } => {
-                    self.take_down(link, LinkEnd::Down(reason), turn.driver.now())
+                    self.take_down(link, LinkEnd::Down(reason), turn.driver.now());
                 }
                 Action::Renewed { link, by, .. } => {
                     self.take_down(link, LinkEnd::Renewed(by), turn.driver.now());
@@ -85,6 +85,9 @@ impl<D: Driver> Control<D> {
         let known = Known { shared, standing: Standing::Up, counted: Counted::default() };
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
+        if let Some(before) = self.shared.routes.find(peer.replica, peer.lane) {
+            opened.shared.replaces(&before);
+        }
         self.shared.routes.insert(&opened.shared);
         self.give(owner, opened);
     }

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use replink_transport::CipherSpeed;
-use replink_transport::config::{Config, ConfigError, ConfigErrors};
+use replink_transport::config::{ConfigError, ConfigErrors};
 use replink_transport::frame::ReplicaId;
 use serde_json::{Value, json};
 
 use crate::arguments::CheckOptions;
-use crate::fail;
 use crate::serve::print_line;
+use crate::{configuration, fail};
 
 pub(crate) fn run(options: &CheckOptions) -> ExitCode {
-    let config = match Config::load(&options.config) {
+    let config = match configuration::load(&options.config) {
         Ok(config) => config,
         Err(errors) if options.json => {
             print_line(&json!({"valid": false, "errors": json_errors(&errors)}).to_string());

@@ -40,6 +40,7 @@ impl SecurityStatus {
         if config.can_seal() && link.forward_secrecy == Policy::Off {
             warnings.push(SecurityWarning::SealedNotForwardSecret);
         }
+        warnings.extend(auth.secret_remarks.iter().cloned().map(SecurityWarning::Secret));
         warnings.extend(release_warnings(config));
         warnings.extend(replica.into_iter().flat_map(|replica| source_warnings(config, replica)));
         let unused = auth.pairwise.iter().flat_map(|pairwise| &pairwise.unused);

@@ -3,8 +3,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use replink_frame::{KeyId, ReplicaId};
 
+use crate::config::SecretRemark;
+
 /// Something that is allowed, and yet worth a second look; its text says what to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SecurityWarning {
     /// H-12.
@@ -39,6 +41,8 @@ pub enum SecurityWarning {
         /// The peer.
         replica: ReplicaId,
     },
+    /// There is something odd about a secret, or about where it comes from.
+    Secret(SecretRemark),
     /// The file of pair secrets has one that is of no use.
     UnusedPairSecrets {
         /// Whose: a replica that is not in `cluster.nodes`.
@@ -98,6 +102,7 @@ impl fmt::Display for SecurityWarning {
                 "replica {replica} can't be dialed from cluster.source = \"{source}\": of the two addresses one is \
                  IPv4 and one is IPv6; set it to an address of the same family, or leave it out"
             ),
+            Self::Secret(remark) => remark.fmt(f),
             Self::UnusedPairSecrets { replica } => write!(
                 f,
                 "the file of cluster.auth.pairwise has a secret for replica {replica}, which is not in \

@@ -1,5 +1,6 @@
 //! `replink check`: is a cluster.toml right, what does it mean, and how safe is it?
 
+mod names;
 mod report;
 
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use replink_transport::config::{ConfigError, ConfigErrors};
 use replink_transport::frame::ReplicaId;
 use serde_json::{Value, json};
 
+use self::names::Names;
 use crate::arguments::CheckOptions;
 use crate::serve::print_line;
 use crate::{configuration, fail};
@@ -32,7 +34,8 @@ pub(crate) fn run(options: &CheckOptions) -> ExitCode {
             return fail(error);
         }
     }
-    let report = report::report(&config, replica, CipherSpeed::measure(Instant::now));
+    let names = options.resolve.then(|| Names::look_up(&config, replica));
+    let report = report::report(&config, replica, names.as_ref(), CipherSpeed::measure(Instant::now));
     print_line(&if options.json { report.to_string() } else { report::text(&report) });
     ExitCode::SUCCESS
 }

@@ -168,7 +168,7 @@ fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources, access: Option<Acc
     let given = Given {
         name: read_name(&cluster),
         replica_id: cluster.entry("replica_id").and_then(id).map(ReplicaId),
-        listen: cluster.entry("listen").and_then(|entry| entry.word(address::CURE, Address::from_text)),
+        listen: cluster.entry("listen").and_then(|entry| address::read(&entry)),
         source: cluster.entry("source").and_then(|entry| entry.word(given::SOURCE_CURE, given::source)),
         release: cluster.entry("release").and_then(|entry| entry.integer(&whole_number(0, u32::MAX))),
         releases: cluster.entry("releases").and_then(|entry| entry.word(releases::CURE, releases::releases)),

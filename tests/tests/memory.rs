@@ -9,12 +9,14 @@
 mod memory {
     pub(super) mod oracle;
     pub(super) mod scan;
+    pub(super) mod sources;
     pub(super) mod work;
 }
 
 use memory::scan::{Found, Scanner};
-use memory::{oracle, work};
+use memory::{oracle, sources, work};
 use replink_tests::alone::alone;
+use replink_transport::config::Config;
 
 /// The other process: computes keys from files, and prints them masked. Does nothing unless told to.
 #[test]
@@ -84,5 +86,40 @@ fn nothing_is_left_of_ephemeral_secrets() {
         let patterns = oracle::ask(folder.path(), "ephemeral");
         let left = scanner.find(&patterns);
         assert!(left.is_empty(), "{left:#?}");
+    });
+}
+
+/// A secret in the configuration itself, with and without an escape in it, in a list, in a file of pairs.
+#[test]
+fn nothing_is_left_of_a_secret_whatever_its_source() {
+    alone("nothing_is_left_of_a_secret_whatever_its_source", None, || {
+        let scanner = Scanner::start();
+        let folder = tempfile::tempdir().unwrap();
+        sources::write(folder.path());
+        let patterns = oracle::ask(folder.path(), "source");
+        for source in sources::GOOD {
+            let config = Config::load(folder.path().join(source)).unwrap_or_else(|errors| panic!("{errors}"));
+            assert!(!names(&scanner.find(&patterns)).contains(&"secret"), "{source}: only keys are kept");
+            drop(config);
+            let left = scanner.find(&patterns);
+            assert!(left.is_empty(), "{source}: {left:#?}");
+        }
+    });
+}
+
+/// The text of a configuration that is no TOML, or contradicts itself, is wiped as well: a reload has met one.
+#[test]
+fn nothing_is_left_of_a_secret_after_a_mistake() {
+    alone("nothing_is_left_of_a_secret_after_a_mistake", None, || {
+        let scanner = Scanner::start();
+        let folder = tempfile::tempdir().unwrap();
+        sources::write(folder.path());
+        let patterns = oracle::ask(folder.path(), "source");
+        for (source, mistake) in sources::BAD {
+            let errors = Config::load(folder.path().join(source)).unwrap_err().to_string();
+            assert!(errors.contains(mistake), "{source}: {errors}");
+            let left = scanner.find(&patterns);
+            assert!(left.is_empty(), "{source}: {left:#?}");
+        }
     });
 }

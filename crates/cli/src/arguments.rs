@@ -164,6 +164,9 @@ pub(crate) struct CheckOptions {
     /// Check it for this replica [default: `cluster.replica_id`, or all]
     #[arg(long, value_name = "N")]
     pub(crate) replica_id: Option<u8>,
+    /// Look names up as well, and check what they stand for
+    #[arg(long)]
+    pub(crate) resolve: bool,
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,12 +5,14 @@ mod arguments;
 mod bench;
 mod check;
 mod command_policy;
+mod configuration;
 mod demo;
 mod hex;
 mod keygen;
 mod logging;
 mod metrics;
 mod probe;
+mod process_memory;
 mod serve;
 mod shard_threads;
 
@@ -18,11 +20,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use replink_transport::config::SECRET_VARIABLE;
 
 use arguments::{Arguments, Command};
 use logging::LevelFilter;
 
 fn main() -> ExitCode {
+    // Before there is another thread, and before anything copies it.
+    let taken = configuration::take_environment();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -35,6 +40,17 @@ fn main() -> ExitCode {
     // Links come and go in a measurement, a hundred times.
     let is_bench = matches!(arguments.command, Command::Bench(_));
     logging::start(if is_bench { LevelFilter::ERROR } else { LevelFilter::INFO });
+    if let Err(error) = taken
+        && std::env::var_os(SECRET_VARIABLE).is_some()
+    {
+        tracing::warn!("the secret stays in the environment, where others may read it: {error}");
+    }
+    // What has a key of its own, for the time that it runs, has nothing to hide.
+    let has_secrets =
+        !matches!(arguments.command, Command::Demo(_) | Command::DemoReplica(_) | Command::Bench(_));
+    if has_secrets && let Err(problem) = process_memory::keep_in() {
+        return fail(problem);
+    }
     match arguments.command {
         Command::Demo(options) => demo::run(&options),
         Command::DemoReplica(options) => demo::replica::run(&options),

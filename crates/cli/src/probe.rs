@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use replink_transport::blocking::{self, LinkEnd, Receiver, Sender};
-use replink_transport::config::Config;
 use replink_transport::exchange::DialFailure;
 use replink_transport::frame::{Flags, GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, ControlMessage, DialError, DialTarget, Peer};
@@ -14,8 +13,8 @@ use replink_transport::{Endpoint, InboundError, Received, incarnation};
 use serde_json::{Value, json};
 
 use crate::arguments::ProbeOptions;
-use crate::fail;
 use crate::serve::{print_line, status_name};
+use crate::{configuration, fail};
 
 /// Exit codes beyond 0 (up) and 1 (bad configuration).
 const REJECTED: u8 = 2;
@@ -29,7 +28,7 @@ enum Outcome {
 }
 
 pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
-    let config = match Config::load(&options.config) {
+    let config = match configuration::load(&options.config) {
         Ok(config) => config,
         Err(errors) => return fail(errors),
     };

@@ -130,6 +130,41 @@ fn check_shows_where_it_dials_from_which_releases_get_in_and_that_it_migrates() 
     }
 }
 
+/// `--resolve` looks names up, and without it nobody is asked.
+#[test]
+fn check_looks_names_up_where_it_is_told_to() {
+    let cluster = Cluster::new("allow = [\"10.0.0.0/8\"]", "");
+    let toml = std::fs::read_to_string(cluster.config()).unwrap();
+    let port = cluster.addresses[0].port();
+    let toml = toml
+        .replace(&cluster.addresses[0].to_string(), &format!("localhost:{port}"))
+        .replace(&cluster.addresses[1].to_string(), "no-such-name.invalid:7400")
+        .replace(&cluster.addresses[2].to_string(), "10.0.0.3:7400");
+    std::fs::write(cluster.config(), toml).unwrap();
+    let report = |arguments: &[&str]| {
+        let finished = check(&cluster, arguments);
+        assert!(finished.status.success(), "{}", finished.stderr);
+        serde_json::from_str::<Value>(&finished.stdout).unwrap()
+    };
+    let unasked = report(&["--json", "--replica-id", "0"]);
+    assert_eq!(
+        (&unasked["nodes"][0]["resolved"], &unasked["warnings"]),
+        (&Value::Null, &Value::Array(vec![]))
+    );
+    let resolved = report(&["--json", "--replica-id", "0", "--resolve"]);
+    let found = resolved["nodes"][0]["resolved"].as_array().unwrap();
+    assert!(found.contains(&"127.0.0.1".into()) || found.contains(&"::1".into()), "{found:?}");
+    assert_eq!(resolved["nodes"][2]["resolved"], Value::Null, "it is no name");
+    let warnings = resolved["warnings"].to_string();
+    for expected in
+        [format!("localhost:{port} stands for "), "no-such-name.invalid:7400 can't be looked up: ".to_owned()]
+    {
+        assert!(warnings.contains(&expected), "{warnings}");
+    }
+    let warnings = report(&["--json", "--replica-id", "2", "--resolve"])["warnings"].to_string();
+    assert!(warnings.contains(", where replica 0 is: it does not get in"), "{warnings}");
+}
+
 fn probe(cluster: &Cluster, arguments: &[&str]) -> (Option<i32>, Value) {
     let probe = finish(replink().args(["probe", "--json", "--config"]).arg(cluster.config()).args(arguments));
     (probe.status.code(), serde_json::from_str(&probe.stdout).unwrap_or(Value::String(probe.stderr)))

@@ -14,7 +14,7 @@
 //!
 //! `exchange`, `Inbound`, `Outbound`, `Gate`, `Mesh` and [`Backoff`] are pure: they can be driven by any runtime.
 //! [`blocking`] drives them with threads.
-#![cfg_attr(not(feature = "sockets"), forbid(unsafe_code))]
+#![cfg_attr(not(any(feature = "sockets", feature = "config")), forbid(unsafe_code))]
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 #[cfg(feature = "blocking")]
@@ -45,7 +45,7 @@ mod inbound;
 mod link;
 mod outbound;
 mod sync;
-#[cfg(all(feature = "io-uring", target_os = "linux"))]
+#[cfg(all(any(feature = "config", feature = "io-uring"), target_os = "linux"))]
 mod sys;
 
 pub use backoff::Backoff;

@@ -739,7 +739,7 @@ fn a_short_secret() {
 fn a_secret_file_that_is_of_no_use() {
     let file = text("", "shared_secret_file = \"k\"", "", "");
     let expected = "5: cluster.auth.shared_secret_file: names a file that can't be read: no such file; \
-                    must be the path, from /etc/orders, of a file that this process can read";
+                    must be the path, from /etc/orders, of a regular file that this process can read";
     assert_mistakes(&Fake::default(), &file, &[expected]);
 
     let mut fake = Fake::default();
@@ -848,11 +848,15 @@ fn loads_from_the_file_system() -> TestResult {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        for mode in [0o644, 0o604, 0o602, 0o601] {
+        for mode in [0o644, 0o604, 0o602, 0o660, 0o620] {
             std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode))?;
             let expected =
                 format!("(mode {mode:04o}); must be its owner's alone: chmod 600 {}", key.display());
             assert!(shown(&path).contains(&expected), "{}", shown(&path));
+        }
+        for mode in [0o400, 0o440, 0o600, 0o640] {
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode))?;
+            Config::load(&path)?;
         }
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640))?;
     }

@@ -318,7 +318,7 @@ fn files_that_are_of_no_use() {
     assert_eq!(
         found,
         [format!(
-            "{at} can't be read: no such file; must be the path, from /etc/orders, of a file that this process \
+            "{at} can't be read: no such file; must be the path, from /etc/orders, of a regular file that this process \
              can read"
         )]
     );

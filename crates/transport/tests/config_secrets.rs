@@ -1,5 +1,7 @@
 //! No secret is ever shown: not by a configuration that holds one, and not by an error about it.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod config_support;
 
 use config_support::{Fake, FakeFile, SECRET, text};
@@ -215,5 +217,87 @@ fn damage_neither_panics_nor_shows_a_secret() {
             Err(errors) => format!("{errors}\n{errors:?}"),
         };
         assert!(!shown.contains(SECRET), "round {round}:\n{damaged}\n{shown}");
+    }
+}
+
+/// Every source, and every odd byte: taken as it is, and named.
+#[test]
+fn an_odd_byte_of_a_secret_is_named_with_its_source() {
+    let odd = [
+        ("\n", "ends with a newline (byte 0x0A)"),
+        (" ", "ends with a space (byte 0x20)"),
+        ("\t", "ends with a tab (byte 0x09)"),
+        ("\r", "ends with a carriage return (byte 0x0D)"),
+    ];
+    let remarks = |config: Config, expected: &str| {
+        let shown: Vec<String> = config.auth.secret_remarks.iter().map(ToString::to_string).collect();
+        assert!(shown.len() == 1 && shown[0].starts_with(expected), "{expected}: {shown:?}");
+        for shown in &shown {
+            assert_silent(shown, SECRET, "a remark");
+        }
+        let status = replink_transport::security::SecurityStatus::of(&config, None);
+        assert!(status.warnings().iter().any(|warning| warning.to_string() == shown[0]));
+    };
+    for (end, what) in odd {
+        let secret = format!("{SECRET}{end}");
+        let variable = Fake::default().variable(secret.as_bytes());
+        let source = "the secret of environment variable REPLINK_CLUSTER_AUTH_SHARED_SECRET";
+        remarks(variable.parse(&text("", "", "", "")).unwrap(), &format!("{source} {what}, which counts: "));
+        let inline = text("", &format!("shared_secret = \"\"\"{secret}\"\"\""), "", "");
+        if end != "\r" {
+            let parsed = Fake::default().parse(&inline).unwrap();
+            remarks(parsed, &format!("the secret of cluster.auth.shared_secret {what}"));
+        }
+        // One newline at the end of a file is the editor's.
+        for (file, newline) in [(format!("{secret}\n"), "\n"), (format!("{secret}\r\n"), "\r\n")] {
+            if end == "\r" && newline == "\n" {
+                continue; // one newline, of two bytes
+            }
+            let fake = Fake::default().file("/etc/orders/k", file.as_bytes());
+            let parsed = fake.parse(&text("", "shared_secret_file = \"k\"", "", "")).unwrap();
+            remarks(parsed, &format!("the secret of file /etc/orders/k {what}"));
+        }
+    }
+    let fake = Fake::default().file("/etc/orders/k", format!("\u{FEFF}{SECRET}\n").as_bytes());
+    let accepted =
+        text("", &format!("shared_secret = \"other {SECRET}\"\naccept_secret_files = [\"k\"]"), "", "");
+    remarks(
+        fake.parse(&accepted).unwrap(),
+        "the secret of file /etc/orders/k begins with a byte order mark (byte 0xEF)",
+    );
+    let accepted =
+        text("", &format!("shared_secret = \"other {SECRET}\"\naccept_secrets = [\" {SECRET}\"]"), "", "");
+    let expected = "the secret of cluster.auth.accept_secrets[0] begins with a space (byte 0x20)";
+    remarks(Fake::default().parse(&accepted).unwrap(), expected);
+}
+
+/// A pair file is text, and a byte order mark is no part of it.
+#[test]
+fn a_byte_order_mark_in_a_pair_file_is_named() {
+    let file = "\u{FEFF}pair secrets of replica 0, app replink\n1 00\n";
+    let fake = Fake::default().file("/etc/orders/k", file.as_bytes());
+    let errors = fake.parse(&text("", "pairwise = \"k\"", "", "")).unwrap_err();
+    let expected = "/etc/orders/k:1: begins with a byte order mark (BOM); must be saved as UTF-8 without one";
+    assert!(errors.to_string().contains(expected), "{errors}");
+}
+
+#[test]
+fn a_credential_of_systemd_is_found_by_its_name() {
+    let auth = "shared_secret_file = \"$CREDENTIALS_DIRECTORY/cluster.key\"";
+    let path = "/run/credentials/replink.service/cluster.key";
+    let mut fake = Fake::default().file(path, SECRET.as_bytes());
+    let shown = fake.parse(&text("", auth, "", "")).unwrap_err().to_string();
+    let expected =
+        "cluster.auth.shared_secret_file: begins with $CREDENTIALS_DIRECTORY, which is not set to a path; ";
+    assert!(shown.contains(expected), "{shown}");
+    fake.credentials = Some("/run/credentials/replink.service");
+    let config = fake.parse(&text("", auth, "", "")).unwrap();
+    assert_eq!(config.auth.secret_source, Some(SecretSource::File(path.into())));
+    // That variable, and nothing that looks like it.
+    for other in
+        ["$HOME/k", "x$CREDENTIALS_DIRECTORY/k", "${CREDENTIALS_DIRECTORY}/k", "$CREDENTIALS_DIRECTORY"]
+    {
+        let shown = fake.parse(&text("", &format!("shared_secret_file = \"{other}\""), "", "")).unwrap_err();
+        assert!(shown.to_string().contains("names a file that can't be read: no such file"), "{shown}");
     }
 }

@@ -1,21 +1,23 @@
 //! `replink check`: is a cluster.toml right, what does it mean, and how safe is it?
 
+mod names;
 mod report;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use replink_transport::CipherSpeed;
-use replink_transport::config::{Config, ConfigError, ConfigErrors};
+use replink_transport::config::{ConfigError, ConfigErrors};
 use replink_transport::frame::ReplicaId;
 use serde_json::{Value, json};
 
+use self::names::Names;
 use crate::arguments::CheckOptions;
-use crate::fail;
 use crate::serve::print_line;
+use crate::{configuration, fail};
 
 pub(crate) fn run(options: &CheckOptions) -> ExitCode {
-    let config = match Config::load(&options.config) {
+    let config = match configuration::load(&options.config) {
         Ok(config) => config,
         Err(errors) if options.json => {
             print_line(&json!({"valid": false, "errors": json_errors(&errors)}).to_string());
@@ -32,7 +34,8 @@ pub(crate) fn run(options: &CheckOptions) -> ExitCode {
             return fail(error);
         }
     }
-    let report = report::report(&config, replica, CipherSpeed::measure(Instant::now));
+    let names = options.resolve.then(|| Names::look_up(&config, replica));
+    let report = report::report(&config, replica, names.as_ref(), CipherSpeed::measure(Instant::now));
     print_line(&if options.json { report.to_string() } else { report::text(&report) });
     ExitCode::SUCCESS
 }

@@ -4,19 +4,26 @@ use replink_transport::frame::{ReplicaId, Version};
 use replink_transport::security::SecurityStatus;
 use serde_json::{Value, json};
 
-/// The effective configuration, secrets as their key ids only, and the security status; with what the `cipher`
-/// of sealed links was measured to do.
-pub(super) fn report(config: &Config, replica: Option<ReplicaId>, cipher: CipherSpeed) -> Value {
+use super::names::Names;
+
+/// The effective configuration, secrets as their key ids only, and the security status; with what `names` stand for,
+/// if they were looked up, and what the `cipher` of sealed links was measured to do.
+pub(super) fn report(
+    config: &Config,
+    replica: Option<ReplicaId>,
+    names: Option<&Names>,
+    cipher: CipherSpeed,
+) -> Value {
     json!({
         "valid": true,
         "file": config.path.as_ref().map(|file| file.display().to_string()),
         "cluster": cluster(config, replica),
         "auth": auth(config),
         "link": link(config),
-        "nodes": nodes(config, replica),
+        "nodes": nodes(config, replica, names),
         "security": security(config, replica),
         "cipher": {"name": CipherSpeed::CIPHER, "measured": cipher.to_string()},
-        "warnings": warnings(config, replica, cipher),
+        "warnings": warnings(config, replica, names, cipher),
     })
 }
 
@@ -73,7 +80,7 @@ fn link(config: &Config) -> Value {
     })
 }
 
-fn nodes(config: &Config, replica: Option<ReplicaId>) -> Value {
+fn nodes(config: &Config, replica: Option<ReplicaId>, names: Option<&Names>) -> Value {
     let nodes = config.nodes.iter().map(|node| {
         // H-1
         let direction = replica.map(|replica| match node.id.cmp(&replica) {
@@ -84,6 +91,9 @@ fn nodes(config: &Config, replica: Option<ReplicaId>) -> Value {
         json!({
             "id": node.id.0,
             "address": node.address.to_string(),
+            "resolved": names.and_then(|names| names.found(&node.address)).map(|found| {
+                found.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>()
+            }),
             "role": node.role.as_str(),
             "direction": direction,
             "key_ids": pair_key_ids(config, node.id),
@@ -127,9 +137,18 @@ fn security(config: &Config, replica: Option<ReplicaId>) -> Value {
 }
 
 /// What an operator should look at, worst first.
-fn warnings(config: &Config, replica: Option<ReplicaId>, cipher: CipherSpeed) -> Vec<String> {
-    let status = SecurityStatus::of(config, replica);
+fn warnings(
+    config: &Config,
+    replica: Option<ReplicaId>,
+    names: Option<&Names>,
+    cipher: CipherSpeed,
+) -> Vec<String> {
+    let mut status = SecurityStatus::of(config, replica);
+    if let Some(names) = names {
+        status.add_names(config, replica, &|name| names.found(name));
+    }
     let mut warnings: Vec<_> = status.warnings().iter().map(ToString::to_string).collect();
+    warnings.extend(names.into_iter().flat_map(Names::warnings));
     if config.can_seal() {
         warnings.extend(cipher.warning().map(|slow| slow.to_string()));
     }

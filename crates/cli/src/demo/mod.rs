@@ -9,12 +9,11 @@ mod recording;
 pub(crate) mod replica;
 mod replication;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use replink_transport::config::ConfigErrors;
+use replink_transport::config::{ConfigErrors, open_file};
 use thiserror::Error;
 
 use crate::arguments::DemoOptions;
@@ -102,7 +101,7 @@ fn demonstrate(options: &DemoOptions) -> Result<(), DemoError> {
 
 fn hash_file(path: &Path) -> Result<[u8; 32], DemoError> {
     let mut hasher = blake3::Hasher::new();
-    let mut file = File::open(path).map_err(DemoError::io(format!("{}", path.display())))?;
+    let mut file = open_file(path).map_err(DemoError::io(format!("{}", path.display())))?;
     io::copy(&mut file, &mut hasher).map_err(DemoError::io(format!("{}", path.display())))?;
     Ok(hasher.finalize().into())
 }

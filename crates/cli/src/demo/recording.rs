@@ -1,7 +1,6 @@
 //! What someone on the path sees of the demo's links, searched for what they carry.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
@@ -11,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use memchr::memmem::Finder;
+use replink_transport::config::open_file;
 use replink_transport::frame::HEADER_SIZE;
 use replink_transport::handshake::cluster_id;
 
@@ -51,7 +51,7 @@ impl Recording {
     /// Looks for the headers of the cluster called `name`, each of which has its id, and for pieces of `input`.
     pub(super) fn new(name: &str, input: &Path) -> io::Result<Self> {
         let mut needles = vec![(HEADERS, Finder::new(&cluster_id(name).0).into_owned())];
-        let file = File::open(input)?;
+        let file = open_file(input)?;
         // A shorter file has no piece. Its frames have headers all the same.
         if let Some(last) = file.metadata()?.len().checked_sub(PIECE as u64) {
             let places: BTreeSet<u64> = (0..PIECES).map(|index| last * index / (PIECES - 1)).collect();

@@ -7,15 +7,14 @@ pub(crate) mod signals;
 
 use std::process::ExitCode;
 
-use replink_transport::config::Config;
 use replink_transport::frame::ReplicaId;
 use replink_transport::node::{Handle, Node, NodeOptions, Shard};
 
 use crate::arguments::ServeOptions;
 use crate::command_policy::command_policy;
-use crate::fail;
 use crate::metrics::MetricsServer;
 use crate::shard_threads::ShardThreads;
+use crate::{configuration, fail, process_memory};
 use event::Line;
 pub(crate) use event::status_name;
 use printer::Printer;
@@ -23,7 +22,10 @@ pub(crate) use printer::print_line;
 use serving::Serving;
 
 pub(crate) fn run(options: &ServeOptions) -> ExitCode {
-    let config = match Config::load(&options.config) {
+    if process_memory::lock() {
+        tracing::info!("memory is locked: nothing of it is swapped out");
+    }
+    let config = match configuration::load(&options.config) {
         Ok(config) => config,
         Err(errors) => return fail(errors),
     };
@@ -81,7 +83,7 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
 
 /// Reads the configuration file again.
 fn reload(handle: &Handle, options: &ServeOptions) -> Result<(), String> {
-    let config = Config::load(&options.config)
+    let config = configuration::load(&options.config)
         .map_err(|errors| format!("not reloaded, the old configuration stays in force:\n{errors}"))?;
     handle.reload(config).map_err(|error| error.to_string())
 }

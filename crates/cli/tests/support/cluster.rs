@@ -41,13 +41,13 @@ impl Cluster {
     }
 
     pub fn write_config(&self, auth: &str, link: &str) {
-        fs::write(self.config(), self.toml("orders", auth, link)).unwrap();
+        write_private(&self.config(), self.toml("orders", auth, link).as_bytes());
     }
 
     /// A configuration of its own for one replica.
     pub fn write_config_of(&self, replica: u8, auth: &str, link: &str) -> PathBuf {
         let path = self.path(&format!("replica-{replica}.toml"));
-        fs::write(&path, self.toml("orders", auth, link)).unwrap();
+        write_private(&path, self.toml("orders", auth, link).as_bytes());
         path
     }
 

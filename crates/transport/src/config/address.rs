@@ -1,13 +1,34 @@
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::vec;
 
 use thiserror::Error;
 
+use super::reader::Entry;
+
 pub(super) const CURE: &str =
     "must be a host and a port, such as \"10.0.0.1:7400\", \"[fd00::1]:7400\" or \"replica-0.example:7400\"";
+
+const SCOPE_CURE: &str =
+    "must name the interface by its number, which \"ip link\" shows, such as \"[fe80::1%2]:7400\"";
+
+/// The address that an entry of a file is.
+pub(super) fn read(entry: &Entry<'_>) -> Option<Address> {
+    let text = entry.string(CURE)?;
+    entry.word(cure(text), Address::from_text)
+}
+
+/// What `text`, which is no address, has to be.
+fn cure(text: &str) -> &'static str {
+    let address = text.strip_prefix('[').and_then(|text| text.split_once(']'));
+    let scope = address.and_then(|(address, _)| address.split_once('%'));
+    match scope {
+        Some((address, _)) if address.parse::<Ipv6Addr>().is_ok() => SCOPE_CURE,
+        _ => CURE,
+    }
+}
 
 /// Where a replica listens: an IP address or a host name, and a port.
 ///
@@ -168,6 +189,18 @@ mod tests {
             assert_eq!(text.parse::<Address>(), Err(InvalidAddress), "{text}");
         }
         Ok(())
+    }
+
+    /// The system has numbers for interfaces, which names stand for until the next start.
+    #[test]
+    fn an_interface_is_wanted_by_its_number() {
+        for text in ["[fe80::1%eth0]:7400", "[fe80::1%]:7400", "[fe80::1%25eth0]:7400"] {
+            assert_eq!((text.parse::<Address>(), cure(text)), (Err(InvalidAddress), SCOPE_CURE));
+        }
+        for text in ["[fe80::1%2]", "eth0%2:7400", "[eth0%2]:7400", "[fe80::1]:x"] {
+            let expected = if text == "[fe80::1%2]" { SCOPE_CURE } else { CURE };
+            assert_eq!((text.parse::<Address>(), cure(text)), (Err(InvalidAddress), expected), "{text}");
+        }
     }
 
     #[test]

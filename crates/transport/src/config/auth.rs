@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use super::link::{LinkConfig, Policy};
 use super::nodes::Members;
 use super::pairwise::{self, Pairwise};
 use super::reader::{Entry, Table};
-use super::secrets::{self, GivenSecrets, SecretSource, Surroundings};
+use super::remarks::SecretRemark;
+use super::secrets::{self, GivenSecrets, SecretSource, Stands, Surroundings};
 use super::sources::Sources;
 use super::units;
 
@@ -34,6 +36,8 @@ pub struct AuthConfig {
     pub keys: Option<Arc<KeyRing>>,
     /// Where the secret of the offered key came from; `None` exactly if `keys` is.
     pub secret_source: Option<SecretSource>,
+    /// What was odd about secrets while they were read.
+    pub secret_remarks: Vec<SecretRemark>,
     /// What the keys are if they come from a file of pair secrets (K-3); `None` with a shared secret.
     pub pairwise: Option<Pairwise>,
     /// The lowest handshake version that is accepted (H-6).
@@ -86,11 +90,13 @@ impl GivenAuth {
         let auth = findings.within("cluster.auth");
         let app = self.app.unwrap_or_default();
         let enabled = self.enabled.unwrap_or(true);
-        let surroundings = Surroundings { app: &app, members, directory, sources, findings: &auth };
+        let remarks = RefCell::new(self.secrets.remarks.take());
+        let surroundings = Surroundings { app: &app, members, directory, sources, findings: &auth, remarks };
         let (keys, secret_source, pairwise) = match self.secrets.ring(&surroundings, enabled) {
             Some(held) => (Some(held.ring), Some(held.source), held.pairwise),
             None => (None, None, None),
         };
+        let secret_remarks = surroundings.remarks.into_inner();
         // Nobody, says the list; anyone, says its length. Neither is guessed.
         if self.allow.as_ref().is_some_and(Vec::is_empty) {
             let cure = "must name who may connect; leave the key out to let any address in";
@@ -102,6 +108,7 @@ impl GivenAuth {
             migrating: self.migrating.unwrap_or(false),
             keys,
             secret_source,
+            secret_remarks,
             pairwise,
             min_version: self.min_version.unwrap_or(Version::V2),
             version: self.version.unwrap_or(Version::V2),
@@ -115,14 +122,14 @@ impl GivenAuth {
 }
 
 /// What a file says. What can't be read is reported, and counts as not said.
-pub(super) fn read(auth: &Table<'_>, sources: &dyn Sources) -> GivenAuth {
+pub(super) fn read(auth: &Table<'_>, stands: &Stands<'_>, sources: &dyn Sources) -> GivenAuth {
     let version = |key| auth.entry(key).and_then(|entry| read_version(&entry));
     let count = |key| auth.entry(key).and_then(|entry| entry.integer(&whole_number(1, u32::MAX)));
     GivenAuth {
         app: read_app(auth),
         enabled: auth.entry("enabled").and_then(|entry| entry.boolean()),
         migrating: auth.entry("migrating").and_then(|entry| entry.boolean()),
-        secrets: secrets::read(auth, sources),
+        secrets: secrets::read(auth, stands, sources),
         min_version: version("min_version"),
         version: version("version"),
         allow: auth.entry("allow").and_then(|entry| read_allow(&entry)),

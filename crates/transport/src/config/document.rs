@@ -9,35 +9,31 @@ use zeroize::Zeroize;
 
 use super::keys;
 use super::reader::{Reader, key_text};
+use super::syntax::{Masked, Mistake};
 
-/// The parsed text. Wiped when dropped: a string with an escape in it is a copy of the text, and
-/// may be a secret. (The parser's error about a line that is not TOML copies the text too, and
-/// frees that copy as it is; it does not leave [`Document::parse`].)
-pub(super) struct Document<'text>(DeTable<'text>);
+/// The parsed text, whose strings are copies of it. Wiped when dropped: one may be a secret.
+pub(super) struct Document<'masked>(DeTable<'masked>);
 
-impl<'text> Document<'text> {
-    /// Reports every line that is not TOML, and then gives nothing: what the parser makes of the
-    /// rest would only bring errors that are none.
-    pub(super) fn parse(text: &'text str, reader: &Reader<'_>) -> Option<Self> {
-        let (tree, errors) = DeTable::parse_recoverable(text);
-        let document = Self(tree.into_inner());
+/// Takes a text apart. Reports every piece of it that is not TOML, and then gives nothing.
+pub(super) fn take_apart(text: &str, reader: &Reader<'_>) -> Option<Masked> {
+    Masked::of(text).map_err(|mistakes| report_all(text, reader, &mistakes)).ok()
+}
+
+impl<'masked> Document<'masked> {
+    /// Makes the tree. Reports what contradicts itself in it, and then gives nothing.
+    pub(super) fn of(masked: &'masked Masked, reader: &Reader<'_>) -> Option<Self> {
+        let (tree, errors) = DeTable::parse_recoverable(&masked.text);
+        let mut document = Self(tree.into_inner());
         if errors.is_empty() {
+            fill_table(&mut document.0, masked);
             return Some(document);
         }
-        let mut lines = HashSet::new();
-        for error in &errors {
-            // Never the parser's own display, which repeats the line, and with it the secret.
-            // Its message is put together from constants.
-            let line = error.span().map(|span| reader.line(span.start));
-            // One mistake makes the parser stumble more than once.
-            if lines.insert(line) {
-                report(text, reader, error, line);
-            }
-        }
+        let mistakes: Vec<Mistake> = errors.iter().map(Mistake::from).collect();
+        report_all(&masked.text, reader, &mistakes);
         None
     }
 
-    pub(super) fn root(&self) -> &DeTable<'text> {
+    pub(super) fn root(&self) -> &DeTable<'masked> {
         &self.0
     }
 }
@@ -48,26 +44,53 @@ impl Drop for Document<'_> {
     }
 }
 
-fn report(text: &str, reader: &Reader<'_>, error: &toml::de::Error, line: Option<u32>) {
-    let raw = error.span().and_then(|span| text.get(span)).unwrap_or_default();
-    if error.message() == "duplicate key" {
+/// One mistake makes the parser stumble more than once, and is reported once for each line.
+fn report_all(text: &str, reader: &Reader<'_>, mistakes: &[Mistake]) {
+    let mut lines = HashSet::new();
+    for mistake in mistakes {
+        let line = mistake.span.as_ref().map(|span| reader.line(span.start));
+        if lines.insert(line) {
+            report(text, reader, mistake, line);
+        }
+    }
+}
+
+fn report(text: &str, reader: &Reader<'_>, mistake: &Mistake, line: Option<u32>) {
+    let raw = mistake.span.as_ref().and_then(|span| text.get(span.clone())).unwrap_or_default();
+    if mistake.what == "duplicate key" {
         let cure = "a key and a table may be there once; keep one of them".to_owned();
         reader.report(line, key_text(raw), "is there a second time".to_owned(), cure);
         return;
     }
-    let (what, cure) = match error.message().split_once(", expected ") {
-        Some((what, expected)) => (what, format!("expected {expected}")),
-        None => (error.message(), "see https://toml.io for how to write it".to_owned()),
+    let cure = match &mistake.expected {
+        Some(expected) => format!("expected {expected}"),
+        None => "see https://toml.io for how to write it".to_owned(),
     };
     // The key of the line, but only one that is known not to be a secret in the wrong place.
-    let start = error.span().map_or(0, |span| span.start);
+    let start = mistake.span.as_ref().map_or(0, |span| span.start);
     let key = text.get(..start).and_then(|before| before.rsplit('\n').next()).and_then(key_of);
-    reader.report(line, key.unwrap_or_default().to_owned(), format!("is not valid TOML: {what}"), cure);
+    let problem = format!("is not valid TOML: {}", mistake.what);
+    reader.report(line, key.unwrap_or_default().to_owned(), problem, cure);
 }
 
 fn key_of(line: &str) -> Option<&'static str> {
     let (key, _) = line.split_once('=')?;
     keys::known(key.trim())
+}
+
+/// Puts what the strings say in the places where the masked text has blanks.
+fn fill_table(table: &mut DeTable<'_>, masked: &Masked) {
+    table.iter_mut().for_each(|(_, value)| fill_value(value, masked));
+}
+
+fn fill_value(value: &mut Spanned<DeValue<'_>>, masked: &Masked) {
+    let start = value.span().start;
+    match value.get_mut() {
+        DeValue::String(text) => *text = Cow::Owned(masked.string_at(start).unwrap_or_default().to_owned()),
+        DeValue::Array(values) => values.iter_mut().for_each(|value| fill_value(value, masked)),
+        DeValue::Table(table) => fill_table(table, masked),
+        _ => {}
+    }
 }
 
 fn wipe_table(table: &mut DeTable<'_>) {

@@ -18,6 +18,7 @@ mod changed;
 mod core;
 mod document;
 mod error;
+mod files;
 mod findings;
 mod given;
 mod keys;
@@ -28,8 +29,11 @@ mod pair_file;
 mod pairwise;
 mod reader;
 mod releases;
+mod remarks;
 mod secrets;
 mod sources;
+mod syntax;
+mod taken_variable;
 mod units;
 
 use std::net::IpAddr;
@@ -44,22 +48,27 @@ pub use self::auth::AuthConfig;
 pub use self::builder::ConfigBuilder;
 pub use self::core::UnusableConfig;
 pub use self::error::{ConfigError, ConfigErrors};
+pub use self::files::open_file;
 pub use self::link::{DriverChoice, LinkConfig, Policy};
 pub use self::nodes::NodeConfig;
 pub use self::outline::Outline;
 pub use self::pair_file::{PAIR_SECRETS_MAX, pair_file};
 pub use self::pairwise::Pairwise;
 pub use self::releases::releases_text;
+pub use self::remarks::{OddPlace, SecretRemark};
 pub use self::secrets::{ACCEPTED_SECRETS_MAX, SECRET_VARIABLE, SecretSource};
 pub use self::sources::{
     CONFIG_FILE_BYTES_MAX, SECRET_FILE_BYTES_MAX, SecretFileError, Sources, SystemSources,
 };
+pub use self::taken_variable::TakenVariable;
 pub use self::units::{duration_text, parse_size, size_text};
 
 use self::bounds::whole_number;
-use self::document::Document;
+use self::document::{Document, take_apart};
+use self::files::Access;
 use self::given::Given;
 use self::reader::{Reader, Table};
+use self::secrets::Stands;
 
 /// A checked `cluster.toml`, or the same made in code. Its fields may be changed: [`Self::validate`] checks them
 /// again.
@@ -101,9 +110,18 @@ impl Config {
     ///
     /// Every mistake that was found; see [`ConfigErrors`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        Self::load_with(path, &SystemSources)
+    }
+
+    /// Reads `path`, and gets everything else from `sources`.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake that was found; see [`ConfigErrors`].
+    pub fn load_with(path: impl AsRef<Path>, sources: &dyn Sources) -> Result<Self, ConfigErrors> {
         let path = path.as_ref();
-        let text = sources::read_config_file(path)?;
-        Self::parse(sources::as_text(path, &text)?, path, &SystemSources)
+        let (text, access) = sources::read_config_file(path)?;
+        walk(sources::as_text(path, &text)?, path, |root| read(root, path, sources, Some(access)))
     }
 
     /// Reads `text` as if it stood in `path`. Touches neither the file system nor the
@@ -113,7 +131,7 @@ impl Config {
     ///
     /// Every mistake that was found; see [`ConfigErrors`].
     pub fn parse(text: &str, path: &Path, sources: &dyn Sources) -> Result<Self, ConfigErrors> {
-        walk(text, path, |root| read(root, path, sources))
+        walk(text, path, |root| read(root, path, sources, None))
     }
 
     /// What the file says about the replica `id`.
@@ -137,22 +155,24 @@ impl Config {
 /// What `read` makes of `text`, unless there was a mistake.
 fn walk<T>(text: &str, path: &Path, read: impl FnOnce(&Table<'_>) -> Option<T>) -> Result<T, ConfigErrors> {
     let reader = Reader::new(path, text);
-    let document = Document::parse(text, &reader);
+    let masked = take_apart(text, &reader);
+    let document = masked.as_ref().and_then(|masked| Document::of(masked, &reader));
     let read = document.and_then(|document| read(&Table::root(&reader, document.root())));
     reader.finish(read)
 }
 
-fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources) -> Option<Config> {
+/// What the file at `path` says, to which there is this `access` if it is one.
+fn read(root: &Table<'_>, path: &Path, sources: &dyn Sources, access: Option<Access>) -> Option<Config> {
     let cluster = read_cluster(root)?;
     let id = |entry: reader::Entry<'_>| entry.integer(&whole_number(0, u8::MAX));
     let given = Given {
         name: read_name(&cluster),
         replica_id: cluster.entry("replica_id").and_then(id).map(ReplicaId),
-        listen: cluster.entry("listen").and_then(|entry| entry.word(address::CURE, Address::from_text)),
+        listen: cluster.entry("listen").and_then(|entry| address::read(&entry)),
         source: cluster.entry("source").and_then(|entry| entry.word(given::SOURCE_CURE, given::source)),
         release: cluster.entry("release").and_then(|entry| entry.integer(&whole_number(0, u32::MAX))),
         releases: cluster.entry("releases").and_then(|entry| entry.word(releases::CURE, releases::releases)),
-        auth: auth::read(&cluster.table("auth", &keys::AUTH), sources),
+        auth: auth::read(&cluster.table("auth", &keys::AUTH), &Stands { path, access }, sources),
         link: link::read(&cluster.table("link", &keys::LINK)),
         nodes: nodes::read(&cluster),
     };

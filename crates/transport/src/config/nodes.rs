@@ -89,8 +89,7 @@ fn read_node(node: &Table<'_>) -> GivenNode {
         entry
     };
     let id = required("id", &cure).and_then(|entry| entry.integer(&cure)).map(ReplicaId);
-    let address =
-        required("address", address::CURE).and_then(|entry| entry.word(address::CURE, Address::from_text));
+    let address = required("address", address::CURE).and_then(|entry| address::read(&entry));
     let role = node.entry("role").and_then(|entry| entry.word("must be \"voter\" or \"standby\"", role));
     GivenNode { id, address, role: role.unwrap_or_default() }
 }

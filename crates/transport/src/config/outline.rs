@@ -30,7 +30,7 @@ impl Outline {
     /// Every mistake that was found; see [`ConfigErrors`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
         let path = path.as_ref();
-        let text = sources::read_config_file(path)?;
+        let (text, _) = sources::read_config_file(path)?;
         walk(sources::as_text(path, &text)?, path, read)
     }
 }

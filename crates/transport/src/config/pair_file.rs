@@ -77,8 +77,18 @@ impl PairFile {
     /// Reads all lines, or reports each one that is wrong.
     pub(super) fn parse(bytes: &[u8], app: &App) -> Result<Self, Vec<Mistake>> {
         let Ok(text) = std::str::from_utf8(bytes) else {
-            return Err(vec![mistake(None, "is not UTF-8 text", "must be a file of pair secrets")]);
+            let (problem, cure) = match bytes {
+                [0xFE | 0xFF, 0xFE | 0xFF, ..] => {
+                    ("begins with a byte order mark (BOM) of UTF-16", "must be saved as UTF-8 without one")
+                }
+                _ => ("is not UTF-8 text", "must be a file of pair secrets"),
+            };
+            return Err(vec![mistake(None, problem, cure)]);
         };
+        if text.starts_with('\u{FEFF}') {
+            let problem = "begins with a byte order mark (BOM)";
+            return Err(vec![mistake(Some(1), problem, "must be saved as UTF-8 without one")]);
+        }
         let mut lines = (1..).zip(text.lines()).filter(|(_, line)| {
             let line = line.trim_start();
             !line.is_empty() && !line.starts_with('#')

@@ -185,6 +185,11 @@ impl<'a> Entry<'a> {
         self.line
     }
 
+    /// The key with its tables.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Reports what is wrong with the value. Never hand it the value of a secret.
     pub(super) fn report(&self, problem: impl Into<String>, cure: impl Into<String>) {
         self.reader.report(Some(self.line), self.key.clone(), problem.into(), cure.into());

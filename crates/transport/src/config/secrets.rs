@@ -1,5 +1,6 @@
 //! From secrets to the keys that a node holds (K-1, K-2).
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,14 +8,26 @@ use std::sync::Arc;
 use replink_handshake::{App, Key, KeyRing, SECRET_LEN_MIN, Secret, SecretTooShort};
 use zeroize::Zeroizing;
 
+use super::files::Access;
 use super::findings::Findings;
 use super::nodes::Members;
 use super::pairwise::{self, Pairwise};
 use super::reader::{Entry, Table};
+use super::remarks::{self, SecretRemark};
 use super::sources::{SECRET_FILE_BYTES_MAX, SecretFileError, Sources};
 
 /// The environment variable that may hold the secret.
 pub const SECRET_VARIABLE: &str = "REPLINK_CLUSTER_AUTH_SHARED_SECRET";
+
+/// The same, as the system takes it.
+#[cfg(target_os = "linux")]
+pub(super) const SECRET_VARIABLE_C: &std::ffi::CStr = c"REPLINK_CLUSTER_AUTH_SHARED_SECRET";
+
+/// The environment variable with the directory that systemd puts a service's credentials in.
+const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
+/// How the path of a file of a secret begins that is one of them.
+const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY/";
 
 /// Most entries of `accept_secrets`, and of `accept_secret_files`.
 pub const ACCEPTED_SECRETS_MAX: usize = 64;
@@ -56,6 +69,15 @@ pub(super) struct GivenSecrets {
     pub(super) accept_secrets: Vec<Option<Secret>>,
     /// Nothing in the place of one that could not be read.
     pub(super) accept_secret_files: Vec<Option<PathBuf>>,
+    /// What was odd about those that are no files.
+    pub(super) remarks: RefCell<Vec<SecretRemark>>,
+}
+
+/// Where secrets stand that are in the configuration itself.
+pub(super) struct Stands<'a> {
+    pub(super) path: &'a Path,
+    /// Nothing where the text comes from no file.
+    pub(super) access: Option<Access>,
 }
 
 /// What secrets become keys with.
@@ -67,6 +89,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) sources: &'a dyn Sources,
     /// Of `[cluster.auth]`.
     pub(super) findings: &'a Findings<'a>,
+    pub(super) remarks: RefCell<Vec<SecretRemark>>,
 }
 
 /// The keys of a node, and where they are from.
@@ -81,28 +104,70 @@ const FILE_CURE: &str = "must be a string with the path of a file that holds the
 const PATH_CURE: &str = "must be a path without control characters";
 
 /// What a file and the environment say. What can't be read is reported, and counts as not said.
-pub(super) fn read(auth: &Table<'_>, sources: &dyn Sources) -> GivenSecrets {
+pub(super) fn read(auth: &Table<'_>, stands: &Stands<'_>, sources: &dyn Sources) -> GivenSecrets {
+    let remarks = RefCell::default();
+    check_stands(auth, stands, sources, &remarks);
     let path = |key, cure| Some(PathBuf::from(auth.entry(key)?.string(cure)?));
     let list = |key, cure: &str| auth.entry(key).and_then(|entry| entry.list(cure)).unwrap_or_default();
     let secrets = list("accept_secrets", "must be an array of secrets");
     let files = list("accept_secret_files", "must be an array of paths");
     GivenSecrets {
-        shared_secret: auth.entry("shared_secret").and_then(|entry| read_secret(&entry)),
+        shared_secret: auth.entry("shared_secret").and_then(|entry| read_secret(&entry, &remarks)),
         shared_secret_file: path("shared_secret_file", FILE_CURE),
-        variable: sources.environment(SECRET_VARIABLE).and_then(|bytes| read_variable(auth, bytes)),
+        variable: sources.environment(SECRET_VARIABLE).and_then(|bytes| read_variable(auth, bytes, &remarks)),
         pairwise: path("pairwise", pairwise::CURE),
-        accept_secrets: secrets.iter().map(read_secret).collect(),
+        accept_secrets: secrets.iter().map(|entry| read_secret(entry, &remarks)).collect(),
         accept_secret_files: files.iter().map(|entry| entry.string(FILE_CURE).map(PathBuf::from)).collect(),
+        remarks,
     }
 }
 
-fn read_secret(entry: &Entry<'_>) -> Option<Secret> {
+/// A file that holds a secret is a secret file itself.
+fn check_stands(
+    auth: &Table<'_>,
+    stands: &Stands<'_>,
+    sources: &dyn Sources,
+    remarks: &RefCell<Vec<SecretRemark>>,
+) {
+    let inline = ["shared_secret", "accept_secrets"].into_iter().find_map(|key| auth.entry(key));
+    let (Some(inline), &Stands { path, access: Some(access) }) = (inline, stands) else { return };
+    if let Err(error) = access.check() {
+        let cure = format!("{}; or use shared_secret_file", access_cure(&error, path));
+        inline.report(format!("stands in a file that {error}"), cure);
+    }
+    remark_directories(path, sources, remarks);
+}
+
+fn remark_directories(path: &Path, sources: &dyn Sources, remarks: &RefCell<Vec<SecretRemark>>) {
+    let source = format!("file {}", path.display());
+    let open = sources.open_directories(path).into_iter();
+    let open = open.map(|directory| SecretRemark::OpenDirectory { source: source.clone(), directory });
+    remarks.borrow_mut().extend(open);
+}
+
+/// What would be right for a file that others have too much access to.
+fn access_cure(error: &SecretFileError, path: &Path) -> String {
+    match error {
+        SecretFileError::ForeignOwner { .. } => {
+            format!("must belong to the user that reads it, or to root: chown {}", path.display())
+        }
+        _ => format!("must be its owner's alone: chmod 600 {}", path.display()),
+    }
+}
+
+fn read_secret(entry: &Entry<'_>, remarks: &RefCell<Vec<SecretRemark>>) -> Option<Secret> {
     let text = entry.string(SECRET_CURE)?;
+    remarks.borrow_mut().extend(remarks::of_bytes(entry.key(), text.as_bytes()));
     let secret = Secret::new(text.as_bytes().to_vec());
     secret.map_err(|short| entry.report(format!("has a secret of {} bytes", short.len), length_cure())).ok()
 }
 
-fn read_variable(auth: &Table<'_>, secret: Zeroizing<Vec<u8>>) -> Option<Secret> {
+fn read_variable(
+    auth: &Table<'_>,
+    secret: Zeroizing<Vec<u8>>,
+    remarks: &RefCell<Vec<SecretRemark>>,
+) -> Option<Secret> {
+    remarks.borrow_mut().extend(remarks::of_bytes(&variable(), &secret));
     let report = |short: SecretTooShort| {
         let cure = format!("{}, or be unset", length_cure());
         auth.report_elsewhere(&variable(), format!("has {} bytes", short.len), cure);
@@ -223,6 +288,8 @@ impl Surroundings<'_> {
                 secret.pop();
             }
         }
+        let source = format!("file {}", path.display());
+        self.remarks.borrow_mut().extend(remarks::of_bytes(&source, &secret));
         match Secret::new(secret) {
             Ok(secret) => Some((secret, path)),
             Err(short) => {
@@ -248,14 +315,33 @@ impl Surroundings<'_> {
             self.findings.text(key, &text, cure);
             return None;
         }
-        let path = self.directory.join(path);
+        let path = self.directory.join(self.credential(key, path)?);
         match self.sources.secret_file(&path) {
-            Ok(bytes) => Some((bytes, path)),
+            Ok(bytes) => {
+                remark_directories(&path, self.sources, &self.remarks);
+                Some((bytes, path))
+            }
             Err(error) => {
                 self.report_file(key, &path, &error);
                 None
             }
         }
+    }
+
+    /// The path of a credential, where it begins with the variable that says where these are.
+    fn credential(&self, key: &str, path: &Path) -> Option<PathBuf> {
+        let Some(name) = path.to_str().and_then(|text| text.strip_prefix(CREDENTIALS)) else {
+            return Some(path.to_owned());
+        };
+        let variable = self.sources.environment(CREDENTIALS_VARIABLE);
+        let directory = variable.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let directory = directory.filter(|text| !text.is_empty() && !text.contains(char::is_control));
+        if directory.is_none() {
+            let problem = format!("begins with ${CREDENTIALS_VARIABLE}, which is not set to a path");
+            let cure = "must be run by systemd, with LoadCredential= or the like, or name a path without it";
+            self.findings.about(key, problem, cure);
+        }
+        directory.map(|directory| Path::new(directory).join(name))
     }
 
     fn report_file(&self, key: &str, path: &Path, error: &SecretFileError) {
@@ -266,16 +352,16 @@ impl Surroundings<'_> {
                 let directory =
                     if self.directory.as_os_str().is_empty() { ".".as_ref() } else { self.directory };
                 format!(
-                    "must be the path, from {}, of a file that this process can read",
+                    "must be the path, from {}, of a regular file that this process can read",
                     directory.display()
                 )
             }
             SecretFileError::TooLong => {
                 format!("must name a file of secrets, of at most {SECRET_FILE_BYTES_MAX} bytes")
             }
-            SecretFileError::OpenToAll { .. } => {
-                format!("must be its owner's alone: chmod 600 {}", path.display())
-            }
+            SecretFileError::OpenToAll { .. }
+            | SecretFileError::WritableForGroup { .. }
+            | SecretFileError::ForeignOwner { .. } => access_cure(error, path),
         };
         self.findings.about(key, format!("names a file that {error}"), cure);
     }

@@ -1,13 +1,13 @@
 //! What is read from outside the text: the file itself, secret files and the environment.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::error::{ConfigError, ConfigErrors};
+use super::files::{self, Access, open_file, read_bounded};
 
 /// Longest `cluster.toml` that is read, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -26,6 +26,13 @@ pub trait Sources {
     ///
     /// See [`SecretFileError`].
     fn secret_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError>;
+
+    /// The directories on the way to a file that every user of the machine may write to. None, unless this says
+    /// otherwise.
+    fn open_directories(&self, path: &Path) -> Vec<PathBuf> {
+        let _ = path;
+        Vec::new()
+    }
 }
 
 /// Why a secret file is of no use.
@@ -44,6 +51,18 @@ pub enum SecretFileError {
         /// The permission bits of the file.
         mode: u32,
     },
+    /// Its permissions let its group write to it. To read it they may.
+    #[error("can be written by its group (mode {mode:04o})")]
+    WritableForGroup {
+        /// The permission bits of the file.
+        mode: u32,
+    },
+    /// It belongs neither to the user that reads it nor to root.
+    #[error("belongs to user {owner}, who is neither the user that reads it nor root")]
+    ForeignOwner {
+        /// The number of the user whose it is.
+        owner: u32,
+    },
 }
 
 /// This process's own environment and file system.
@@ -57,23 +76,30 @@ impl Sources for SystemSources {
     }
 
     fn secret_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-        // The open file is asked, not the path, which may lead elsewhere a moment later.
-        let file = File::open(path)?;
-        check_permissions(&file)?;
+        let file = open_file(path)?;
+        Access::of(&file)?.check()?;
         read_bounded(&file, SECRET_FILE_BYTES_MAX)?.ok_or(SecretFileError::TooLong)
+    }
+
+    fn open_directories(&self, path: &Path) -> Vec<PathBuf> {
+        files::open_directories(path)
     }
 }
 
-/// The bytes of a `cluster.toml`, which may hold a secret.
-pub(super) fn read_config_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigErrors> {
-    let read = File::open(path).and_then(|file| read_bounded(&file, CONFIG_FILE_BYTES_MAX));
-    match read {
-        Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => {
+/// The bytes of a `cluster.toml`, which may hold a secret, and who has access to them.
+pub(super) fn read_config_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Access), ConfigErrors> {
+    let read = || {
+        let file = open_file(path)?;
+        Ok((read_bounded(&file, CONFIG_FILE_BYTES_MAX)?, Access::of(&file)?))
+    };
+    match read() {
+        Ok((Some(bytes), access)) => Ok((bytes, access)),
+        Ok((None, _)) => {
             let problem = format!("has more than {CONFIG_FILE_BYTES_MAX} bytes");
             Err(error(path, None, problem, "must be the configuration of one cluster"))
         }
         Err(cause) => {
+            let cause: io::Error = cause;
             let problem = format!("can't be read: {cause}");
             Err(error(path, None, problem, "must be a file that this process can read"))
         }
@@ -93,43 +119,6 @@ pub(super) fn as_text<'bytes>(path: &Path, bytes: &'bytes [u8]) -> Result<&'byte
 fn error(path: &Path, line: Option<u32>, problem: String, cure: &str) -> ConfigErrors {
     let (file, key, cure) = (Some(path.to_owned()), String::new(), cure.to_owned());
     ConfigErrors::from(ConfigError { file, line, key, problem, cure })
-}
-
-/// Everything in `file`, or `None` if that is more than `limit` bytes. What a file says about its
-/// own length is not believed.
-fn read_bounded(mut file: &File, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    // One buffer of the full size: one that grows leaves copies behind that nobody wipes.
-    let mut bytes = Zeroizing::new(vec![0; limit + 1]);
-    let mut len = 0;
-    while len < bytes.len() {
-        match file.read(&mut bytes[len..]) {
-            Ok(0) => break,
-            Ok(count) => len += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(len);
-    Ok((len <= limit).then_some(bytes))
-}
-
-#[cfg(unix)]
-fn check_permissions(file: &File) -> Result<(), SecretFileError> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let metadata = file.metadata()?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    // A directory is no secret file whatever its mode; reading it will say so.
-    if mode & 0o007 != 0 && !metadata.is_dir() {
-        return Err(SecretFileError::OpenToAll { mode });
-    }
-    Ok(())
-}
-
-/// Other systems have no such bits.
-#[cfg(not(unix))]
-fn check_permissions(_file: &File) -> Result<(), SecretFileError> {
-    Ok(())
 }
 
 #[cfg(test)]

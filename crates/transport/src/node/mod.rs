@@ -89,6 +89,7 @@ pub use stats::{EndedStats, InboundStats, LinkStats, NodeStats, PeerStats, Shard
 use crate::config::{Config, UnusableConfig};
 use crate::driver::{Driver, SystemDriver};
 use crate::mesh::CommandPolicy;
+use crate::security::SecurityStatus;
 use crate::{CipherSpeed, EndpointError, EntropyError, Link, incarnation};
 use addresses::{Resolver, system_resolver};
 use collector::TakenLinks;
@@ -179,6 +180,9 @@ impl Node {
         let listen = listen.ok_or_else(|| UnusableConfig::from(EndpointError::UnknownReplica(replica)))?;
         let failed = |source| BindError::Listen { address: listen.to_string(), source };
         let found: Vec<SocketAddr> = listen.to_socket_addrs().map_err(failed)?.collect();
+        for warning in SecurityStatus::of_own_name(&settings.config, listen, &found) {
+            tracing::warn!(%replica, "{warning}");
+        }
         let listener = TcpListener::bind(&found[..]).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self::on(settings, placement, listener, address))

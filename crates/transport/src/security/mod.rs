@@ -1,5 +1,6 @@
 //! How safe a node is, in an operator's words.
 
+mod roster;
 mod warning;
 
 use std::net::{IpAddr, SocketAddr};
@@ -40,11 +41,41 @@ impl SecurityStatus {
         if config.can_seal() && link.forward_secrecy == Policy::Off {
             warnings.push(SecurityWarning::SealedNotForwardSecret);
         }
+        warnings.extend(auth.secret_remarks.iter().cloned().map(SecurityWarning::Secret));
+        warnings.extend(roster::excluded(config, replica, &|_| None));
+        warnings.extend(roster::lanes(config));
         warnings.extend(release_warnings(config));
         warnings.extend(replica.into_iter().flat_map(|replica| source_warnings(config, replica)));
         let unused = auth.pairwise.iter().flat_map(|pairwise| &pairwise.unused);
         warnings.extend(unused.map(|&replica| SecurityWarning::UnusedPairSecrets { replica }));
         Self { warnings }
+    }
+
+    /// Adds what shows only once names are looked up: `found` says what each of them stands for, if that is known.
+    /// `replica` is this one, if it is known which.
+    pub fn add_names(
+        &mut self,
+        config: &Config,
+        replica: Option<ReplicaId>,
+        found: &dyn Fn(&Address) -> Option<Vec<SocketAddr>>,
+    ) {
+        let excludes = |warning: &SecurityWarning| {
+            matches!(warning, SecurityWarning::AllowExcludes { .. } | SecurityWarning::AllowExcludesAll)
+        };
+        self.warnings.retain(|warning| !excludes(warning));
+        self.warnings.extend(roster::excluded(config, replica, found));
+        if let Some(listen) = replica.and_then(|replica| config.listen_address(replica)) {
+            self.warnings.extend(Self::of_own_name(config, listen, &found(listen).unwrap_or_default()));
+        }
+    }
+
+    /// What is wrong with the name that a replica listens at, which was looked up and stands for `found`.
+    pub(crate) fn of_own_name(
+        config: &Config,
+        listen: &Address,
+        found: &[SocketAddr],
+    ) -> Vec<SecurityWarning> {
+        roster::own_name(config, listen, found)
     }
 
     /// Adds what shows only while a node runs.

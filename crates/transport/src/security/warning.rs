@@ -3,8 +3,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use replink_frame::{KeyId, ReplicaId};
 
+use crate::config::{Address, SecretRemark};
+
 /// Something that is allowed, and yet worth a second look; its text says what to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SecurityWarning {
     /// H-12.
@@ -39,6 +41,39 @@ pub enum SecurityWarning {
         /// The peer.
         replica: ReplicaId,
     },
+    /// None of the replicas that dial this one may connect from its address in `cluster.nodes`.
+    AllowExcludesAll,
+    /// A replica that dials this one may not connect from its address in `cluster.nodes`.
+    AllowExcludes {
+        /// Which.
+        replica: ReplicaId,
+        /// Its address, or the first of them.
+        address: IpAddr,
+    },
+    /// The name that this replica listens at stands for a loopback address here, and others are not on this
+    /// machine.
+    OwnNameIsLoopback {
+        /// The name.
+        name: Address,
+        /// What it stands for.
+        address: IpAddr,
+    },
+    /// The name that this replica listens at stands for an IPv4 and an IPv6 address, of which it listens at one.
+    OwnNameHasTwoFamilies {
+        /// The name.
+        name: Address,
+        /// Where it listens.
+        bound: IpAddr,
+        /// Where it does not, and peers may try.
+        other: IpAddr,
+    },
+    /// Links of version 1 (H-13), and those without authentication (H-12), have one lane.
+    LanesWithoutVersion2 {
+        /// How many were asked for.
+        lanes: u16,
+    },
+    /// There is something odd about a secret, or about where it comes from.
+    Secret(SecretRemark),
     /// The file of pair secrets has one that is of no use.
     UnusedPairSecrets {
         /// Whose: a replica that is not in `cluster.nodes`.
@@ -98,6 +133,33 @@ impl fmt::Display for SecurityWarning {
                 "replica {replica} can't be dialed from cluster.source = \"{source}\": of the two addresses one is \
                  IPv4 and one is IPv6; set it to an address of the same family, or leave it out"
             ),
+            Self::AllowExcludesAll => f.write_str(
+                "cluster.auth.allow has the address of no replica that dials this one: none of them gets in, unless it \
+                 connects from another address; add the networks of cluster.nodes",
+            ),
+            Self::AllowExcludes { replica, address } => write!(
+                f,
+                "cluster.auth.allow keeps out {address}, where replica {replica} is: it does not get in, unless it \
+                 connects from another address; add its network"
+            ),
+            Self::OwnNameIsLoopback { name, address } => write!(
+                f,
+                "{name} stands for {address}, where no other machine reaches this replica; set cluster.listen to an \
+                 address, such as \"0.0.0.0:{}\", or correct /etc/hosts",
+                name.port()
+            ),
+            Self::OwnNameHasTwoFamilies { name, bound, other } => write!(
+                f,
+                "{name} stands for {bound} and for {other}, and this replica listens at the first alone; set \
+                 cluster.listen to \"[::]:{}\" for both, or let the name stand for one",
+                name.port()
+            ),
+            Self::LanesWithoutVersion2 { lanes } => write!(
+                f,
+                "cluster.link.lanes is {lanes}, and links of version 1, or without authentication, have one lane: set \
+                 cluster.auth.version = 2 and enable authentication, or leave lanes out"
+            ),
+            Self::Secret(remark) => remark.fmt(f),
             Self::UnusedPairSecrets { replica } => write!(
                 f,
                 "the file of cluster.auth.pairwise has a secret for replica {replica}, which is not in \

@@ -17,6 +17,10 @@ pub(crate) const FILE: &str = "/etc/orders/cluster.toml";
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) variable: Option<Vec<u8>>,
+    /// `$CREDENTIALS_DIRECTORY`.
+    pub(crate) credentials: Option<&'static str>,
+    /// Directories that every user may write to, on the way to each file.
+    pub(crate) open_directories: Vec<PathBuf>,
     pub(crate) files: HashMap<PathBuf, FakeFile>,
 }
 
@@ -44,7 +48,10 @@ impl Fake {
 
 impl Sources for Fake {
     fn environment(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
-        self.variable.clone().filter(|_| name == SECRET_VARIABLE).map(Zeroizing::new)
+        let credentials = self.credentials.map(|directory| directory.as_bytes().to_vec());
+        let value = if name == SECRET_VARIABLE { self.variable.clone() } else { credentials };
+        assert!([SECRET_VARIABLE, "CREDENTIALS_DIRECTORY"].contains(&name), "{name} is nobody's business");
+        value.map(Zeroizing::new)
     }
 
     fn secret_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
@@ -54,6 +61,10 @@ impl Sources for Fake {
             Some(FakeFile::OpenToAll) => Err(SecretFileError::OpenToAll { mode: 0o644 }),
             None => Err(io::Error::new(io::ErrorKind::NotFound, "no such file").into()),
         }
+    }
+
+    fn open_directories(&self, _: &Path) -> Vec<PathBuf> {
+        self.open_directories.clone()
     }
 }
 

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use super::RELEASE;
 use crate::arguments::DemoReplicaOptions;
 use crate::command_policy::command_policy;
-use crate::fail;
 use crate::serve::print_line;
 use crate::serve::signals::Signals;
 use crate::shard_threads::{Handler, ShardThreads};
+use crate::{configuration, fail};
 
 pub(crate) fn run(options: &DemoReplicaOptions) -> ExitCode {
-    let config = match Config::load(&options.config) {
+    let config = match configuration::load(&options.config) {
         Ok(config) => config,
         Err(errors) => return fail(errors),
     };

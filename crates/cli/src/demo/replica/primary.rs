@@ -1,6 +1,5 @@
 //! The replica that sends the file.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use replink_transport::SendCause;
-use replink_transport::config::Config;
+use replink_transport::config::{Config, open_file};
 use replink_transport::frame::{Command, GenericHeader, HEADER_SIZE, ReplicaId};
 use replink_transport::node::{Event, Handle};
 use serde_json::json;
@@ -27,7 +26,7 @@ pub(super) fn send(
     input: &Path,
 ) -> Result<ShardThreads, String> {
     let failed = |error: io::Error| format!("{}: {error}", input.display());
-    let mut file = File::open(input).map_err(failed)?;
+    let mut file = open_file(input).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     let cluster = config.cluster;
     let backups = config.nodes.len() - 1;

@@ -87,6 +87,7 @@ const TO_MEET: &[&str] = &[
     "registration fails",
     "registrations fail",
     "rejected",
+    "renewed",
     "released with bytes that had come",
     "released with operations under way",
     "reset",

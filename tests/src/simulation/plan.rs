@@ -143,6 +143,7 @@ impl Plan {
             .send_queue_frames(settings.queue_frames)
             .heartbeat_interval(Duration::from_millis(interval))
             .heartbeat_timeout(Duration::from_millis(timeout))
+            .link_max_age(if settings.eager { Duration::from_secs(20) } else { Duration::ZERO })
             .reconnect_min(Duration::from_nanos(RECONNECT.0))
             .reconnect_max(Duration::from_nanos(RECONNECT.1));
         if let Some(number) = settings.accepts {

@@ -24,7 +24,8 @@ impl Lanes {
             self.0.remove(&peer);
             return;
         }
-        let new = || Missing { up, due: Some(now + settings.leave_max()) };
+        // The peer tries each lane again within its longest wait, which is this end's where both have one file.
+        let new = || Missing { up, due: Some(now + settings.reconnect_max.min(settings.leave_max())) };
         self.0.entry(peer).or_insert_with(new).up = up;
     }
 

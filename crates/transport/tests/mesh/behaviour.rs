@@ -276,7 +276,7 @@ fn a_peer_with_too_few_lanes_is_told_of_once() {
     let lane = |lane| changed(peer(0, Side::Acceptor), |peer| peer.lane = lane);
     one.establish(&lane(0), 9);
     let warnings = |one: &mut One| -> Vec<MeshWarning> {
-        let wanted = one.wait_ms(4999).into_iter();
+        let wanted = one.wait_ms(1999).into_iter();
         wanted
             .filter_map(|(_, action)| match action {
                 Action::Warn(warning) => Some(warning),

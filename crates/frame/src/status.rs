@@ -50,19 +50,19 @@ macro_rules! statuses {
 
 statuses! {
     OK = 0, "ok", "nothing to do";
-    UNKNOWN_COMMAND = 1, "unknown_command", "the first frame was not what the handshake expects, or a version 1 peer got a reason that has no version 1 code";
-    CLUSTER_MISMATCH = 2, "cluster_mismatch", "both ends must be configured with the same cluster name";
+    UNKNOWN_COMMAND = 1, "unknown_command", "the first frame was not what the handshake expects; or a version 1 dialer got a reason that has no version 1 code, such as cluster.auth.min_version or cluster.auth.enabled of the acceptor";
+    CLUSTER_MISMATCH = 2, "cluster_mismatch", "both ends must have the same cluster.name";
     DIRECTIONAL_RULE = 3, "directional_rule", "the replica with the lower id dials; check replica ids and addresses";
-    AUTH_REQUIRED = 4, "auth_required", "the acceptor authenticates its peers; enable cluster.auth on the dialer too";
-    MAC_MISMATCH = 5, "mac_mismatch", "someone altered the handshake on its way, or the dialer does not hold the key that it names; in version 1 also: the two ends hold different secrets or differ in app";
-    UNSUPPORTED_VERSION = 6, "unsupported_version", "raise the dialer's version, or lower the acceptor's min_version";
-    UNKNOWN_KEY = 7, "unknown_key", "the acceptor does not hold the dialer's key: the two ends have different secrets, differ in app, or are in the middle of a rotation";
-    NOT_ALLOWED = 8, "not_allowed", "the dialer's id is not on the acceptor's roster";
+    AUTH_REQUIRED = 4, "auth_required", "the acceptor authenticates its peers, and the dialer does not; set cluster.auth.enabled = true on the dialer too";
+    MAC_MISMATCH = 5, "mac_mismatch", "someone altered the handshake on its way, or the dialer does not hold the key that it names; in version 1 also: the two ends hold different secrets or differ in cluster.auth.app";
+    UNSUPPORTED_VERSION = 6, "unsupported_version", "raise the dialer's cluster.auth.version, or lower the acceptor's cluster.auth.min_version";
+    UNKNOWN_KEY = 7, "unknown_key", "the acceptor does not hold the dialer's key: the two ends have different secrets, differ in cluster.auth.app, or are in the middle of a rotation";
+    NOT_ALLOWED = 8, "not_allowed", "the dialer's id is not in the acceptor's cluster.nodes";
     BUSY = 9, "busy", "the acceptor has too many handshakes under way; try again after retry_after_ms";
     DRAINING = 10, "draining", "the acceptor is shutting down; try again after retry_after_ms";
     DUPLICATE_REPLICA = 11, "duplicate_replica", "another process is connected under the same replica id";
-    RELEASE_MISMATCH = 12, "release_mismatch", "one end does not talk to the software release of the other";
-    POLICY_MISMATCH = 13, "policy_mismatch", "one end requires what the other does not offer; compare their link settings";
+    RELEASE_MISMATCH = 12, "release_mismatch", "cluster.release of one end is not within cluster.releases of the other";
+    POLICY_MISMATCH = 13, "policy_mismatch", "one end requires what the other does not offer, cluster.link.sealed or cluster.link.forward_secrecy; or cluster.auth.enabled is false on one end alone";
     MALFORMED_FRAME = 14, "malformed_frame", "the frame has the wrong size or bytes set that must be zero";
 }
 

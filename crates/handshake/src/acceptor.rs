@@ -216,8 +216,9 @@ fn check_hello<'a>(
     if hello.version() == Version::V2 && !config.releases.contains(&hello.release()) {
         return Err(Status::RELEASE_MISMATCH.into());
     }
-    if !fields.flags().contains(config.flags.required) {
-        return Err(Status::POLICY_MISMATCH.into());
+    let missing = config.flags.required.without(fields.flags());
+    if missing != Flags::NONE {
+        return Err(RejectReason { missing, ..Status::POLICY_MISMATCH.into() });
     }
     match availability {
         Availability::Open => Ok((hello, key)),

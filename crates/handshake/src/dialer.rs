@@ -13,6 +13,7 @@ use crate::dialer_reject::Refused;
 use crate::key_bytes::{KeyBytes, wiping};
 use crate::late_reject::{self, LateRejectVerifier, PeerReject, RejectContext};
 use crate::mac::{Direction, TranscriptV1, acceptor_v2, dialer_v2, session_key};
+use crate::policy::settings_of;
 use crate::secret::Pair;
 use crate::{Authenticated, ChannelBinding, DialTarget, DialerConfig, EphemeralSecret, Fresh, Key, Session};
 
@@ -48,7 +49,10 @@ pub enum DialError {
     #[error(transparent)]
     Frame(#[from] HandshakeFrameError),
     /// H-6.
-    #[error("we asked for version {asked}, the peer answered in version {answered}; configure both alike")]
+    #[error(
+        "we asked for version {asked}, the peer answered in version {answered}; compare cluster.auth.version and \
+         cluster.auth.min_version on both ends"
+    )]
     Version {
         /// What this end asked for.
         asked: Version,
@@ -76,7 +80,7 @@ pub enum DialError {
     ZeroNonce,
     /// H-4, H-5: the peer does not hold the key, or the frames were changed on the way.
     #[error(
-        "the peer's MAC does not verify: it holds another secret, differs in app, or the frames were altered"
+        "the peer's MAC does not verify: it holds another secret, differs in cluster.auth.app, or the frames were altered"
     )]
     Mac,
     /// The challenge repeats something other than what the Hello said.
@@ -94,7 +98,10 @@ pub enum DialError {
         offered: Flags,
     },
     /// A flag that this end requires was not selected. Authenticated.
-    #[error("we require {required}, the peer selected {selected}; compare cluster.link on both ends")]
+    #[error(
+        "we require {required}, the peer selected {selected}; compare {} on both ends",
+        settings_of(required.without(*selected))
+    )]
     Policy {
         /// This end's.
         required: Flags,
@@ -102,7 +109,10 @@ pub enum DialError {
         selected: Flags,
     },
     /// The peer's software release is out of range. Authenticated.
-    #[error("the peer runs release {found}, we talk to {lowest} to {highest}; upgrade the older one")]
+    #[error(
+        "the peer runs release {found}, we talk to {lowest} to {highest}; upgrade the older one, or widen \
+         cluster.releases"
+    )]
     Release {
         /// The challenge's.
         found: u32,

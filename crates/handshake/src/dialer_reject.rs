@@ -72,12 +72,8 @@ impl Refused<'_> {
         if authenticated && !repeated {
             return Err(Status::MALFORMED_FRAME.into());
         }
-        Ok(PeerReject {
-            status: fields.status,
-            retry_after_ms: fields.retry_after_ms.get(),
-            authenticated,
-            from: reject.sender(),
-        })
+        let retry_after_ms = fields.retry_after_ms.get();
+        Ok(PeerReject::new(reject.sender(), fields.status, retry_after_ms, authenticated))
     }
 
     fn mac(&self, reject: &Challenge) -> Mac {

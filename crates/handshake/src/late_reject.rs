@@ -33,13 +33,20 @@ impl PeerReject {
 impl fmt::Display for PeerReject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let proof = if self.authenticated { "authenticated" } else { "a hint, not authenticated" };
-        write!(
-            f,
-            "replica {} rejected us with {}, {proof}: {}",
-            self.from,
-            self.status,
-            self.status.advice()
-        )?;
+        write!(f, "replica {} rejected us with {}, {proof}: ", self.from, self.status)?;
+        match (self.status, self.authenticated) {
+            (Status::POLICY_MISMATCH, true) => f.write_str(
+                "it requires what this end does not have; compare cluster.link.sealed, \
+                 cluster.link.forward_secrecy and cluster.link.lanes on both ends",
+            )?,
+            // Before there is a key to prove it with (H-12).
+            (Status::POLICY_MISMATCH, false) => {
+                f.write_str(
+                    "most likely cluster.auth.enabled is false there, and not here; compare it on both ends",
+                )?;
+            }
+            (status, _) => f.write_str(status.advice())?,
+        }
         match self.retry_after_ms {
             0 => Ok(()),
             ms => write!(f, "; it asks to come back in {ms} ms"),
@@ -84,12 +91,8 @@ impl RejectContext {
             && self.key.as_ref().is_some_and(|key| {
                 acceptor_v2(&self.app, key, self.hello.bytes(), challenge, &self.binding).matches(&fields.mac)
             });
-        Some(PeerReject {
-            status: fields.status,
-            retry_after_ms: fields.retry_after_ms.get(),
-            authenticated,
-            from: challenge.sender(),
-        })
+        let retry_after_ms = fields.retry_after_ms.get();
+        Some(PeerReject::new(challenge.sender(), fields.status, retry_after_ms, authenticated))
     }
 }
 

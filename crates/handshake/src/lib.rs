@@ -67,7 +67,7 @@ pub use fresh::{EphemeralSecret, Fresh, Nonce};
 pub use key::Key;
 pub use late_reject::PeerReject;
 pub use local::Local;
-pub use policy::FlagPolicy;
+pub use policy::{FlagPolicy, settings_of};
 pub use records::{
     RECORD_CIPHERTEXT_MAX, RECORD_HEAD_LEN, RECORD_OVERHEAD, RECORD_TAG_LEN, RecordError, RecordOpener,
     RecordSealer,

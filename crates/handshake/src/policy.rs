@@ -1,3 +1,5 @@
+use alloc::string::String;
+
 use replink_frame::Flags;
 
 use crate::ChannelBinding;
@@ -35,5 +37,20 @@ impl FlagPolicy {
     /// What an acceptor with this policy selects of what the dialer offers: nothing that it does not know (D-3).
     pub(crate) fn select(self, offered: Flags) -> Flags {
         offered & self.offered()
+    }
+}
+
+/// The flags that a setting of `[cluster.link]` is for, each with it.
+const SETTINGS: [(Flags, &str); 2] =
+    [(Flags::SEALED, "cluster.link.sealed"), (Flags::EPHEMERAL, "cluster.link.forward_secrecy")];
+
+/// The settings of a configuration that these flags come from, to be read by whoever has it; of none of them,
+/// both.
+pub fn settings_of(flags: Flags) -> String {
+    let of = |&(flag, setting): &(Flags, &'static str)| flags.contains(flag).then_some(setting);
+    let (one, other) = (of(&SETTINGS[0]), of(&SETTINGS[1]));
+    match (one, other) {
+        (Some(only), None) | (None, Some(only)) => only.into(),
+        _ => [SETTINGS[0].1, SETTINGS[1].1].join(" and "),
     }
 }

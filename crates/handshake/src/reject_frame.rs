@@ -1,7 +1,7 @@
 //! The reject that a refused peer is owed: H-7 and H-11.
 
 use replink_frame::{
-    Challenge, Command, GenericHeader, HandshakeFields, HandshakeFrameError, KeyId, ReplicaId, Status,
+    Challenge, Command, Flags, GenericHeader, HandshakeFields, HandshakeFrameError, KeyId, ReplicaId, Status,
     Version,
 };
 
@@ -13,17 +13,19 @@ pub(crate) struct RejectReason {
     pub(crate) status: Status,
     pub(crate) retry_after_ms: u32,
     pub(crate) frame_error: Option<HandshakeFrameError>,
+    /// What is required here and was not offered.
+    pub(crate) missing: Flags,
 }
 
 impl From<Status> for RejectReason {
     fn from(status: Status) -> Self {
-        Self { status, retry_after_ms: 0, frame_error: None }
+        Self { status, retry_after_ms: 0, frame_error: None, missing: Flags::NONE }
     }
 }
 
 impl From<HandshakeFrameError> for RejectReason {
     fn from(error: HandshakeFrameError) -> Self {
-        Self { status: error.status(), retry_after_ms: 0, frame_error: Some(error) }
+        Self { frame_error: Some(error), ..error.status().into() }
     }
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn reject<'a>(
         claimed: is_hello.then_some(header.replica),
         authenticated,
         frame_error: refusal.frame_error,
+        missing: refusal.missing,
     };
     (*reject.bytes(), rejection)
 }

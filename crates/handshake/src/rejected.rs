@@ -1,8 +1,9 @@
 use core::fmt;
 
-use replink_frame::{HandshakeFrameError, ReplicaId, Status};
+use replink_frame::{Flags, HandshakeFrameError, ReplicaId, Status};
 
 use crate::PeerReject;
+use crate::policy::settings_of;
 
 /// A handshake that this end, the acceptor, refused: the link to close, the reject still owed
 /// to the peer, and why.
@@ -80,6 +81,8 @@ pub struct Rejection {
     pub authenticated: bool,
     /// What exactly was wrong with the frame, where it was the frame.
     pub frame_error: Option<HandshakeFrameError>,
+    /// What this end requires and the peer did not offer, where it was that.
+    pub missing: Flags,
 }
 
 impl fmt::Display for Rejection {
@@ -90,6 +93,24 @@ impl fmt::Display for Rejection {
         }
         match self.frame_error {
             Some(error) => write!(f, "{}: {error}", self.status),
+            None if self.missing != Flags::NONE => write!(
+                f,
+                "{}: it does not offer what is required here; compare {} on both ends",
+                self.status,
+                settings_of(self.missing)
+            ),
+            // The flags were agreed on, and what is left is the lane.
+            None if self.status == Status::POLICY_MISMATCH && self.authenticated => write!(
+                f,
+                "{}: there is no place for a link of its lane; compare cluster.link.lanes on both ends",
+                self.status
+            ),
+            // Before there is a key to prove it with (H-12).
+            None if self.status == Status::POLICY_MISMATCH => write!(
+                f,
+                "{}: it authenticates, and cluster.auth.enabled is false here; compare it on both ends",
+                self.status
+            ),
             None => write!(f, "{}: {}", self.status, self.status.advice()),
         }
     }

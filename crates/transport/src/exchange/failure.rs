@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use replink_frame::{Flags, ReplicaId};
-use replink_handshake::{DialError, PeerReject, Rejection};
+use replink_handshake::{DialError, PeerReject, Rejection, settings_of};
 use thiserror::Error;
 
 /// The frame that a handshake was about.
@@ -130,7 +130,8 @@ impl fmt::Display for Declined {
         write!(
             f,
             "most likely policy_mismatch: a peer that claims to be replica {claimed} offered {flags}, which is not \
-             supported here, and left without a word after our challenge; compare cluster.link on both ends"
+             supported here, and left without a word after our challenge; compare {} on both ends",
+            settings_of(*flags)
         )
     }
 }

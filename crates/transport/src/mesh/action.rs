@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use replink_frame::{Command, Flags, GoodbyeReason, ReplicaId};
-use replink_handshake::Peer;
+use replink_handshake::{Peer, settings_of};
 
 use super::DownReason;
 
@@ -205,7 +205,7 @@ impl fmt::Display for MeshWarning {
                 for (index, (_, lack)) in lacks.enumerate() {
                     write!(f, "{}{lack}", if index == 0 { "" } else { ", and " })?;
                 }
-                f.write_str("; compare cluster.link and the versions on both ends")
+                write!(f, "; compare {} and cluster.auth.version on both ends", settings_of(missing))
             }
             Self::Denied { peer, address, command } => write!(
                 f,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use replink_frame::{Command, FrameError, GoodbyeReason, HEADER_SIZE};
+use replink_frame::{Command, FrameError, GoodbyeReason, HEADER_SIZE, Status};
 use replink_handshake::PeerReject;
 
 use crate::InboundError;
@@ -151,6 +151,13 @@ impl fmt::Display for DownReason {
             Self::Ended(reason) => write!(f, "we left: {reason}"),
             Self::Lost(loss) => write!(f, "lost: {loss}"),
             Self::Superseded => f.write_str("a newer link took over"),
+            // The flags had been agreed on; what is left is the lane.
+            Self::Rejected(reject) if reject.authenticated && reject.status == Status::POLICY_MISMATCH => write!(
+                f,
+                "replica {} rejected us with {}, authenticated: it has no place for a link of this lane; compare \
+                 cluster.link.lanes on both ends",
+                reject.from, reject.status
+            ),
             Self::Rejected(reject) => write!(f, "{reject}"),
             Self::HandedOver => f.write_str("handed over to another process"),
             Self::Denied(command) => write!(

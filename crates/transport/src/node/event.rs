@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use replink_frame::{Flags, ReplicaId, Status};
-use replink_handshake::{Peer, PeerReject, Rejection};
+use replink_handshake::{Peer, PeerReject, Rejection, settings_of};
 
 use crate::Admitted;
 use crate::exchange::UnreachableReason;
@@ -203,15 +203,29 @@ impl Refusal {
         }
     }
 
-    /// A peer turned us away.
-    pub(super) fn by_peer(address: SocketAddr, reject: PeerReject) -> Self {
+    /// A peer turned us away, of whom links have at most `flags`.
+    pub(super) fn by_peer(address: SocketAddr, reject: PeerReject, flags: Flags) -> Self {
+        let missing = (Flags::SEALED | Flags::EPHEMERAL).without(flags);
+        let is_why =
+            reject.authenticated && reject.status == Status::POLICY_MISMATCH && missing != Flags::NONE;
+        let explanation = if is_why {
+            format!(
+                "replica {} rejected us with {}, authenticated: it requires what is \"off\" here; compare {} on both \
+                 ends",
+                reject.from,
+                reject.status,
+                settings_of(missing)
+            )
+        } else {
+            reject.to_string()
+        };
         Self {
             address,
             peer: Some(reject.from),
             status: reject.status,
             authenticated: reject.authenticated,
             by: RejectedBy::Peer,
-            explanation: reject.to_string(),
+            explanation,
         }
     }
 }
@@ -277,7 +291,8 @@ impl fmt::Display for Warning {
             Self::Declined { peer, address, flags } => write!(
                 f,
                 "most likely policy_mismatch: replica {peer} at {address} offered {flags}, which cluster.link has \
-                 \"off\" here, and left without a word after our challenge; compare cluster.link on both ends"
+                 \"off\" here, and left without a word after our challenge; compare {} on both ends",
+                settings_of(*flags)
             ),
             Self::Accept { error } => {
                 write!(f, "can't accept connections: {error}; trying again, raise the limit of open files")

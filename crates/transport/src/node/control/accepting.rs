@@ -190,7 +190,8 @@ impl<D: Driver> Control<D> {
             AcceptFailure::RejectedByPeer(reject) => {
                 // One that has proved itself is no stranger: no flood of theirs hides it.
                 let from = if reject.authenticated { From::Replica(reject.from) } else { from };
-                let refusal = || Refusal::by_peer(address, reject);
+                let flags = self.settings.mesh.flags;
+                let refusal = || Refusal::by_peer(address, reject, flags);
                 self.refuse(from, (reject.status, RejectedBy::Peer), refusal, turn);
             }
             AcceptFailure::Left(Declined { claimed: peer, flags, .. }) => {

@@ -68,7 +68,7 @@ impl<D: Driver> Control<D> {
             _ => None,
         };
         let refusal = error.zip(address).map(|(error, address)| match error {
-            DialError::Rejected(reject) => Refusal::by_peer(address, *reject),
+            DialError::Rejected(reject) => Refusal::by_peer(address, *reject, self.settings.mesh.flags),
             error => Refusal {
                 address,
                 peer: Some(peer),

@@ -10,7 +10,7 @@ use super::unreachable::{Told, Why};
 use super::{Control, Event, Refusal, RejectedBy, Turn, Warning};
 use crate::driver::Driver;
 use crate::exchange::UnreachableReason;
-use crate::mesh::LinkId;
+use crate::mesh::{DownReason, LinkId};
 use crate::node::event::Unreachable;
 
 impl<D: Driver> Control<D> {
@@ -60,7 +60,11 @@ impl<D: Driver> Control<D> {
         let Some(known) = self.links.get(&link) else { return };
         let (peer, address) = (*known.shared.peer(), known.shared.address);
         self.shared.counters.count_handshake(reject.status, RejectedBy::Peer);
-        let refusal = Refusal::by_peer(address, reject);
+        // The flags had been agreed on.
+        let refusal = Refusal {
+            explanation: DownReason::Rejected(reject).to_string(),
+            ..Refusal::by_peer(address, reject, self.settings.mesh.flags)
+        };
         let why = (UnreachableReason::Rejected, Some(reject.status), reject.authenticated);
         let explanation = refusal.explanation.clone();
         self.not_reached((peer.replica, peer.lane), Some(address), why, explanation, Some(refusal), turn);

@@ -45,8 +45,10 @@ mod inbound;
 mod link;
 mod outbound;
 mod sync;
-#[cfg(all(feature = "io-uring", target_os = "linux"))]
+#[cfg(feature = "sockets")]
 mod sys;
+#[cfg(any(feature = "node", feature = "blocking"))]
+mod unanswered;
 
 pub use backoff::Backoff;
 pub use cipher_speed::{CIPHER_SLOW_MEGABYTES, CipherSpeed, SlowCipher};

@@ -92,7 +92,7 @@ impl MeshSettings {
     }
 
     /// Whether links with this peer are pinged at regular intervals: version 1 has no pings (H-13).
-    pub(super) fn pings(&self, peer: &Peer) -> bool {
+    pub(crate) fn pings(&self, peer: &Peer) -> bool {
         peer.version == Version::V2 && !self.heartbeat_interval.is_zero()
     }
 

@@ -13,6 +13,7 @@ mod refusals;
 mod telling;
 mod turns;
 mod unreachable;
+mod vanishing;
 mod visiting;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +37,7 @@ use super::stats::Counted;
 use crate::driver::{AcceptErrors, Driver, Registration, Socket, Token};
 use crate::gate::{Gate, Terms};
 use crate::mesh::{DownReason, LinkId, Mesh};
+use crate::unanswered::Unanswered;
 use handshakes::{Handshakes, Stage};
 use names::Names;
 use refusals::Refusals;
@@ -71,6 +73,8 @@ pub(in crate::node) struct Control<D: Driver> {
     refusals: Refusals,
     unreachable: Unreachable,
     names: Names,
+    /// When it is looked next whether a peer has vanished.
+    look_at: Option<Instant>,
     next_token: u64,
     placed: usize,
     stopping: bool,
@@ -90,6 +94,7 @@ struct Known<S> {
     standing: Standing,
     /// What of it is in the counts of links that are no longer up.
     counted: Counted,
+    unanswered: Unanswered,
 }
 
 /// How far a link is on its way from up to gone. One that is both down and over is forgotten.
@@ -147,6 +152,7 @@ impl<D: Driver> Control<D> {
             refusals: Refusals::default(),
             unreachable: Unreachable::default(),
             names: Names::default(),
+            look_at: None,
             next_token: LISTENER.0 + 1,
             placed: 0,
             stopping: false,
@@ -210,6 +216,7 @@ impl<D: Driver> Control<D> {
             self.excuse_busy_shards(now);
             self.mesh.handle_timeout(now, turn.driver.random());
         }
+        self.end_vanished(turn);
         self.act(turn);
         if let Some(count) = self.refusals.take_untold(now) {
             self.warn(Warning::RefusalsUntold { count }, turn);
@@ -229,7 +236,7 @@ impl<D: Driver> Control<D> {
         let accept = self.accept_pause;
         let handshakes = self.handshakes.next_due();
         let visitors = self.next_visitor_timeout();
-        let due = [accept, handshakes, visitors, self.mesh.next_timeout()];
+        let due = [accept, handshakes, visitors, self.look_at, self.mesh.next_timeout()];
         // Nothing is accepted before the first turn, so nothing would bring it about.
         let first = self.taken.is_some().then_some(now);
         due.into_iter().flatten().chain(self.refusals.due()).chain(first).min()
@@ -326,6 +333,7 @@ impl<D: Driver> Control<D> {
         self.look_up_all(turn);
         self.mesh.reconfigure(settings.mesh.clone(), turn.driver.now(), turn.driver.random());
         self.hear_all(turn.driver.now()); // what is arriving may matter now (C-2)
+        self.watch_all(turn.driver.now());
         self.drop_dials(|mesh, peer, lane| mesh.settings().has_place(peer, lane));
         self.unreachable.retain(|peer, lane| settings.mesh.has_place(peer, lane));
         self.shared.counters.retain_lives(|peer, lane| settings.mesh.has_place(peer, lane));

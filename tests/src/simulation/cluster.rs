@@ -89,7 +89,8 @@ impl Cluster {
     pub(super) fn run(&mut self) -> Result<(), Broken> {
         let start = self.random.between(0, 1_000) as u64 * MILLISECOND;
         self.next_fault = start;
-        let peace = start + self.random.between(5, 11) as u64 * SECOND;
+        let (least, most) = self.plan.faults_for;
+        let peace = start + self.random.between(least, most) as u64 * SECOND;
         self.run_until(peace, |_| false)?;
         self.next_fault = u64::MAX;
         self.make_peace()?;
@@ -229,7 +230,7 @@ impl Cluster {
             self.attacker.act(&self.network, &mut self.random, &vacant);
         }
         if self.next_fault <= now {
-            self.next_fault = now + self.random.between(10, 900) as u64 * MILLISECOND;
+            self.next_fault = now + self.random.between(10, self.plan.fault_every) as u64 * MILLISECOND;
             self.fail()?;
         }
         Ok(())

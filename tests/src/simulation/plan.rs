@@ -66,6 +66,12 @@ pub(super) struct Plan {
     pub(super) attack_every: usize,
     /// Whether heartbeats are on. Without them the system has to find out who has vanished.
     pub(super) heartbeats: bool,
+    /// For how long there are faults, in seconds: long enough for what finds out who has vanished.
+    pub(super) faults_for: (usize, usize),
+    /// The longest time in milliseconds between two faults.
+    pub(super) fault_every: usize,
+    /// The longest time in milliseconds for which a machine is away that vanishes.
+    pub(super) vanishes_for: usize,
     forward_secrecy: bool,
     placements: [u64; REPLICAS as usize],
 }
@@ -92,7 +98,7 @@ impl Plan {
             10_000..50_000 => 100_000,
             _ => 320_000,
         };
-        Self {
+        let mut plan = Self {
             lanes: u16::try_from(random.between(1, 3)).unwrap(),
             shards: std::array::from_fn(|_| random.between(1, 3)),
             body_max,
@@ -102,7 +108,14 @@ impl Plan {
             forward_secrecy: random.once_in(4),
             placements: std::array::from_fn(|_| random.number()),
             heartbeats: !random.once_in(8),
+            faults_for: (5, 11),
+            fault_every: 900,
+            vanishes_for: 3_000,
+        };
+        if !plan.heartbeats {
+            (plan.faults_for, plan.fault_every, plan.vanishes_for) = ((60, 120), 20_000, 60_000);
         }
+        plan
     }
 
     /// For how long a link may be silent.

@@ -10,7 +10,7 @@ mod receiver;
 mod sender;
 mod shaking_hands;
 
-pub use accept::accept;
+pub use accept::{accept, accept_trying_keys};
 pub use dial::{connect, dial};
 pub use receiver::{LinkEnd, Receiver};
 pub use sender::{SendFailure, Sender};

@@ -61,18 +61,15 @@ mod tests {
         assert_eq!(unacknowledged_for(&ours), None, "nothing was sent");
         ours.set_nonblocking(true).unwrap();
         while ours.write(&[0; 4096]).is_ok() {}
+        // The receiver answers no more than two probes a second, and the first come faster.
+        sleep(Duration::from_secs(2));
         let (mut longest, began) = (Duration::ZERO, Instant::now());
-        while began.elapsed() < Duration::from_millis(1500) {
+        while began.elapsed() < Duration::from_secs(2) {
             longest = longest.max(unacknowledged_for(&ours).unwrap_or_default());
             sleep(Duration::from_millis(20));
         }
-        let probed = tcp_info(&ours).unwrap();
-        assert!(
-            probed.tcpi_backoff > 0 || probed.tcpi_last_ack_recv < 1500,
-            "it was asked: {}",
-            probed.tcpi_backoff
-        );
-        assert!(longest < Duration::from_millis(500), "an answer was owed for {longest:?}");
+        assert!(tcp_info(&ours).unwrap().tcpi_backoff > 1, "it is asked");
+        assert!(longest < Duration::from_secs(1), "an answer was owed for {longest:?}");
         assert!(theirs.read(&mut [0; 100]).unwrap() > 0);
     }
 }

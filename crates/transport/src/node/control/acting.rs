@@ -50,6 +50,7 @@ impl<D: Driver> Control<D> {
         if self.mesh.settings().lacks(&peer) != Flags::NONE {
             self.shared.counters.weaker.count(peer.replica);
         }
+        self.warn_if_unauthenticated(&peer, address, turn);
         let now = turn.driver.now();
         self.watch(&peer, &open.socket, now);
         let shards = self.shared.post.shards();

@@ -12,6 +12,7 @@ mod names;
 mod refusals;
 mod telling;
 mod turns;
+mod unauthenticated;
 mod unreachable;
 mod vanishing;
 mod visiting;
@@ -35,6 +36,7 @@ use super::settings::Settings;
 use super::shared::Shared;
 use super::stats::Counted;
 use crate::driver::{AcceptErrors, Driver, Registration, Socket, Token};
+use crate::exchange::VersionOneKeys;
 use crate::gate::{Gate, Terms};
 use crate::mesh::{DownReason, LinkId, Mesh};
 use crate::unanswered::Unanswered;
@@ -60,6 +62,8 @@ pub(in crate::node) struct Control<D: Driver> {
     /// Until when the listener is left alone.
     accept_pause: Option<Instant>,
     handshakes: Handshakes<D::Socket>,
+    /// With which keys dialers of version 1 are answered (K-2).
+    version_one_keys: Arc<VersionOneKeys>,
     /// The link that has just proved its peer, until the mesh has said that it is up.
     arrived: Option<Arrived<D::Socket>>,
     /// Links that another process had, and that are to come up here with the first turn; none after it.
@@ -75,6 +79,8 @@ pub(in crate::node) struct Control<D: Driver> {
     names: Names,
     /// When it is looked next whether a peer has vanished.
     look_at: Option<Instant>,
+    /// When it was said last that this node migrates.
+    migrating_said: Option<Instant>,
     next_token: u64,
     placed: usize,
     stopping: bool,
@@ -143,6 +149,7 @@ impl<D: Driver> Control<D> {
             accept_errors: AcceptErrors::default(),
             accept_pause: None,
             handshakes: Handshakes::new(),
+            version_one_keys: Arc::default(),
             arrived: None,
             taken: Some(taken),
             handing_over: None,
@@ -153,6 +160,7 @@ impl<D: Driver> Control<D> {
             unreachable: Unreachable::default(),
             names: Names::default(),
             look_at: None,
+            migrating_said: None,
             next_token: LISTENER.0 + 1,
             placed: 0,
             stopping: false,
@@ -217,6 +225,7 @@ impl<D: Driver> Control<D> {
             self.mesh.handle_timeout(now, turn.driver.random());
         }
         self.end_vanished(turn);
+        self.warn_of_migrating(now, turn);
         self.act(turn);
         if let Some(count) = self.refusals.take_untold(now) {
             self.warn(Warning::RefusalsUntold { count }, turn);
@@ -236,7 +245,8 @@ impl<D: Driver> Control<D> {
         let accept = self.accept_pause;
         let handshakes = self.handshakes.next_due();
         let visitors = self.next_visitor_timeout();
-        let due = [accept, handshakes, visitors, self.look_at, self.mesh.next_timeout()];
+        let due =
+            [accept, handshakes, visitors, self.look_at, self.migrating_due(), self.mesh.next_timeout()];
         // Nothing is accepted before the first turn, so nothing would bring it about.
         let first = self.taken.is_some().then_some(now);
         due.into_iter().flatten().chain(self.refusals.due()).chain(first).min()

@@ -468,8 +468,9 @@ fn a_connection_that_the_kernel_gave_up_has_failed() {
         let target = DialTarget::new(ReplicaId(ACCEPTOR));
         let link = blocking::dial(Link::new(ours).unwrap(), &dialer, target, soon()).unwrap();
         let _never_read_from = accepting.join().unwrap();
-        link.link().set_user_timeout(Duration::from_millis(100)).unwrap();
-        socket2::SockRef::from(link.link()).set_send_buffer_size(1 << 20).unwrap();
+        let socket = socket2::SockRef::from(link.link());
+        socket.set_tcp_user_timeout(Some(Duration::from_millis(100))).unwrap();
+        socket.set_send_buffer_size(1 << 20).unwrap();
         let (mut sender, mut receiver) = blocking::open(link, limits).unwrap();
         let (header, body) = plain(100_000, 1);
         sender.send(&header, body).unwrap(); // into the socket, and no further

@@ -14,9 +14,6 @@ const SEED: &str = "REPLINK_SEED";
 /// Set to the number of seeds to run, or to `from..to`.
 const SEEDS: &str = "REPLINK_SEEDS";
 
-/// Set to have connections with user timeouts.
-const USER_TIMEOUTS: &str = "REPLINK_USER_TIMEOUTS";
-
 /// Seeds of a plain test run.
 const COUNT: u64 = 500;
 
@@ -28,6 +25,7 @@ const TO_MEET: &[&str] = &[
     "accept fails",
     "accept: aborted",
     "accept: out of files",
+    "a window that is shut",
     "accepted and not taken",
     "attack: a Hello and garbage",
     "attack: a Hello with another key",
@@ -57,6 +55,7 @@ const TO_MEET: &[&str] = &[
     "down: reset",
     "down: silent",
     "down: superseded",
+    "down: timed out",
     "down: violation",
     "drained",
     "dropped with operations under way",
@@ -64,6 +63,7 @@ const TO_MEET: &[&str] = &[
     "embedder is slow",
     "events left untaken",
     "frame beyond the read-ahead",
+    "keepalive: no answer",
     "limits change",
     "link is asked to move",
     "link moved",
@@ -118,8 +118,8 @@ fn every_seed_keeps_all_rules() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in [3, 1_000, u64::MAX] {
-        let first = run(seed, choice()).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
-        let second = run(seed, choice()).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
+        let first = run(seed, Choice::default()).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
+        let second = run(seed, Choice::default()).unwrap_or_else(|failure| panic!("{}", describe(&failure)));
         assert_eq!(first, second, "seed {seed}");
         assert!(first.nanos > 0 && first.hash != 0);
     }
@@ -130,7 +130,7 @@ fn the_same_seed_gives_the_same_run() {
 #[expect(clippy::print_stderr, reason = "this is for whoever repeats a failure")]
 fn replay() {
     let Ok(seed) = std::env::var(SEED) else { return };
-    match run(seed.parse().unwrap(), Choice { aloud: true, ..choice() }) {
+    match run(seed.parse().unwrap(), Choice { aloud: true }) {
         Ok(report) => eprintln!("{report:#?}"),
         Err(failure) => panic!("{}", failure.broken),
     }
@@ -145,7 +145,7 @@ fn run_all(from: u64, to: u64) -> Coverage {
             if seed >= to {
                 break;
             }
-            match run(seed, choice()) {
+            match run(seed, Choice::default()) {
                 Ok(report) => {
                     let mut met = met.lock().unwrap();
                     report.coverage.iter().for_each(|(what, count)| *met.entry(what).or_default() += count);
@@ -162,10 +162,6 @@ fn run_all(from: u64, to: u64) -> Coverage {
         panic!("{}\nall that failed: {all:#?}", describe(first));
     }
     met.into_inner().unwrap()
-}
-
-fn choice() -> Choice {
-    Choice { aloud: false, user_timeouts: std::env::var_os(USER_TIMEOUTS).is_some() }
 }
 
 fn seeds() -> (u64, u64) {

@@ -97,7 +97,7 @@ impl Acceptor {
 
     /// Begins one handshake on `link`.
     pub fn begin<L>(&self, link: L, binding: ChannelBinding) -> AwaitHello<L> {
-        AwaitHello { link, config: Arc::clone(&self.0), binding }
+        AwaitHello { link, config: Arc::clone(&self.0), binding, key_index: 0 }
     }
 }
 
@@ -106,9 +106,16 @@ pub struct AwaitHello<L> {
     link: L,
     config: Arc<AcceptorConfig>,
     binding: ChannelBinding,
+    key_index: usize,
 }
 
 impl<L> AwaitHello<L> {
+    /// Answers a version 1 Hello, which names no key, with this one of the keys for its replica instead of the first:
+    /// behind the last comes the first again (K-2). A Hello that names its key is answered with that.
+    pub fn trying_key(self, key_index: usize) -> Self {
+        Self { key_index, ..self }
+    }
+
     /// Takes the first 256 bytes: the state that waits for the Finish, and the challenge to send.
     /// Uses `fresh` up (H-2).
     ///
@@ -133,7 +140,7 @@ impl<L> AwaitHello<L> {
         let config = &*self.config;
         let local = &config.local;
         let nonce = fresh.nonce.into_bytes();
-        let (hello, key) = match check_hello(config, frame, availability) {
+        let (hello, key) = match check_hello(config, frame, self.key_index, availability) {
             Ok(found) => found,
             Err(refusal) => {
                 let proof = |id, claimed| {
@@ -190,6 +197,7 @@ impl<L> AwaitHello<L> {
 fn check_hello<'a>(
     config: &'a AcceptorConfig,
     frame: &[u8; 256],
+    key_index: usize,
     availability: Availability,
 ) -> Result<(Hello, &'a Arc<Key>), RejectReason> {
     let hello = parse_hello(frame, config.min_version)?;
@@ -209,7 +217,7 @@ fn check_hello<'a>(
     }
     let pair = Pair::new(hello.sender(), config.local.replica);
     let key = match hello.version() {
-        Version::V1 => config.ring.serving(pair).next(), // D-6
+        Version::V1 => config.ring.serving_in_turn(pair, key_index), // D-6
         Version::V2 => config.ring.find(fields.key_id, pair),
     };
     let key = key.ok_or(Status::UNKNOWN_KEY)?; // K-2
@@ -278,8 +286,8 @@ impl Handshake {
         Refused { local: &config.local, key, hello, challenge, binding }
     }
 
-    /// In the order of D-4.
-    fn check_finish(&self, frame: &[u8; 256]) -> Result<Finish, RejectReason> {
+    /// In the order of D-4. In version 1 this finds out which key it is (D-6).
+    fn check_finish(&mut self, frame: &[u8; 256]) -> Result<Finish, RejectReason> {
         let (local, hello) = (&self.config.local, &self.hello);
         let finish = Finish::parse(frame)?; // H-8, H-10
         if finish.version() != hello.version() {
@@ -291,15 +299,19 @@ impl Handshake {
         if finish.sender() != hello.sender() {
             return Err(Status::DIRECTIONAL_RULE.into()); // H-1: another replica than the one that dialed
         }
-        let mac = match hello.version() {
+        let received = &finish.fields().mac;
+        let key = match hello.version() {
             Version::V1 => {
-                v1(&self.config, hello, &self.challenge, &self.binding).mac(&self.key, Direction::Dialer)
+                let transcript = v1(&self.config, hello, &self.challenge, &self.binding);
+                let pair = Pair::new(hello.sender(), local.replica);
+                self.config.ring.made_with(pair, received, |key| transcript.mac(key, Direction::Dialer))
             }
-            Version::V2 => dialer_v2(&local.app, &self.key, hello, &self.challenge, &finish, &self.binding),
+            Version::V2 => {
+                let mac = dialer_v2(&local.app, &self.key, hello, &self.challenge, &finish, &self.binding);
+                mac.matches(received).then_some(&self.key)
+            }
         };
-        if !mac.matches(&finish.fields().mac) {
-            return Err(Status::MAC_MISMATCH.into()); // H-3
-        }
+        let key = Arc::clone(key.ok_or(Status::MAC_MISMATCH)?); // H-3
         if hello.version() == Version::V2 {
             let (theirs, hello_fields) = (finish.fields(), hello.fields());
             let repeated = theirs.flags == self.challenge.fields().flags
@@ -311,6 +323,7 @@ impl Handshake {
                 return Err(Status::MALFORMED_FRAME.into());
             }
         }
+        self.key = key;
         Ok(finish)
     }
 }
@@ -353,7 +366,7 @@ impl<L> AwaitFinish<L> {
     }
 
     fn verify(self, frame: &[u8; 256]) -> Result<Verified<L>, AcceptFailed<L>> {
-        let Self { link, handshake, ephemeral } = self;
+        let Self { link, mut handshake, ephemeral } = self;
         if handshake.hello.version() == Version::V2 && dialer_reject::is_one(frame) {
             return Err(match handshake.refused().read(frame) {
                 Ok(reject) => AcceptFailed::RejectedByPeer { link, reject },
@@ -397,6 +410,11 @@ impl<L> AwaitFinish<L> {
     /// The replica that the peer claims to be.
     pub fn claimed(&self) -> ReplicaId {
         self.handshake.hello.sender()
+    }
+
+    /// The version that the peer asked for.
+    pub fn version(&self) -> Version {
+        self.handshake.hello.version()
     }
 
     /// What the Hello offers and the challenge does not select. A dialer that requires one of these

@@ -280,7 +280,7 @@ impl<L> AwaitChallenge<L> {
         wiping(|| self.answer(frame))
     }
 
-    fn answer(self, frame: &[u8; 256]) -> Result<(Authenticated<L>, Finish), DialFailed<L>> {
+    fn answer(mut self, frame: &[u8; 256]) -> Result<(Authenticated<L>, Finish), DialFailed<L>> {
         let challenge = match self.verify(frame) {
             Ok(challenge) => challenge,
             Err(error) => return Err(DialFailed::silent(self.link, error)),
@@ -302,8 +302,8 @@ impl<L> AwaitChallenge<L> {
         self.link
     }
 
-    /// D-10, up to the MAC.
-    fn verify(&self, frame: &[u8; 256]) -> Result<Challenge, DialError> {
+    /// D-10, up to the MAC. In version 1 this finds out which key it is (D-6).
+    fn verify(&mut self, frame: &[u8; 256]) -> Result<Challenge, DialError> {
         let (config, hello) = (&*self.config, &self.context.hello);
         let challenge = Challenge::parse(frame)?;
         if challenge.version() != config.version {
@@ -324,15 +324,19 @@ impl<L> AwaitChallenge<L> {
         if theirs.nonce == [0; 32] {
             return Err(DialError::ZeroNonce); // H-2
         }
-        let mac = match config.version {
-            Version::V1 => self.v1(&challenge).mac(&self.key, Direction::Acceptor), // H-4
+        let key = match config.version {
+            Version::V1 => {
+                let pair = Pair::new(config.local.replica, self.peer);
+                let mac = |key: &Key| self.v1(&challenge).mac(key, Direction::Acceptor); // H-4
+                config.ring.made_with(pair, &theirs.mac, mac)
+            }
             Version::V2 => {
-                acceptor_v2(&config.local.app, &self.key, hello.bytes(), &challenge, &self.context.binding) // H-5
+                let RejectContext { binding, .. } = &self.context;
+                let mac = acceptor_v2(&config.local.app, &self.key, hello.bytes(), &challenge, binding); // H-5
+                mac.matches(&theirs.mac).then_some(&self.key)
             }
         };
-        if !mac.matches(&theirs.mac) {
-            return Err(DialError::Mac); // H-3
-        }
+        self.key = Arc::clone(key.ok_or(DialError::Mac)?); // H-3
         Ok(challenge)
     }
 

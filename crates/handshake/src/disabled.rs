@@ -36,6 +36,12 @@ pub fn dial<L>(link: L, local: &Local, peer: ReplicaId) -> Result<(Authenticated
     Ok((Authenticated::new(link, session), hello))
 }
 
+/// Whether a first frame is a Hello that offers no proof: for a node that takes both kinds.
+pub fn is_hello(frame: &[u8; 256]) -> bool {
+    let hello = Hello::parse(frame);
+    hello.is_ok_and(|hello| hello.version() == Version::V1 && hello.fields().nonce == [0; 32])
+}
+
 /// Waits for a Hello without proof.
 pub struct AwaitHello<L> {
     link: L,

@@ -45,6 +45,11 @@ impl Key {
         self.pair.is_none_or(|own| own == pair)
     }
 
+    /// Whether it is a proof between two replicas only.
+    pub(crate) fn is_of_a_pair(&self) -> bool {
+        self.pair.is_some()
+    }
+
     /// Whether it serves wherever `other` does.
     pub(crate) fn serves_all_of(&self, other: &Self) -> bool {
         self.pair.is_none() || self.pair == other.pair

@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 use replink_frame::{KeyId, ReplicaId};
 
 use crate::Key;
+use crate::mac::Mac;
 use crate::secret::Pair;
 
 /// The keys that a node holds (K-2): one that it offers when it dials, and further ones that
 /// it also accepts. The order is the order in which a dialer tries them.
 ///
 /// In pairwise mode it holds one key or more for each of the node's pairs, and every peer meets
-/// only those of its own (K-3).
+/// only those of its own (K-3). A shared key may follow, which is accepted from all on the way to pair secrets.
 #[derive(Debug)]
 pub struct KeyRing {
     keys: Vec<Arc<Key>>,
@@ -30,8 +31,7 @@ impl KeyRing {
         ring
     }
 
-    /// The first key. To whom it serves it is offered first, and version 1, which names none,
-    /// uses it.
+    /// The first key. To whom it serves it is offered first.
     pub fn offered(&self) -> &Key {
         &self.keys[0]
     }
@@ -47,11 +47,18 @@ impl KeyRing {
         self.serving(Pair::new(a, b)).map(|key| key.id())
     }
 
+    /// The ids of the keys that are of the pair `a` and `b` and of no other, in order (K-3).
+    pub fn ids_of_pair(&self, a: ReplicaId, b: ReplicaId) -> impl Iterator<Item = KeyId> {
+        self.serving(Pair::new(a, b)).filter(|key| key.is_of_a_pair()).map(|key| key.id())
+    }
+
     /// Whether somebody is offered this key first. The keys that are not are on their way out, or
     /// in (K-2).
     pub fn is_offered(&self, id: KeyId) -> bool {
         let Some(at) = self.ids().position(|held| held == id) else { return false };
-        !self.keys[..at].iter().any(|before| before.serves_all_of(&self.keys[at]))
+        // A shared key behind those of pairs is accepted only: every peer has one of its own.
+        let accepted_only = at > 0 && !self.keys[at].is_of_a_pair();
+        !accepted_only && !self.keys[..at].iter().any(|before| before.serves_all_of(&self.keys[at]))
     }
 
     /// Whether a link that was made with this key may stay.
@@ -62,6 +69,26 @@ impl KeyRing {
     /// The keys that serve between these two, in order.
     pub(crate) fn serving(&self, pair: Pair) -> impl Iterator<Item = &Arc<Key>> {
         self.keys.iter().filter(move |key| key.serves(pair))
+    }
+
+    /// The one of the keys between these two whose turn it is.
+    pub(crate) fn serving_in_turn(&self, pair: Pair, index: usize) -> Option<&Arc<Key>> {
+        let count = self.serving(pair).count();
+        self.serving(pair).nth(index.checked_rem(count)?)
+    }
+
+    /// The key that `received` was made with, where nobody names it (K-2). Each is tried, whichever fits, so that it
+    /// takes the same time for all (H-3).
+    pub(crate) fn made_with(
+        &self,
+        pair: Pair,
+        received: &[u8; 32],
+        mac: impl Fn(&Key) -> Mac,
+    ) -> Option<&Arc<Key>> {
+        self.serving(pair).fold(None, |found, key| {
+            let fits = mac(key).matches(received);
+            if fits { Some(key) } else { found }
+        })
     }
 
     /// The key with this id, if it serves between these two.

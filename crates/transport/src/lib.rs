@@ -45,8 +45,10 @@ mod inbound;
 mod link;
 mod outbound;
 mod sync;
-#[cfg(all(any(feature = "config", feature = "io-uring"), target_os = "linux"))]
+#[cfg(any(feature = "sockets", all(feature = "config", target_os = "linux")))]
 mod sys;
+#[cfg(any(feature = "node", feature = "blocking"))]
+mod unanswered;
 
 pub use backoff::Backoff;
 pub use cipher_speed::{CIPHER_SLOW_MEGABYTES, CipherSpeed, SlowCipher};

@@ -1,13 +1,15 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read};
-use std::net::{IpAddr, Shutdown, SocketAddr, SocketAddrV6, TcpStream};
+#[cfg(any(feature = "node", feature = "blocking"))]
+use std::net::{IpAddr, SocketAddrV6};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::SockRef;
 #[cfg(any(feature = "node", feature = "blocking"))]
 use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::GatherWrite;
 
@@ -50,19 +52,26 @@ impl Link {
         Ok(Self { stream: Arc::new(self.stream.try_clone()?), ..*self })
     }
 
-    /// How long sent bytes may stay unacknowledged before the kernel gives the connection up
-    /// (`TCP_USER_TIMEOUT`), so that a peer that vanished is noticed although we only send.
-    /// Where the system has no such option, this does nothing.
+    /// Has the system ask the peer's machine whether it is there while nothing is sent (TCP keepalive), and end
+    /// the connection within 25 seconds where it is not. Of a machine that vanishes while something is on its way
+    /// [`Link::unacknowledged_for`] knows.
     ///
     /// # Errors
     ///
     /// What the socket says.
-    pub fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(&*self.stream).set_tcp_user_timeout(Some(timeout))?;
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let _ = timeout;
-        Ok(())
+    pub fn keep_alive(&self) -> io::Result<()> {
+        let keepalive = TcpKeepalive::new()
+            .with_time(Duration::from_secs(10))
+            .with_interval(Duration::from_secs(5))
+            .with_retries(3);
+        SockRef::from(&*self.stream).set_tcp_keepalive(&keepalive)
+    }
+
+    /// For how long the peer's machine has owed an answer to what was sent. `None` where it owes none, or the
+    /// system can't say (only Linux does). A peer that reads slowly, or not at all, owes none: its machine
+    /// answers that its window is shut. So this is no `TCP_USER_TIMEOUT`, which ends such a connection.
+    pub fn unacknowledged_for(&self) -> Option<Duration> {
+        crate::sys::unacknowledged_for(&self.stream)
     }
 
     /// Where the peer is.
@@ -132,6 +141,12 @@ impl Link {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         Self::connected(stream, address)
+    }
+
+    /// The same, whose reads and writes wait: a node's do not, and those of a runtime's sockets don't either.
+    pub(crate) fn waiting(self) -> io::Result<Self> {
+        self.stream.set_nonblocking(false)?;
+        Ok(Self { dont_wait: false, ..self })
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -288,11 +288,21 @@ fn nothing_else_beside_pair_secrets() {
          {SECRET_VARIABLE}; {second}"
     );
     assert_eq!(mistakes(&keys().variable(SECRET.as_bytes()), &three("", PAIRWISE)), [expected]);
-    let cure = "must be left out: that file has further secrets in lines of their own";
-    for line in [format!("accept_secrets = [\"{SECRET}\"]"), "accept_secret_files = [\"k\"]".to_owned()] {
-        let key = line.split(' ').next().unwrap();
-        let expected = format!("{FILE}:6: cluster.auth.{key}: can't be beside pairwise in line 5; {cure}");
-        assert_eq!(mistakes(&keys(), &three("", &format!("{PAIRWISE}\n{line}"))), [expected]);
+}
+
+/// On the way from a shared key to pair secrets: each peer is offered its own, and all may still use the shared one.
+#[test]
+fn a_shared_key_may_be_accepted_beside() {
+    let text = three("", &format!("{PAIRWISE}\naccept_secrets = [\"{SECRET}\"]"));
+    let config = fake(&whole()).parse(&text).unwrap();
+    let ring = config.auth.keys.clone().unwrap();
+    let shared = ring.ids().last().unwrap();
+    assert!(!ring.is_offered(shared) && ring.accepts(shared));
+    let settings = config.mesh_settings(CommandPolicy::default());
+    assert!(settings.keys.unwrap().contains(&shared) && !settings.pairs.contains_key(&shared));
+    for peer in [1, 2] {
+        let between: Vec<_> = ring.ids_between(ReplicaId(0), ReplicaId(peer)).collect();
+        assert!(between.len() >= 2 && between[0] != shared && between.last() == Some(&shared), "{between:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use super::attacker::Attacker;
 use super::faults::Cure;
 use super::ledger::{Broken, Ledger};
 use super::network::{EndId, HostId, MILLISECOND, Network, ProcessId, SECOND};
-use super::plan::{CONNECTED_WITHIN, Plan, REPLICAS, SETTLING, Settings, secret};
+use super::plan::{Plan, REPLICAS, SETTLING, Settings, secret};
 use super::process::{Process, Seen};
 use super::rotation::Rotation;
 use super::traffic::Traffic;
@@ -52,14 +52,13 @@ pub(super) struct Replica {
 
 impl Cluster {
     /// All replicas, started.
-    pub(super) fn new(network: &Network, seed: u64, user_timeouts: bool) -> Self {
+    pub(super) fn new(network: &Network, seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
         let (capacity, calm_delay) = {
             let state = network.lock();
             (state.capacity(), state.weather.delay)
         };
-        let plan = Plan::new(&mut random, capacity, user_timeouts);
-        network.lock().user_timeouts = plan.user_timeouts;
+        let plan = Plan::new(&mut random, capacity);
         let settings = Settings::new(&mut random);
         let replica = || Replica { settings: settings.clone(), process: None, restart_at: Some(0) };
         let mut cluster = Self {
@@ -90,19 +89,18 @@ impl Cluster {
     pub(super) fn run(&mut self) -> Result<(), Broken> {
         let start = self.random.between(0, 1_000) as u64 * MILLISECOND;
         self.next_fault = start;
-        let peace = start + self.random.between(5, 11) as u64 * SECOND;
+        let (least, most) = self.plan.faults_for;
+        let peace = start + self.random.between(least, most) as u64 * SECOND;
         self.run_until(peace, |_| false)?;
         self.next_fault = u64::MAX;
         self.make_peace()?;
-        let bound = self.now() + CONNECTED_WITHIN;
+        let within = self.plan.connected_within();
+        let bound = self.now() + within;
         self.run_until(self.now() + SETTLING, |_| false)?;
         if !self.run_until(bound, Self::is_connected)? {
             let live = self.replicas.iter().flat_map(|replica| &replica.process);
             let live: Vec<_> = live.map(|process| self.ledger.live(process.id)).collect();
-            return Err(format!(
-                "not connected {} ms after the last fault: {live:?}",
-                CONNECTED_WITHIN / MILLISECOND
-            ));
+            return Err(format!("not connected {} ms after the last fault: {live:?}", within / MILLISECOND));
         }
         self.note(format_args!("all are connected"));
         self.calm = true;
@@ -232,7 +230,7 @@ impl Cluster {
             self.attacker.act(&self.network, &mut self.random, &vacant);
         }
         if self.next_fault <= now {
-            self.next_fault = now + self.random.between(10, 900) as u64 * MILLISECOND;
+            self.next_fault = now + self.random.between(10, self.plan.fault_every) as u64 * MILLISECOND;
             self.fail()?;
         }
         Ok(())

@@ -90,7 +90,8 @@ impl Cluster {
         state.kill(id, silently);
         drop(state);
         self.bury(host)?;
-        let restart = self.now() + self.random.between(0, 3_000) as u64 * MILLISECOND;
+        let away = if silently { self.plan.vanishes_for } else { 3_000 };
+        let restart = self.now() + self.random.between(0, away) as u64 * MILLISECOND;
         self.replica(host).restart_at = Some(restart);
         Ok(())
     }

@@ -51,9 +51,6 @@ pub struct Failure {
 pub struct Choice {
     /// Prints the log as it is written.
     pub aloud: bool,
-    /// Connections have a user timeout, as on Linux (`TCP_USER_TIMEOUT`): one whose peer acknowledges nothing for
-    /// so long ends.
-    pub user_timeouts: bool,
 }
 
 /// Runs one seed.
@@ -64,7 +61,7 @@ pub struct Choice {
 pub fn run(seed: u64, choice: Choice) -> Result<Report, Box<Failure>> {
     let network = Network::new(seed, Trace::new(choice.aloud));
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut cluster = Cluster::new(&network, seed, choice.user_timeouts);
+        let mut cluster = Cluster::new(&network, seed);
         let result = cluster.run();
         if result.is_err() {
             // What would be torn down now could hide what was wrong.

@@ -23,7 +23,9 @@ const HEARTBEAT_TIMEOUT: u64 = 2_500 * MILLISECOND;
 const ALIVE_WINDOW: u64 = SECOND;
 /// For so long a link may be silent, where no embedder is busy, before it is down: the second is for
 /// a configuration that changes meanwhile.
-pub(super) const SILENCE_MAX: u64 = HEARTBEAT_TIMEOUT + ALIVE_WINDOW + SECOND;
+const SILENCE_MAX: u64 = HEARTBEAT_TIMEOUT + ALIVE_WINDOW + SECOND;
+/// Where heartbeats are off: for so long a peer's machine may be silent.
+const VANISHED_WITHIN: u64 = 30 * SECOND;
 /// For so long a link may leave (C-3), where its embedder may be busy for some seconds.
 pub(super) const LEAVE_TIME_MAX: u64 = HEARTBEAT_TIMEOUT + 8 * SECOND;
 /// `reconnect_min` and `reconnect_max`.
@@ -45,7 +47,7 @@ pub(super) const SETTLING: u64 = 2 * SECOND;
 /// - a retired key may end the link once more, within `RETIRE_SPREAD`.
 ///
 /// What the network needs for all that is within the last second.
-pub(super) const CONNECTED_WITHIN: u64 = HEARTBEAT_TIMEOUT
+const CONNECTED_WITHIN: u64 = HEARTBEAT_TIMEOUT
     + ALIVE_WINDOW
     + 2 * HANDSHAKE_TIMEOUT
     + 2 * RECONNECT.1
@@ -62,8 +64,14 @@ pub(super) struct Plan {
     /// The longest waits between two sends, and between two deeds of the attacker, in milliseconds.
     pub(super) send_every: usize,
     pub(super) attack_every: usize,
-    /// Whether the system has `TCP_USER_TIMEOUT`. Without it silence is noticed by the heartbeat alone.
-    pub(super) user_timeouts: bool,
+    /// Whether heartbeats are on. Without them the system has to find out who has vanished.
+    pub(super) heartbeats: bool,
+    /// For how long there are faults, in seconds: long enough for what finds out who has vanished.
+    pub(super) faults_for: (usize, usize),
+    /// The longest time in milliseconds between two faults.
+    pub(super) fault_every: usize,
+    /// The longest time in milliseconds for which a machine is away that vanishes.
+    pub(super) vanishes_for: usize,
     forward_secrecy: bool,
     placements: [u64; REPLICAS as usize],
 }
@@ -83,24 +91,41 @@ pub(super) struct Settings {
 }
 
 impl Plan {
-    pub(super) fn new(random: &mut Random, capacity: usize, user_timeouts: bool) -> Self {
+    pub(super) fn new(random: &mut Random, capacity: usize) -> Self {
         let body_max = match capacity {
             0..1_000 => 3_000,
             1_000..10_000 => 20_000,
             10_000..50_000 => 100_000,
             _ => 320_000,
         };
-        Self {
+        let mut plan = Self {
             lanes: u16::try_from(random.between(1, 3)).unwrap(),
             shards: std::array::from_fn(|_| random.between(1, 3)),
             body_max,
             // Where little is sent, shards other than the first are polled as good as never.
             send_every: random.pick(&[15, 30, 300, 3_000]),
             attack_every: random.pick(&[100, 400, 3_000]),
-            user_timeouts,
             forward_secrecy: random.once_in(4),
             placements: std::array::from_fn(|_| random.number()),
+            heartbeats: !random.once_in(8),
+            faults_for: (5, 11),
+            fault_every: 900,
+            vanishes_for: 3_000,
+        };
+        if !plan.heartbeats {
+            (plan.faults_for, plan.fault_every, plan.vanishes_for) = ((60, 120), 20_000, 60_000);
         }
+        plan
+    }
+
+    /// For how long a link may be silent.
+    pub(super) fn silence_max(&self) -> u64 {
+        if self.heartbeats { SILENCE_MAX } else { VANISHED_WITHIN }
+    }
+
+    /// Within how long every pair is connected after the last fault.
+    pub(super) fn connected_within(&self) -> u64 {
+        if self.heartbeats { CONNECTED_WITHIN } else { CONNECTED_WITHIN + VANISHED_WITHIN }
     }
 
     /// How the replica at `host` places its links.
@@ -130,6 +155,7 @@ impl Plan {
         let frame_size = u32::try_from(self.body_max + HEADER_SIZE).unwrap();
         let required = |wanted| if wanted { Policy::Required } else { Policy::Off };
         let (interval, timeout) = if settings.eager { (300, 1_500) } else { (500, 2_500) };
+        let interval = if self.heartbeats { interval } else { 0 };
         let mut config = Config::builder("orders")
             .shared_secret(secret(settings.offers))
             .handshake_timeout(Duration::from_nanos(HANDSHAKE_TIMEOUT))

@@ -12,7 +12,7 @@ use replink_transport::node::{Event, Handle, LinkUp, NodeOptions, Shard, Warning
 use super::driver::{SimDriver, SimListener, SimSocket};
 use super::ledger::{Broken, Ledger, Stamp};
 use super::network::{DriverId, EndId, HostId, Network, ProcessId};
-use super::plan::{LEAVE_TIME_MAX, Plan, SILENCE_MAX, Settings};
+use super::plan::{LEAVE_TIME_MAX, Plan, Settings};
 
 /// One life of a replica.
 #[derive(Debug)]
@@ -163,8 +163,10 @@ impl Process {
         let busy = self.shards.iter().map(|slot| slot.busy_until.max(slot.slow_until)).max().unwrap_or(0);
         for link in &stats.links {
             let end = network.end_of(self.id, Token(link.link.0));
-            let heard = end.and_then(|end| network.heard(end)).unwrap_or(0).max(busy);
-            if now > heard + SILENCE_MAX {
+            // Where heartbeats are off it is the peer's machine that must not be silent.
+            let heard = |end| if plan.heartbeats { network.heard(end) } else { network.answered(end) };
+            let heard = end.and_then(heard).unwrap_or(0).max(busy);
+            if now > heard + plan.silence_max() {
                 return Err(format!("{:?}: nothing was heard of {} since {heard} ns", self.id, link.link));
             }
             // Control frames may wait beyond the limits, but not many.

@@ -4,13 +4,17 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use replink_frame::ReplicaId;
 use replink_handshake::ControlMessage;
 use replink_tests::fixtures::SECRET;
-use replink_tests::nodes::{poll_until, poll_while, prepare};
+use replink_tests::links::AUTH;
+use replink_tests::nodes::{Ground, Replica, poll_until, poll_while, prepare};
 use replink_tests::raw_peer::{RawPeer, at, command, put};
 use replink_tests::watchdog::watched;
 use replink_transport::Received;
 use replink_transport::mesh::{DownReason, Loss};
+use replink_transport::node::NodeOptions;
+use socket2::SockRef;
 
 use crate::mesh::{acceptor, dialed, dialed_by_hand};
 
@@ -65,6 +69,33 @@ fn bytes_keep_a_link_that_is_not_sealed() {
             began.elapsed() > Duration::from_millis(900)
         });
         assert_eq!((node[0].links(), node[0].downs().count()), (1, 0));
+    });
+}
+
+/// A follower that is at work for a while reads nothing, and its window is shut. It is heard from all the time, and its
+/// machine answers: that is backpressure, and no loss. In version 1, where nothing is heard, its machine speaks for it.
+#[test]
+fn a_peer_that_does_not_read_keeps_its_link() {
+    watched(|| {
+        for (auth, version) in [("", 2), ("min_version = 1\nversion = 1\n", 1)] {
+            let ground = Ground::new(2, "");
+            let config = ground.config(&format!("{AUTH}\n{auth}"), HEARTBEATS);
+            let endpoint = config.endpoint(ReplicaId(0), 7, 5).unwrap();
+            let mut node = [Replica::start(&ground, config, NodeOptions::new(ReplicaId(1)), 1)];
+            let (mut sender, _unread) = poll_while(&mut node, || ground.dial(&endpoint, 1, 1).unwrap());
+            SockRef::from(sender.link()).set_recv_buffer_size(4096).unwrap();
+            poll_until(&mut node, "it is up", |node| node[0].links() == 1);
+            let (mut began, mut full) = (Instant::now(), false);
+            poll_until(&mut node, "five times the timeout without room", |node| {
+                sender.ping().unwrap();
+                let sent = node[0].handle().send(ReplicaId(0), &prepare(1, 1 << 16), vec![7; 1 << 16]);
+                if sent.is_err() && !std::mem::replace(&mut full, true) {
+                    began = Instant::now();
+                }
+                full && began.elapsed() > Duration::from_millis(1500)
+            });
+            assert_eq!((node[0].links(), node[0].downs().count()), (1, 0), "version {version}");
+        }
     });
 }
 

@@ -1,11 +1,12 @@
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use replink_frame::GoodbyeReason;
 use replink_handshake::{ControlMessage, Peer};
 use thiserror::Error;
 
 use crate::mesh::owed_for;
+use crate::unanswered::{LOOK_EVERY, Unanswered};
 use crate::{Inbound, InboundError, Link, Received};
 
 /// The receiving half of a link: a call returns when a frame has come.
@@ -14,6 +15,7 @@ pub struct Receiver {
     link: Link,
     inbound: Inbound,
     received_bytes: u64,
+    unanswered: Unanswered,
     /// Why the peer left, once it has said so.
     left: Option<GoodbyeReason>,
 }
@@ -52,7 +54,7 @@ impl LinkEnd {
 
 impl Receiver {
     pub(super) fn new(link: Link, inbound: Inbound) -> Self {
-        Self { link, inbound, received_bytes: 0, left: None }
+        Self { link, inbound, received_bytes: 0, unanswered: Unanswered::default(), left: None }
     }
 
     /// The other end.
@@ -70,13 +72,14 @@ impl Receiver {
         (self.link, self.inbound)
     }
 
-    /// How long [`Receiver::receive`] waits for bytes; `None` waits forever.
+    /// How long [`Receiver::receive`] waits for bytes; `None`, and what is longer, is five seconds: then it looks
+    /// whether the peer's machine is there.
     ///
     /// # Errors
     ///
     /// What the socket says; a timeout of zero is invalid.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.link.stream().set_read_timeout(timeout)
+        self.link.stream().set_read_timeout(Some(timeout.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)))
     }
 
     /// Whether, since the last call, something has come that shows life of the peer (C-1): on a sealed link what
@@ -91,7 +94,8 @@ impl Receiver {
         self.received_bytes
     }
 
-    /// The next frame, after at most one read. A [goodbye](ControlMessage::Goodbye) is the peer's last frame: it
+    /// The next frame, after at most one read. A peer whose machine has owed an answer for half a minute is gone:
+    /// [`LinkEnd::Io`] with [`io::ErrorKind::TimedOut`]. A [goodbye](ControlMessage::Goodbye) is the peer's last frame: it
     /// waits for what is queued here, and for our own goodbye (C-3). `None` when the read gave no whole frame, or the
     /// timeout passed.
     ///
@@ -109,7 +113,14 @@ impl Receiver {
                 }
                 // The timeout of a read is this kind. `TimedOut` is the kernel giving the whole
                 // connection up, and is said once only.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let unacknowledged = self.link.unacknowledged_for();
+                    if self.unanswered.is_over(unacknowledged, Instant::now()) {
+                        self.link.shutdown();
+                        return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+                    }
+                    return Ok(None);
+                }
                 Err(error) => return Err(error.into()),
             }
         }

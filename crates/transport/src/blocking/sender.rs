@@ -1,4 +1,5 @@
 use std::io::{self, IoSlice};
+use std::time::Instant;
 
 use bytes::Bytes;
 use replink_frame::{GenericHeader, GoodbyeReason};
@@ -6,6 +7,7 @@ use replink_handshake::Peer;
 use thiserror::Error;
 
 use crate::memory::SLICES_MAX;
+use crate::unanswered::Unanswered;
 use crate::{GatherWrite, Link, Outbound, SendCause, SendError};
 
 /// The sending half of a link: a call returns when the socket has taken the bytes.
@@ -13,6 +15,7 @@ use crate::{GatherWrite, Link, Outbound, SendCause, SendError};
 pub struct Sender {
     link: Link,
     outbound: Outbound,
+    unanswered: Unanswered,
 }
 
 /// A frame that was not sent.
@@ -29,7 +32,7 @@ pub enum SendFailure {
 
 impl Sender {
     pub(super) fn new(link: Link, outbound: Outbound) -> Self {
-        Self { link, outbound }
+        Self { link, outbound, unanswered: Unanswered::default() }
     }
 
     /// The other end.
@@ -103,6 +106,14 @@ impl Sender {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.outbound.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A peer that reads slowly is waited for, as long as its machine is there.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let unacknowledged = self.link.unacknowledged_for();
+                    if self.unanswered.is_over(unacknowledged, Instant::now()) {
+                        self.link.shutdown();
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -191,7 +191,7 @@ pub(super) fn check_keys(config: &AuthConfig, members: &Members<'_>, findings: &
     match (&config.keys, &config.pairwise) {
         (None, _) if config.enabled => secrets::report_none(&auth),
         (Some(ring), Some(Pairwise { replica, .. })) => {
-            let has = |peer| ring.ids_between(*replica, peer).next().is_some();
+            let has = |peer| ring.ids_of_pair(*replica, peer).next().is_some();
             pairwise::check(*replica, has, members, config.secret_source.as_ref(), &auth);
         }
         _ => {}

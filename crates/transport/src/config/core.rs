@@ -77,6 +77,7 @@ impl Config {
         let mut settings = MeshSettings::new(members, auth.enabled.then(ids));
         // H-13: version 1 has no lanes; without authentication there is nothing else (H-12).
         settings.lanes = if auth.enabled && auth.version == Version::V2 { link.lanes } else { 1 };
+        settings.migrating = auth.migrating;
         settings.pairs = self.pairs();
         settings.flags = link.flag_policy().offered();
         settings.heartbeat_interval = link.heartbeat_interval;
@@ -97,7 +98,7 @@ impl Config {
         let (Some(ring), Some(pairwise)) = (&self.auth.keys, &self.auth.pairwise) else {
             return HashMap::new();
         };
-        let of = |peer| ring.ids_between(pairwise.replica, peer).map(move |id| (id, peer));
+        let of = |peer| ring.ids_of_pair(pairwise.replica, peer).map(move |id| (id, peer));
         self.nodes.iter().flat_map(|node| of(node.id)).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use replink_frame::ReplicaId;
-use replink_handshake::KeyRing;
+use replink_handshake::{Key, KeyRing};
 
 use super::findings::Findings;
 use super::nodes::Members;
@@ -24,8 +24,8 @@ pub struct Pairwise {
 
 pub(super) const CURE: &str = "must be a string with the path of this replica's file of pair secrets";
 
-/// The ring of the file at `path`.
-pub(super) fn ring(path: &Path, surroundings: &Surroundings<'_>) -> Option<Held> {
+/// The ring of the file at `path`, with shared keys behind it that are `accepted` too.
+pub(super) fn ring(path: &Path, accepted: Vec<Key>, surroundings: &Surroundings<'_>) -> Option<Held> {
     let &Surroundings { members, findings, .. } = surroundings;
     let (bytes, path) = surroundings.read_file("pairwise", path, CURE)?;
     let file = match PairFile::parse(&bytes, surroundings.app) {
@@ -41,7 +41,7 @@ pub(super) fn ring(path: &Path, surroundings: &Surroundings<'_>) -> Option<Held>
     let has = |id| file.keys.iter().any(|key| key.peer == id);
     check(file.replica, has, members, Some(&source), findings);
     let (keys, unused): (Vec<_>, Vec<_>) = file.keys.into_iter().partition(|key| !members.lacks(key.peer));
-    let mut keys = keys.into_iter().map(|held| held.key);
+    let mut keys = keys.into_iter().map(|held| held.key).chain(accepted);
     let ring = Arc::new(KeyRing::new(keys.next()?, keys));
     let pairwise = Pairwise { replica: file.replica, unused: peers(&unused) };
     Some(Held { ring, source, pairwise: Some(pairwise) })

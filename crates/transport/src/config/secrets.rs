@@ -199,10 +199,6 @@ impl GivenSecrets {
     /// one is `required`.
     pub(super) fn ring(self, surroundings: &Surroundings<'_>, required: bool) -> Option<Held> {
         self.check_one_source(surroundings.findings, required);
-        if let Some(path) = &self.pairwise {
-            self.check_nothing_accepted(surroundings.findings);
-            return pairwise::ring(path, surroundings); // K-3
-        }
         let key = |secret: &Secret| Key::derive(surroundings.app, secret);
         let inline = self.shared_secret.as_ref().map(|secret| (key(secret), SecretSource::Inline));
         let file = self.shared_secret_file.and_then(|path| surroundings.file("shared_secret_file", &path));
@@ -216,6 +212,9 @@ impl GivenSecrets {
         let files = files.filter_map(|(at, path)| surroundings.file(&at, &path));
         let accepted = secrets.map(|(_, secret)| secret).chain(files.map(|(secret, _)| secret));
         let accepted: Vec<Key> = accepted.map(|secret| key(&secret)).collect();
+        if let Some(path) = &self.pairwise {
+            return pairwise::ring(path, accepted, surroundings); // K-3
+        }
         let (offered, source) = inline.or(file).or(variable)?;
         Some(Held { ring: Arc::new(KeyRing::new(offered, accepted)), source, pairwise: None })
     }
@@ -244,18 +243,6 @@ impl GivenSecrets {
         }
         if first.is_none() && required {
             report_none(auth);
-        }
-    }
-
-    /// A file of pair secrets has its further secrets in itself.
-    fn check_nothing_accepted(&self, auth: &Findings<'_>) {
-        let lists = [
-            ("accept_secret_files", self.accept_secret_files.is_empty()),
-            ("accept_secrets", self.accept_secrets.is_empty()),
-        ];
-        for (key, _) in lists.into_iter().filter(|&(key, empty)| !empty || auth.line(key).is_some()) {
-            let problem = format!("can't be beside {}", in_line("pairwise", auth.line("pairwise")));
-            auth.about(key, problem, "must be left out: that file has further secrets in lines of their own");
         }
     }
 }

@@ -206,9 +206,13 @@ pub trait Socket: GatherWrite + Send + Sync + 'static {
     /// Where the other end is.
     fn peer_address(&self) -> SocketAddr;
 
-    /// The handshake has succeeded: bytes that are not acknowledged for this long end the
-    /// connection, where the system can do that.
-    fn set_user_timeout(&self, timeout: Duration);
+    /// Has the system find out whether the peer's machine is there while nothing is sent, and end the connection
+    /// within half a minute where it is not.
+    fn keep_alive(&self);
+
+    /// For how long the peer's machine has owed an answer to what was sent. `None` where it owes none, or the
+    /// system can't say. A machine that answers with a window that is shut owes none.
+    fn unacknowledged_for(&self) -> Option<Duration>;
 
     /// Ends the direction to the peer; what it still sends can be received.
     fn finish(&self);

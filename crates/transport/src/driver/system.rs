@@ -181,9 +181,13 @@ impl Socket for Link {
         Link::peer_address(self)
     }
 
-    fn set_user_timeout(&self, timeout: Duration) {
-        // Without it a peer that vanished is noticed later, by its silence.
-        let _ = Link::set_user_timeout(self, timeout);
+    fn keep_alive(&self) {
+        // Only a socket that is at its end has no such option.
+        let _ = Link::keep_alive(self);
+    }
+
+    fn unacknowledged_for(&self) -> Option<Duration> {
+        Link::unacknowledged_for(self)
     }
 
     fn finish(&self) {

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::time::Instant;
 
-use replink_frame::Flags;
+use replink_frame::{Flags, GenericHeader, ReplicaId, Status, Version};
 use replink_handshake::{
-    AcceptFailed, Authenticated, Availability, AwaitFinish, AwaitHello, ChannelBinding, Fresh, Rejected,
-    Verified, disabled,
+    AcceptFailed, Authenticated, Availability, AwaitFinish, AwaitHello, ChannelBinding, Fresh, Local,
+    Rejected, Roster, Verified, disabled,
 };
 
 use super::frames::{Cause, Incoming, Outgoing, write_then_read};
-use super::{AcceptFailure, Declined, Exchange, Leaving, Step, StreamError, Want};
+use super::{AcceptFailure, Declined, Exchange, Leaving, Step, StreamError, VersionOneKeys, Want};
 use crate::Endpoint;
 use crate::endpoint::Answering;
 
@@ -23,6 +24,11 @@ pub struct Accepting<L> {
     state: State<L>,
     deadline: Instant,
     given_up: Option<L>,
+    /// With which keys version 1 dialers are answered, and which one this one is (K-2).
+    keys: Option<Arc<VersionOneKeys>>,
+    key_index: usize,
+    /// Where this node migrates (H-12): as whom it takes a Hello without a key.
+    migrating: Option<(Local, Roster)>,
 }
 
 #[expect(
@@ -79,14 +85,28 @@ impl<L> Accepting<L> {
             Answering::Disabled { local, roster } => Hello::Disabled(disabled::accept(link, local, *roster)),
         };
         let state = State::Hello { waiting, incoming: Incoming::new(Step::Hello) };
-        Self { state, deadline, given_up: None }
+        let migrating = match endpoint.answering() {
+            Answering::Authenticated(acceptor) if endpoint.is_migrating() => {
+                Some((acceptor.config().local.clone(), acceptor.config().roster))
+            }
+            _ => None,
+        };
+        Self { state, deadline, given_up: None, keys: None, key_index: 0, migrating }
+    }
+
+    /// Answers a dialer of version 1, which names no key, with the one whose turn it is (K-2). For peers from an
+    /// address of the roster; any other is answered with the first key.
+    pub fn trying_keys(self, keys: &Arc<VersionOneKeys>) -> Self {
+        Self { keys: Some(Arc::clone(keys)), ..self }
     }
 
     /// Answers the Hello, where that is [wanted](Want::Answer).
     pub fn answer(&mut self, availability: Availability, fresh: Fresh, now: Instant) {
         self.state = match self.take() {
             State::Answering { waiting, incoming: hello } => {
-                match waiting.receive(hello.bytes(), availability, fresh) {
+                let claimed = GenericHeader::view(hello.bytes()).replica;
+                self.key_index = self.keys.as_ref().map_or(0, |keys| keys.index(claimed));
+                match waiting.trying_key(self.key_index).receive(hello.bytes(), availability, fresh) {
                     Ok((waiting, challenge)) => State::Finish {
                         waiting,
                         outgoing: Outgoing::new(Step::Challenge, challenge.bytes()),
@@ -112,7 +132,14 @@ impl<L> Accepting<L> {
 
     /// The connection is of no use any more.
     fn lose(&mut self, cause: Cause) {
-        let (accepted, link) = self.take().lose(cause);
+        let state = self.take();
+        if let State::Finish { waiting, incoming, .. } = &state {
+            // A dialer that does not hold the key says nothing in version 1: it leaves.
+            if !matches!(cause, Cause::TimedOut) && incoming.received == 0 {
+                self.try_next_key(waiting.claimed(), waiting.version());
+            }
+        }
+        let (accepted, link) = state.lose(cause);
         self.state = State::Over(accepted);
         self.given_up = link.or(self.given_up.take());
     }
@@ -123,6 +150,14 @@ impl<L> Accepting<L> {
 
     /// The Hello is whole.
     fn heard(&self, waiting: Hello<L>, incoming: Incoming, now: Instant) -> State<L> {
+        let waiting = match (waiting, &self.migrating) {
+            (Hello::Authenticated(waiting), Some((local, roster)))
+                if disabled::is_hello(incoming.bytes()) =>
+            {
+                Hello::Disabled(disabled::accept(waiting.abandon(), local, *roster))
+            }
+            (waiting, _) => waiting,
+        };
         match waiting {
             Hello::Authenticated(waiting) => State::Answering { waiting, incoming },
             Hello::Disabled(waiting) => match waiting.receive(incoming.bytes()) {
@@ -132,11 +167,24 @@ impl<L> Accepting<L> {
         }
     }
 
+    /// The key that had its turn did not fit, it seems.
+    fn try_next_key(&self, claimed: ReplicaId, version: Version) {
+        if let Some(keys) = self.keys.as_ref().filter(|_| version == Version::V1) {
+            keys.failed(claimed, self.key_index);
+        }
+    }
+
     /// The Finish is whole.
     fn judge(&mut self, waiting: AwaitFinish<L>, finish: &Incoming, now: Instant) -> State<L> {
+        let (claimed, version) = (waiting.claimed(), waiting.version());
         match waiting.receive(finish.bytes()) {
             Ok(verified) => State::Over(Accepted::Proved(verified)),
-            Err(AcceptFailed::Rejected(rejected)) => self.turn_away(rejected, now), // H-9
+            Err(AcceptFailed::Rejected(rejected)) => {
+                if rejected.rejection().status == Status::MAC_MISMATCH {
+                    self.try_next_key(claimed, version);
+                }
+                self.turn_away(rejected, now) // H-9
+            }
             Err(AcceptFailed::RejectedByPeer { link, reject }) => {
                 self.given_up = Some(link); // D-12: it is owed nothing
                 State::Over(Accepted::Failed(AcceptFailure::RejectedByPeer(reject)))

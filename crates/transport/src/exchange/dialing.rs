@@ -9,7 +9,7 @@ use std::time::Instant;
 use replink_frame::Status;
 use replink_handshake::{
     Authenticated, Authentication, AwaitChallenge, ChannelBinding, DialError, DialFailed, DialTarget, Fresh,
-    disabled,
+    Local, disabled,
 };
 
 use super::frames::{Cause, Incoming, Outgoing, write_then_read};
@@ -32,6 +32,9 @@ pub struct Dialing<L> {
     target: DialTarget,
     key_index: usize,
     key_count: usize,
+    /// Where this node migrates (H-12): as whom it dials without its key, and whether it is time to.
+    migrating: Option<Local>,
+    without_key: bool,
     route: Route,
     state: State<L>,
     failure: DialFailure,
@@ -82,6 +85,9 @@ impl<L> Dialing<L> {
             target,
             key_index: target.key_index,
             key_count: endpoint.key_count(target.peer),
+            // Lanes take a key: there is one link without (H-13).
+            migrating: (endpoint.is_migrating() && target.lane == 0).then(|| endpoint.local().clone()),
+            without_key: false,
             route: Route::new(addresses, deadline),
             state: State::Over,
             failure: DialFailure::NoAddress,
@@ -116,17 +122,20 @@ impl<L> Dialing<L> {
             return;
         };
         let target = self.target.key_index(self.key_index);
-        let begun = match &self.role {
-            Role::Authenticated(dialer) => {
+        let without_key = self.migrating.as_ref().filter(|_| self.without_key);
+        let begun = match (&self.role, without_key) {
+            (Role::Authenticated(dialer), None) => {
                 dialer.begin(link, target, binding, fresh).map(|(waiting, hello)| {
                     let outgoing = Outgoing::new(Step::Hello, hello.bytes());
                     State::Asking { waiting, outgoing, incoming: Incoming::new(Step::Challenge) }
                 })
             }
-            Role::Disabled { local } => disabled::dial(link, local, target.peer).map(|(unproved, hello)| {
-                let outgoing = Outgoing::new(Step::Hello, hello.bytes());
-                State::Finishing { authenticated: unproved, outgoing }
-            }),
+            (Role::Disabled { local }, _) | (_, Some(local)) => {
+                disabled::dial(link, local, target.peer).map(|(unproved, hello)| {
+                    let outgoing = Outgoing::new(Step::Hello, hello.bytes());
+                    State::Finishing { authenticated: unproved, outgoing }
+                })
+            }
         };
         match begun {
             Ok(state) => self.state = state,
@@ -184,6 +193,11 @@ impl<L> Dialing<L> {
             self.state = State::Connecting;
             return;
         }
+        if self.goes_without_key(&error) {
+            self.without_key = true;
+            self.state = State::Connecting;
+            return;
+        }
         let ours = error.status().is_none();
         let proved = matches!(&error, DialError::Rejected(reject) if reject.authenticated);
         if ours || proved {
@@ -192,6 +206,15 @@ impl<L> Dialing<L> {
             self.note(error.into());
             self.go_on(now);
         }
+    }
+
+    /// Whether the next connection, to the same address, is made without a key: this node migrates, and there is one
+    /// that authenticates nobody (H-12). Who has proved that it holds the key is none.
+    fn goes_without_key(&self, error: &DialError) -> bool {
+        let DialError::Rejected(reject) = error else { return false };
+        let has_none = matches!(reject.status, Status::POLICY_MISMATCH | Status::AUTH_REQUIRED);
+        let migrates = self.migrating.is_some() && !self.without_key;
+        migrates && has_none && !reject.authenticated && self.route.address().is_some()
     }
 
     /// The connection is of no use any more, or there is none.
@@ -221,6 +244,7 @@ impl<L> Dialing<L> {
     /// The next address has its turn.
     fn go_on(&mut self, now: Instant) {
         self.key_index = self.target.key_index;
+        self.without_key = false;
         let Some(address) = self.route.go_on(now) else {
             self.state = State::Over;
             return;

@@ -90,12 +90,14 @@ mod route;
 #[cfg(test)]
 mod tests;
 mod unreachable;
+mod version_one_keys;
 
 pub use accepting::{Accepted, Accepting};
 pub use dialing::Dialing;
 pub use failure::{AcceptFailure, Declined, DialFailure, EntropyError, Step, StreamError};
 pub use leaving::{LINGER_BYTES_MAX, LINGER_TIME_MAX, Leaving};
 pub use unreachable::UnreachableReason;
+pub use version_one_keys::VersionOneKeys;
 
 use std::fmt;
 use std::io;

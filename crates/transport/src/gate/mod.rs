@@ -199,6 +199,7 @@ impl Gate {
     }
 
     /// Whether `address` is a replica's.
+    #[cfg(feature = "node")]
     pub(crate) fn knows(&self, address: IpAddr) -> bool {
         self.roster.contains(&address.to_canonical())
     }

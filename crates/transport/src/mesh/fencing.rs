@@ -45,7 +45,8 @@ impl Mesh {
     /// trip, or has made or taken over that link since (C-1). Nothing else that comes on a link speaks for it,
     /// for someone may have held that back; where pings are off nothing does.
     /// Without an incarnation, in version 1 and where authentication is disabled, processes can't
-    /// be told apart.
+    /// be told apart. A peer without authentication is turned away while there is a link of that replica with it
+    /// (H-12).
     pub fn judge(&mut self, peer: &Peer, address: SocketAddr, now: Instant) -> Verdict {
         let refuse = |status| Verdict::Refuse { status, retry_after_ms: 0 };
         if self.stopping {
@@ -78,6 +79,10 @@ impl Mesh {
     /// only when it answers that is it said that there are two, for a process that was killed just now may have
     /// answered the ping before.
     pub(super) fn turns_away(&mut self, peer: &Peer, address: SocketAddr, now: Instant) -> bool {
+        // H-12: what proves nothing takes over from nothing that was proved.
+        if proves_nothing(peer) && self.up_links().any(|(_, link)| is_proved_link_of(link, peer)) {
+            return true;
+        }
         let is_rival = |link: &LinkState| is_other_process(link, peer) && link.is_alive(&self.settings, now);
         let Some(kept) = self.up_links().find(|(_, link)| is_rival(link)).map(|(id, _)| id) else {
             return false;
@@ -89,14 +94,24 @@ impl Mesh {
         true
     }
 
-    /// The links that are up and that a link of `peer` takes over from: the one on its lane, and
-    /// those of a process that it has replaced.
+    /// The links that are up and that a link of `peer` takes over from: the one on its lane,
+    /// those of a process that it has replaced, and where it is proved one that is not (H-12).
     pub(super) fn superseded_by(&self, peer: &Peer) -> Vec<LinkId> {
         let is_older = |link: &LinkState| {
-            (link.peer.replica == peer.replica && link.peer.lane == peer.lane) || is_other_process(link, peer)
+            let is_its = link.peer.replica == peer.replica;
+            let is_unproved = proves_nothing(&link.peer) && !proves_nothing(peer);
+            (is_its && (link.peer.lane == peer.lane || is_unproved)) || is_other_process(link, peer)
         };
         self.up_links().filter(|(_, link)| is_older(link)).map(|(id, _)| id).collect()
     }
+}
+
+fn proves_nothing(peer: &Peer) -> bool {
+    peer.authentication == Authentication::Disabled
+}
+
+fn is_proved_link_of(link: &LinkState, peer: &Peer) -> bool {
+    link.peer.replica == peer.replica && !proves_nothing(&link.peer)
 }
 
 /// Whether `link` is the same replica's, but another process's.

@@ -25,6 +25,8 @@ pub struct MeshSettings {
     pub lanes: u16,
     /// The keys that a link may stay up with; `None` where authentication is disabled (H-12).
     pub keys: Option<Vec<KeyId>>,
+    /// Whether links without authentication may stay beside `keys` (H-12).
+    pub migrating: bool,
     /// The one peer that a key of `keys` is for; none for those of a shared secret (K-3).
     pub pairs: HashMap<KeyId, ReplicaId>,
     /// What this end gives its links where the peer takes part: a link that comes up with less is told of.
@@ -52,6 +54,7 @@ impl MeshSettings {
             members,
             lanes: 1,
             keys,
+            migrating: false,
             pairs: HashMap::new(),
             flags: Flags::NONE,
             heartbeat_interval: Duration::from_secs(1),
@@ -92,7 +95,7 @@ impl MeshSettings {
     }
 
     /// Whether links with this peer are pinged at regular intervals: version 1 has no pings (H-13).
-    pub(super) fn pings(&self, peer: &Peer) -> bool {
+    pub(crate) fn pings(&self, peer: &Peer) -> bool {
         peer.version == Version::V2 && !self.heartbeat_interval.is_zero()
     }
 
@@ -102,7 +105,7 @@ impl MeshSettings {
             (Authentication::PreSharedKey(id), Some(keys)) => {
                 keys.contains(&id) && self.pairs.get(&id).is_none_or(|&only| only == peer.replica)
             }
-            (Authentication::Disabled, None) => true,
+            (Authentication::Disabled, keys) => keys.is_none() || self.migrating,
             _ => false,
         }
     }

@@ -236,12 +236,18 @@ impl Refusal {
 pub enum Warning {
     /// What the mesh found.
     Mesh(mesh::MeshWarning),
-    /// A peer was let in without a proof, because authentication is disabled (H-12).
+    /// There is a link without a proof, because authentication is disabled, or because this node migrates and the
+    /// peer has no key yet (H-12).
     Unauthenticated {
         /// Whom it says it is.
         peer: ReplicaId,
         /// Where it is.
         address: SocketAddr,
+    },
+    /// This node still migrates: peers without a key get in (H-12). Said every hour.
+    Migrating {
+        /// How many links are up that nobody has proved.
+        unauthenticated: usize,
     },
     /// A peer left without a word when it had read our challenge, and had offered what our
     /// configuration declines. Most likely it requires that, and is of a release that does not say so
@@ -272,6 +278,7 @@ impl Warning {
         match self {
             Self::Mesh(warning) => warning.kind(),
             Self::Unauthenticated { .. } => "unauthenticated",
+            Self::Migrating { .. } => "migrating",
             Self::Declined { .. } => "declined",
             Self::Accept { .. } => "accept",
             Self::RefusalsUntold { .. } => "refusals_untold",
@@ -285,8 +292,13 @@ impl fmt::Display for Warning {
             Self::Mesh(warning) => warning.fmt(f),
             Self::Unauthenticated { peer, address } => write!(
                 f,
-                "accepted {address} as replica {peer} without authentication, which is disabled; set \
-                 cluster.auth.enabled = true"
+                "took {address} for replica {peer} without authentication: set a key there and here, with \
+                 cluster.auth.migrating for as long as not all replicas have one"
+            ),
+            Self::Migrating { unauthenticated } => write!(
+                f,
+                "this replica is still migrating, with {unauthenticated} links without authentication: leave \
+                 cluster.auth.migrating out when all replicas have a key"
             ),
             Self::Declined { peer, address, flags } => write!(
                 f,

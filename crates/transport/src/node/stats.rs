@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use replink_frame::{Flags, ReplicaId, Status};
-use replink_handshake::Peer;
+use replink_handshake::{Authentication, Peer};
 
 use super::event::RejectedBy;
 use super::histogram::Histogram;
@@ -107,6 +107,12 @@ impl NodeStats {
     /// How many of the links that are up are sealed (section 5).
     pub fn sealed_links(&self) -> usize {
         self.links.iter().filter(|link| link.peer.flags.contains(Flags::SEALED)).count()
+    }
+
+    /// How many of the links that are up nobody has proved (H-12).
+    pub fn unauthenticated_links(&self) -> usize {
+        let disabled = |link: &&LinkStats| link.peer.authentication == Authentication::Disabled;
+        self.links.iter().filter(disabled).count()
     }
 
     /// What all links have received, those that are up and those that are not any more.

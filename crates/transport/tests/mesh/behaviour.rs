@@ -740,3 +740,40 @@ fn a_shutdown_says_goodbye_and_is_over_when_all_links_are() {
     assert!(one.mesh.is_finished());
     assert_eq!(one.mesh.next_timeout(), None);
 }
+
+/// H-12: what proves nothing never takes over from what is proved, nor holds it up; the other way round it gives way.
+#[test]
+fn a_migrating_mesh_prefers_proved_links() {
+    let migrating = changed(settings(3), |settings| {
+        settings.migrating = true;
+        settings.lanes = 2;
+    });
+    let proved = |lane| changed(peer(0, Side::Acceptor), |peer| peer.lane = lane);
+    let unproved = Peer::new(ReplicaId(0), Side::Acceptor, Version::V1, Authentication::Disabled);
+    for lane in [0, 1] {
+        let mut one = One::new(1, migrating.clone());
+        one.actions();
+        assert_eq!(one.mesh.judge(&unproved, address(1), one.now), Verdict::Admit);
+        let (open, _) = one.establish(&unproved, 1);
+        assert_eq!(one.mesh.judge(&unproved, address(1), one.now), Verdict::Supersede { old: open });
+        assert_eq!(one.mesh.judge(&proved(lane), address(1), one.now), Verdict::Supersede { old: open });
+        let (link, actions) = one.establish(&proved(lane), 1);
+        assert!(actions.contains(&Action::Close { link: open }), "on lane {lane}: {actions:?}");
+        // Whenever it comes: also where the proved one has been silent for as long as it may.
+        for _ in 0..4 {
+            one.wait_ms(1000);
+            let refused = Verdict::Refuse { status: Status::DUPLICATE_REPLICA, retry_after_ms: 0 };
+            assert_eq!(one.mesh.judge(&unproved, address(1), one.now), refused);
+        }
+        assert_eq!(one.mesh.links().map(|(link, _)| link).collect::<Vec<_>>(), [link]);
+    }
+    // The last step: links that are not proved have to go.
+    let mut one = One::new(1, migrating.clone());
+    one.actions();
+    let (open, _) = one.establish(&unproved, 1);
+    one.mesh.reconfigure(changed(migrating, |settings| settings.migrating = false), one.now, 0);
+    let closed = one.wait_ms(3000).into_iter().any(|(_, action)| action == Action::Close { link: open });
+    assert!(closed);
+    let refused = Verdict::Refuse { status: Status::UNKNOWN_KEY, retry_after_ms: 0 };
+    assert_eq!(one.mesh.judge(&unproved, address(1), one.now), refused);
+}

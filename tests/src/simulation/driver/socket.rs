@@ -58,8 +58,12 @@ impl Socket for SimSocket {
         self.peer
     }
 
-    fn set_user_timeout(&self, timeout: Duration) {
-        self.network.lock().set_user_timeout(self.end, timeout);
+    fn keep_alive(&self) {
+        self.network.lock().keep_alive(self.end);
+    }
+
+    fn unacknowledged_for(&self) -> Option<Duration> {
+        self.network.lock().unacknowledged_for(self.end)
     }
 
     fn finish(&self) {

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use replink_transport::driver::Token;
 
+use super::acknowledging::Answers;
 use super::pipe::Pipe;
-use super::user_timeout::UserTimeout;
 use super::{DriverId, HostId, ProcessId};
 
 /// Who is at one end, and what is left of it.
@@ -25,9 +25,9 @@ pub(in crate::simulation) struct End {
     pub(super) dropped: bool,
     /// Ended in both directions by this end.
     pub(super) shut: bool,
-    /// Why it is no more: by a reset, or because nothing was acknowledged.
+    /// Why it is no more: by a reset, or because nobody answered.
     pub(super) failed: Option<io::ErrorKind>,
-    pub(super) user_timeout: UserTimeout,
+    pub(super) answers: Answers,
 }
 
 impl End {
@@ -42,7 +42,7 @@ impl End {
             dropped: false,
             shut: false,
             failed: None,
-            user_timeout: UserTimeout::default(),
+            answers: Answers::default(),
         }
     }
 }

@@ -8,8 +8,8 @@ use super::{DriverId, EndId, RESEND, State};
 pub(super) enum Happening {
     /// Something gets to where it is on its way to, if the weather lets it through.
     Comes(News),
-    /// The user timeout of this end may be over.
-    LosesPatience { end: EndId },
+    /// This end may have to ask whether the other machine is there.
+    Wonders { end: EndId },
     /// An operation that has become possible is carried out.
     CarriesOut(OperationId),
     /// A driver learns that an operation has ended.
@@ -33,6 +33,10 @@ pub(super) enum News {
     Resets { from: EndId },
     /// The sender learns what has got to the other end.
     Acknowledges { end: EndId, up_to: u64 },
+    /// The machine at the other end of `from` is asked whether it is there.
+    Asks { from: EndId },
+    /// The one who asked learns that it is.
+    Replies { end: EndId },
 }
 
 impl From<News> for Happening {
@@ -50,7 +54,7 @@ impl State {
     pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Comes(news) => self.come(news),
-            Happening::LosesPatience { end } => self.lose_patience(end),
+            Happening::Wonders { end } => self.wonder(end),
             Happening::CarriesOut(operation) => self.carry_out(operation),
             Happening::IsTold(operation) => self.tell(operation),
             Happening::Wakes(driver) => self.wake(driver),
@@ -59,9 +63,13 @@ impl State {
 
     fn come(&mut self, news: News) {
         let (connection, sender) = match news {
-            News::Arrives { from } | News::Resets { from } => (from.connection, from.side),
+            News::Arrives { from } | News::Resets { from } | News::Asks { from } => {
+                (from.connection, from.side)
+            }
             // News of what the peer has read, and answers, come from there.
-            News::HasRoom { end } | News::Acknowledges { end, .. } => (end.connection, 1 - end.side),
+            News::HasRoom { end } | News::Acknowledges { end, .. } | News::Replies { end } => {
+                (end.connection, 1 - end.side)
+            }
             News::Knocks { connection } => (connection, 0),
             News::Answered { connection, .. } => (connection, 1),
         };
@@ -78,6 +86,8 @@ impl State {
             News::Answered { connection, refused } => self.answer(connection, refused),
             News::Resets { from } => self.suffer_reset(from.peer()),
             News::Acknowledges { end, up_to } => self.hear_acknowledgement(end, up_to),
+            News::Asks { from } => self.be_asked(from),
+            News::Replies { end } => self.hear_answer(end),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A network that exists only in memory, with its clock: bytes are under way for a time that the
 //! seed says, and everything that becomes ready is told once.
 
+mod acknowledging;
 mod connecting;
 mod connection;
 mod happening;
@@ -8,7 +9,6 @@ mod operations;
 mod path;
 mod pipe;
 mod streams;
-mod user_timeout;
 mod weather;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -98,8 +98,6 @@ pub(super) struct State {
     held: BTreeMap<ProcessId, usize>,
     /// The first bytes of both directions of connections between replicas.
     pub(super) overheard: Vec<[Vec<u8>; 2]>,
-    /// Whether connections have a user timeout (`TCP_USER_TIMEOUT`).
-    pub(super) user_timeouts: bool,
     /// Whoever is on the way.
     pub(super) path: Path,
 }
@@ -140,7 +138,6 @@ impl Network {
             capacity,
             held: BTreeMap::new(),
             overheard: Vec::new(),
-            user_timeouts: false,
             path: Path::default(),
         })))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::user_timeout::Acknowledged;
+use super::acknowledging::Acknowledged;
 
 /// What is on its way.
 #[derive(Debug)]

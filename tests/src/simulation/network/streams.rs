@@ -57,7 +57,6 @@ impl State {
             pipe.wants_room = true;
             self.trace.count("short write");
         }
-        let before = pipe.acknowledged.sent;
         let mut bytes = first_bytes(slices, taken);
         if is_replica {
             self.path.observe(end, slices, taken);
@@ -67,7 +66,6 @@ impl State {
         let at = pipe.last_arrival();
         self.trace.mix(taken as u64);
         self.schedule(at, News::Arrives { from: end });
-        self.wait_for_acknowledgement(end, before);
         Ok(taken)
     }
 
@@ -225,6 +223,7 @@ impl State {
         if connection.is_readable(to.side) && !(was_ready && strictly) {
             self.report(to, true, false);
         }
+        self.hear_answer(to);
         self.acknowledge(from, false);
     }
 

@@ -3,8 +3,10 @@
 mod accepting;
 mod dialing;
 mod leaving;
+mod migrating;
 mod moving_on;
 mod pair;
+mod version_one;
 
 use std::io;
 use std::net::SocketAddr;

@@ -86,7 +86,10 @@ impl<D: Driver> Control<D> {
             }
         };
         let deadline = slot.deadline();
-        let exchange = Accepting::new(socket, &self.settings.endpoint, ChannelBinding::None, deadline);
+        let mut exchange = Accepting::new(socket, &self.settings.endpoint, ChannelBinding::None, deadline);
+        if self.gate.knows(address.ip()) {
+            exchange = exchange.trying_keys(&self.version_one_keys);
+        }
         let stage = Stage::Accepting { exchange, caller: Caller { slot, address } };
         self.go_on(token, Handshake { stage, registration, began: now }, turn);
     }
@@ -150,7 +153,6 @@ impl<D: Driver> Control<D> {
                 // Without a handshake there is no late reject; a peer that may not stay finds its
                 // connection closed.
                 if !matches!(self.mesh.judge(&peer, address, now), Verdict::Refuse { .. }) {
-                    self.warn(Warning::Unauthenticated { peer: peer.replica, address }, turn);
                     self.establish(token, authenticated, address, began, turn);
                 }
             }

@@ -12,6 +12,7 @@ use crate::mesh::{Action, DownReason, LinkId};
 use crate::node::inbox::LinkEnd;
 use crate::node::link::{OwnedLink, Phase, Place};
 use crate::node::stats::Counted;
+use crate::unanswered::Unanswered;
 
 impl<D: Driver> Control<D> {
     /// Does all that the mesh wants done.
@@ -55,11 +56,9 @@ impl<D: Driver> Control<D> {
         if self.mesh.settings().lacks(&peer) != Flags::NONE {
             self.shared.counters.weaker.count(peer.replica);
         }
-        let timeout = self.settings.config.link.heartbeat_timeout;
-        if !timeout.is_zero() {
-            open.socket.set_user_timeout(timeout);
-        }
+        self.warn_if_unauthenticated(&peer, address, turn);
         let now = turn.driver.now();
+        self.watch(&peer, &open.socket, now);
         let shards = self.shared.post.shards();
         let owner = self.placement.shard(&peer, self.mesh.settings().lanes, self.placed, shards);
         self.placed = self.placed.wrapping_add(1);
@@ -82,7 +81,12 @@ impl<D: Driver> Control<D> {
             "link up"
         );
         let shared = Arc::clone(&opened.shared);
-        let known = Known { shared, standing: Standing::Up, counted: Counted::default() };
+        let known = Known {
+            shared,
+            standing: Standing::Up,
+            counted: Counted::default(),
+            unanswered: Unanswered::default(),
+        };
         self.links.insert(link, known);
         // Whoever sends now finds it, although its owner may not have said yet that it is up.
         if let Some(before) = self.shared.routes.find(peer.replica, peer.lane) {

@@ -12,7 +12,9 @@ mod names;
 mod refusals;
 mod telling;
 mod turns;
+mod unauthenticated;
 mod unreachable;
+mod vanishing;
 mod visiting;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -34,8 +36,10 @@ use super::settings::Settings;
 use super::shared::Shared;
 use super::stats::Counted;
 use crate::driver::{AcceptErrors, Driver, Registration, Socket, Token};
+use crate::exchange::VersionOneKeys;
 use crate::gate::{Gate, Terms};
 use crate::mesh::{DownReason, LinkId, Mesh};
+use crate::unanswered::Unanswered;
 use handshakes::{Handshakes, Stage};
 use names::Names;
 use refusals::Refusals;
@@ -58,6 +62,8 @@ pub(in crate::node) struct Control<D: Driver> {
     /// Until when the listener is left alone.
     accept_pause: Option<Instant>,
     handshakes: Handshakes<D::Socket>,
+    /// With which keys dialers of version 1 are answered (K-2).
+    version_one_keys: Arc<VersionOneKeys>,
     /// The link that has just proved its peer, until the mesh has said that it is up.
     arrived: Option<Arrived<D::Socket>>,
     /// Links that another process had, and that are to come up here with the first turn; none after it.
@@ -71,6 +77,10 @@ pub(in crate::node) struct Control<D: Driver> {
     refusals: Refusals,
     unreachable: Unreachable,
     names: Names,
+    /// When it is looked next whether a peer has vanished.
+    look_at: Option<Instant>,
+    /// When it was said last that this node migrates.
+    migrating_said: Option<Instant>,
     next_token: u64,
     placed: usize,
     stopping: bool,
@@ -90,6 +100,7 @@ struct Known<S> {
     standing: Standing,
     /// What of it is in the counts of links that are no longer up.
     counted: Counted,
+    unanswered: Unanswered,
 }
 
 /// How far a link is on its way from up to gone. One that is both down and over is forgotten.
@@ -138,6 +149,7 @@ impl<D: Driver> Control<D> {
             accept_errors: AcceptErrors::default(),
             accept_pause: None,
             handshakes: Handshakes::new(),
+            version_one_keys: Arc::default(),
             arrived: None,
             taken: Some(taken),
             handing_over: None,
@@ -147,6 +159,8 @@ impl<D: Driver> Control<D> {
             refusals: Refusals::default(),
             unreachable: Unreachable::default(),
             names: Names::default(),
+            look_at: None,
+            migrating_said: None,
             next_token: LISTENER.0 + 1,
             placed: 0,
             stopping: false,
@@ -210,6 +224,8 @@ impl<D: Driver> Control<D> {
             self.excuse_busy_shards(now);
             self.mesh.handle_timeout(now, turn.driver.random());
         }
+        self.end_vanished(turn);
+        self.warn_of_migrating(now, turn);
         self.act(turn);
         if let Some(count) = self.refusals.take_untold(now) {
             self.warn(Warning::RefusalsUntold { count }, turn);
@@ -229,7 +245,8 @@ impl<D: Driver> Control<D> {
         let accept = self.accept_pause;
         let handshakes = self.handshakes.next_due();
         let visitors = self.next_visitor_timeout();
-        let due = [accept, handshakes, visitors, self.mesh.next_timeout()];
+        let due =
+            [accept, handshakes, visitors, self.look_at, self.migrating_due(), self.mesh.next_timeout()];
         // Nothing is accepted before the first turn, so nothing would bring it about.
         let first = self.taken.is_some().then_some(now);
         due.into_iter().flatten().chain(self.refusals.due()).chain(first).min()
@@ -326,6 +343,7 @@ impl<D: Driver> Control<D> {
         self.look_up_all(turn);
         self.mesh.reconfigure(settings.mesh.clone(), turn.driver.now(), turn.driver.random());
         self.hear_all(turn.driver.now()); // what is arriving may matter now (C-2)
+        self.watch_all(turn.driver.now());
         self.drop_dials(|mesh, peer, lane| mesh.settings().has_place(peer, lane));
         self.unreachable.retain(|peer, lane| settings.mesh.has_place(peer, lane));
         self.shared.counters.retain_lives(|peer, lane| settings.mesh.has_place(peer, lane));

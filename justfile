@@ -64,7 +64,7 @@ timing filter="":
 
 # What is left of secrets in a process's memory after everything is dropped.
 memory:
-    cargo test -p replink-tests --test memory
+    cargo test -p replink-tests --test memory --test memory_environment
 
 # The handshake inside of a TLS session, and the relay that it finds out.
 channel-binding:

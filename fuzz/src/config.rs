@@ -313,6 +313,10 @@ struct Fake {
 
 impl Sources for Fake {
     fn environment(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+        // Asked for where a path begins with it, and not set.
+        if name == "CREDENTIALS_DIRECTORY" {
+            return None;
+        }
         assert_eq!(name, SECRET_VARIABLE);
         let value = match self.environment {
             0 => return None,

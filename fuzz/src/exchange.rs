@@ -126,7 +126,7 @@ impl Ends {
     fn agree(&self) -> bool {
         let [dialing, accepting] = self.policies();
         let offered = if self.v1() { Flags::NONE } else { dialing.offered() };
-        let key_is_known = if self.v1() { self.ring() == 0 } else { self.ring() < 2 };
+        let key_is_known = self.ring() < 2;
         self.ring() == 3
             || self.acceptor_authenticates()
                 && key_is_known

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use replink_frame::ReplicaId;
 use replink_handshake::{ControlMessage, TICKET_LEN, TicketError};
 use replink_tests::frames::plain;
-use replink_tests::links::{AUTH, Got, config_with, endpoint_with, listen, receive, shake_hands, write_to};
+use replink_tests::links::{
+    ACCEPTOR, AUTH, Got, config_with, endpoint, endpoint_with, listen, receive, shake_hands, write_to,
+};
 use replink_tests::random::Random;
 use replink_tests::watchdog::{TEST_TIME_MAX, soon, watched};
 use replink_transport::hand_off::{
@@ -595,4 +597,28 @@ fn a_successor_with_another_configuration_takes_nothing() {
             assert_shut_down(peer);
         }
     });
+}
+
+/// A process of another user is told nothing, in either role. (A thread can have a user of its own, and a socket pair is
+/// its maker's at both ends.)
+#[test]
+#[expect(clippy::print_stderr, reason = "who skips a test has to say so")]
+fn a_process_of_another_user_is_refused() {
+    use rustix::process::{Uid, geteuid};
+    use rustix::thread::set_thread_res_uid;
+    let nobody = Uid::from_raw(65_534);
+    let as_nobody = move || set_thread_res_uid(nobody, nobody, nobody).map(|()| UnixStream::pair().unwrap());
+    let Ok((ours, theirs)) = thread::spawn(as_nobody).join().unwrap() else {
+        return eprintln!("skipped: this process may not act as another user");
+    };
+    let endpoint = endpoint(ACCEPTOR, AUTH);
+    let expected = geteuid().as_raw();
+    for error in [
+        Predecessor::begin(&ours, &endpoint, soon()).map(drop).unwrap_err(),
+        Successor::begin(&theirs, soon()).map(drop).unwrap_err(),
+    ] {
+        let refused =
+            matches!(error, HandOffError::User { expected: ours, found: 65_534 } if ours == expected);
+        assert!(refused, "{error:?}");
+    }
 }

@@ -136,10 +136,7 @@ impl Link {
         let socket = new_socket(address, source)?;
         socket.connect_timeout(&address.into(), timeout)?;
         let stream = TcpStream::from(socket);
-        // Where nobody listens on a port of our own, TCP may connect a socket to itself.
-        if stream.local_addr()? == address {
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
+        refuse_own_end(&stream)?;
         Self::connected(stream, address)
     }
 
@@ -200,6 +197,23 @@ impl Link {
     pub(crate) fn without_waiting(self) -> Self {
         Self { dont_wait: true, ..self }
     }
+}
+
+/// Fails for a socket that is connected to itself. TCP allows that: who dials a port of his own host that
+/// nobody listens on, may be given that very port to dial from, and meets himself.
+#[cfg(any(feature = "node", feature = "blocking"))]
+pub(crate) fn refuse_own_end(socket: &TcpStream) -> io::Result<()> {
+    if !is_own_end(socket.local_addr()?, socket.peer_addr()?) {
+        return Ok(());
+    }
+    // Else its port would be taken for a minute (TIME_WAIT), and could not be listened on.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+    Err(io::ErrorKind::ConnectionRefused.into())
+}
+
+#[cfg(any(feature = "node", feature = "blocking"))]
+fn is_own_end(own: SocketAddr, peer: SocketAddr) -> bool {
+    own.port() == peer.port() && own.ip() == peer.ip()
 }
 
 /// A socket to connect to `address` with, from `source` and any port of it that is free.
@@ -267,5 +281,35 @@ impl AsFd for Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Link({})", self.peer_address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_its_own_where_host_and_port_are_the_same() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let own = address("127.0.0.1:7101");
+        assert!(is_own_end(own, own));
+        assert!(!is_own_end(own, address("127.0.0.1:7102")));
+        assert!(!is_own_end(own, address("127.0.0.2:7101")));
+        assert!(is_own_end(address("[::1]:7101"), address("[::1]:7101")));
+    }
+
+    /// Connected to itself for certain: bound to the very address that it connects to.
+    #[test]
+    fn who_meets_himself_is_refused_and_leaves_his_port_free() {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let own = socket.local_addr().unwrap();
+        socket.connect(&own).unwrap();
+        let stream = TcpStream::from(socket);
+        assert_eq!(refuse_own_end(&stream).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        drop(stream);
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&own).expect("nothing of it is left, so nothing has to be reused");
     }
 }

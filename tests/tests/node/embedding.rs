@@ -110,10 +110,10 @@ fn a_quiet_shard_is_not_readable_and_a_busy_one_is() {
         let link = format!("{QUICK}heartbeat_interval = \"0s\"\n");
         let mut replicas = start_all(&ground, AUTH, &link, 1);
         poll_until(&mut replicas, "they are connected", |all| all.iter().all(|one| one.links() == 1));
-        // Until both have nothing to do any more.
-        let quiet = |one: &Replica| !readable(one) && one.shards[0].timeout().is_none();
+        // Until both have nothing to do any more, but for a look now and then whether the peer's machine is there.
+        let later = Duration::from_secs(1);
+        let quiet = |one: &Replica| !readable(one) && one.shards[0].timeout().is_none_or(|due| due > later);
         poll_until(&mut replicas, "all is quiet", |all| all.iter().all(quiet));
-        assert_eq!(replicas[0].shards[0].timeout(), None, "and nothing will be due");
         for what in ["a frame", "a wake-up", "a request"] {
             assert!(!readable(&replicas[0]), "before {what}");
             match what {

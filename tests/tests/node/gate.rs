@@ -6,7 +6,7 @@ use replink_frame::{GoodbyeReason, ReplicaId, Status};
 use replink_handshake::{DialError, DialTarget};
 use replink_tests::fixtures::{OTHER_SECRET, SECRET};
 use replink_tests::links::AUTH;
-use replink_tests::nodes::{Ground, QUICK, Replica, Seen, poll_until, poll_while};
+use replink_tests::nodes::{Ground, QUICK, Replica, Seen, poll_until, poll_while, start_all};
 use replink_tests::raw_peer::{RawLink, RawPeer, at, command, put};
 use replink_tests::watchdog::watched;
 use replink_transport::exchange::DialFailure;
@@ -253,5 +253,42 @@ fn a_dial_target_that_is_another_replica_is_no_link() {
         });
         assert!(matches!(failure, DialFailure::Handshake(DialError::WrongPeer { .. })), "{failure:?}");
         serves(&ground, &mut node);
+    });
+}
+
+/// An honest start is no flood, however many lanes there are and although all replicas share one address.
+#[test]
+fn all_lanes_come_up_without_a_refusal() {
+    watched(|| {
+        for lanes in [17, 64] {
+            let ground = Ground::new(3, "");
+            let mut replicas = start_all(&ground, AUTH, &format!("{QUICK}lanes = {lanes}"), 1);
+            poll_until(&mut replicas, "all lanes are up", |all| {
+                all.iter().all(|one| one.links() == 2 * lanes)
+            });
+            for replica in &replicas {
+                let stats = replica.handle().stats();
+                assert_eq!((stats.closed_unread, stats.broken), (0, 0), "{lanes} lanes");
+                assert_eq!((replica.refusals().count(), replica.warnings().count()), (0, 0), "{lanes} lanes");
+            }
+        }
+    });
+}
+
+/// However many connect at once: links have their turn in between, and no more descriptors are held than that.
+#[test]
+fn one_turn_accepts_only_so_many() {
+    watched(|| {
+        let (ground, mut node) = alone("");
+        let strangers: Vec<_> = (0..300).map(|_| ground.raw(2, 9)).collect();
+        let (mut before, mut turns) = (0, 0);
+        while before < strangers.len() as u64 {
+            node[0].poll(Duration::from_millis(10));
+            let accepted = node[0].handle().stats().accepted;
+            assert!(accepted - before <= 64, "{} in one turn", accepted - before);
+            turns += usize::from(accepted > before);
+            before = accepted;
+        }
+        assert!(turns >= 300 / 64);
     });
 }

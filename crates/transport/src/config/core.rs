@@ -79,6 +79,8 @@ impl Config {
         settings.lanes = if auth.enabled && auth.version == Version::V2 { link.lanes } else { 1 };
         settings.migrating = auth.migrating;
         settings.pairs = self.pairs();
+        // What the peers have room for, if they are configured alike, and half of that to spare.
+        settings.dials_at_once = usize::try_from(auth.max_pending_per_address / 2).unwrap_or(1).clamp(1, 32);
         settings.flags = link.flag_policy().offered();
         settings.heartbeat_interval = link.heartbeat_interval;
         settings.heartbeat_timeout = link.heartbeat_timeout;

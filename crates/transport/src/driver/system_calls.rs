@@ -2,12 +2,12 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
 
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recv, recvmsg};
 use socket2::SockRef;
 
 use crate::link::SEND_AT_ONCE;
+pub(super) use crate::link::refuse_own_end;
 use crate::memory::{ReceiveMemory, SEND_MAX, SLICES_MAX, SendBatch};
 
 /// Connections that may wait to be accepted; the system may allow fewer. The standard library asks
@@ -102,49 +102,9 @@ pub(super) fn connected(socket: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Fails for a socket that is connected to itself. TCP allows that: who dials a port of his own host that
-/// nobody listens on, may be given that very port to dial from, and meets himself.
-pub(super) fn refuse_own_end(socket: &TcpStream) -> io::Result<()> {
-    if !is_own_end(socket.local_addr()?, socket.peer_addr()?) {
-        return Ok(());
-    }
-    // Else its port would be taken for a minute (TIME_WAIT), and could not be listened on.
-    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
-    Err(io::ErrorKind::ConnectionRefused.into())
-}
-
-fn is_own_end(own: SocketAddr, peer: SocketAddr) -> bool {
-    own.port() == peer.port() && own.ip() == peer.ip()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_end_is_its_own_where_host_and_port_are_the_same() {
-        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let own = address("127.0.0.1:7101");
-        assert!(is_own_end(own, own));
-        assert!(!is_own_end(own, address("127.0.0.1:7102")));
-        assert!(!is_own_end(own, address("127.0.0.2:7101")));
-        assert!(is_own_end(address("[::1]:7101"), address("[::1]:7101")));
-    }
-
-    /// Connected to itself for certain: bound to the very address that it connects to.
-    #[test]
-    fn who_meets_himself_is_refused_and_leaves_his_port_free() {
-        use socket2::{Domain, Socket, Type};
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let own = socket.local_addr().unwrap();
-        socket.connect(&own).unwrap();
-        let stream = TcpStream::from(socket);
-        assert_eq!(connected(&stream).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        drop(stream);
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&own).expect("nothing of it is left, so nothing has to be reused");
-    }
 
     #[test]
     fn receives_what_it_is_asked_for_into_both_places_in_order() {

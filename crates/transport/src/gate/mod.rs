@@ -7,12 +7,13 @@
 //! **Who gets a slot.** There are `max_pending` slots. Some of them are kept back for each address
 //! of the roster ([`KEPT_BACK_PER_ADDRESS`]); all connections share the others. A connection from
 //! a roster address takes one that is kept back for this very address while there is one. Besides,
-//! no address has more than `max_pending_per_address` slots, unless a handshake from it has
-//! succeeded lately ([`PROVEN_FOR`]). So no flood takes the slots that are kept back for a replica,
+//! no address has more than `max_pending_per_address` slots for each replica that is there, unless a handshake from it
+//! has succeeded lately ([`PROVEN_FOR`]). So no flood takes the slots that are kept back for a replica,
 //! wherever it comes from: elsewhere, many places, or another replica's address.
 //!
 //! **Which address counts.** An IPv4 address that arrives as `::ffff:…` is the IPv4 address. An
-//! IPv6 address counts together with its /64, which one host may own; an address that is on the
+//! IPv6 address counts together with its /64, which one host may own, and with the /56 and the /48 around it, which one
+//! customer may own: all of these have at most 4 and 8 times as many slots ([`NETWORKS`]). An address that is on the
 //! roster, or that has proved itself, counts alone.
 //!
 //! **Who is told `busy`.** Only a peer that has a slot is read, and only a peer that was read can
@@ -21,6 +22,7 @@
 //! three quarters of the shared slots are taken.
 
 mod allow;
+mod networks;
 mod proven;
 mod refused;
 mod shares;
@@ -40,12 +42,14 @@ use std::time::Instant;
 use replink_handshake::{Authenticated, Authentication, Availability};
 
 pub use self::allow::allows;
+pub use self::networks::NETWORKS;
 pub use self::proven::{PROVEN_FOR, PROVEN_MAX};
 pub use self::refused::Refused;
 pub use self::shares::KEPT_BACK_PER_ADDRESS;
 pub use self::slot::{Slot, SlotId};
 pub use self::terms::Terms;
 
+use self::networks::Networks;
 use self::proven::Proven;
 use self::shares::Shares;
 pub(crate) use self::source::Source;
@@ -68,11 +72,13 @@ pub const RETRY_AFTER_MS_MAX: u32 = 5_000;
 #[derive(Debug)]
 pub struct Gate {
     terms: Terms,
-    roster: BTreeSet<IpAddr>,
+    /// How many replicas are at each address.
+    roster: BTreeMap<IpAddr, u32>,
     shares: Shares,
     pending: BTreeMap<SlotId, Pending>,
     deadlines: BTreeSet<(Instant, SlotId)>,
     counts: BTreeMap<Source, u32>,
+    networks: Networks,
     /// Taken slots out of those that are kept back.
     kept_in_use: u32,
     proven: Proven,
@@ -88,15 +94,17 @@ struct Pending {
 }
 
 impl Gate {
-    /// A gate without connections. `roster` has the addresses of the replicas, looked up.
+    /// A gate without connections. `roster` has the addresses of the replicas, looked up: one that several share as
+    /// often as there are.
     pub fn new(terms: Terms, roster: impl IntoIterator<Item = IpAddr>) -> Self {
         let mut gate = Self {
             terms,
-            roster: BTreeSet::new(),
+            roster: BTreeMap::new(),
             shares: Shares::default(),
             pending: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             counts: BTreeMap::new(),
+            networks: Networks::default(),
             kept_in_use: 0,
             proven: Proven::default(),
             next_id: 0,
@@ -123,8 +131,12 @@ impl Gate {
         let source = self.source(address, now);
         let from_source = self.count(source);
         let proven = self.proven.contains(address, now);
-        if !proven && from_source >= self.terms.max_pending_per_address {
+        let replicas = self.roster.get(&address).copied().unwrap_or(1);
+        if !proven && from_source >= self.terms.max_pending_per_address.saturating_mul(replicas) {
             return Err(Refused::Address { pending: from_source });
+        }
+        if let Some(pending) = self.networks.full(source, self.terms.max_pending_per_address) {
+            return Err(Refused::Address { pending });
         }
         if !self.has_kept_back(source) && self.shared_in_use() >= self.shares.shared {
             return Err(Refused::Full { pending: total, kept_back: self.terms.max_pending - total });
@@ -143,7 +155,7 @@ impl Gate {
         if self.draining {
             return Availability::Draining { retry_after_ms: self.retry_after_ms() };
         }
-        let stranger = !self.roster.contains(&slot.address) && !self.proven.contains(slot.address, now);
+        let stranger = !self.roster.contains_key(&slot.address) && !self.proven.contains(slot.address, now);
         if stranger && self.shared_in_use() > self.shares.high_water() {
             return Availability::Busy { retry_after_ms: self.retry_after_ms() };
         }
@@ -188,8 +200,13 @@ impl Gate {
     /// Puts another roster in force. Pending connections stay. Where they hold slots that a new
     /// address is to have, it has them when those are over.
     pub fn replace_roster(&mut self, roster: impl IntoIterator<Item = IpAddr>) {
-        let addresses: BTreeSet<_> = roster.into_iter().map(|address| address.to_canonical()).collect();
-        self.roster = addresses.into_iter().take(ROSTER_ADDRESSES_MAX).collect();
+        self.roster.clear();
+        for address in roster {
+            *self.roster.entry(address.to_canonical()).or_default() += 1;
+        }
+        while self.roster.len() > ROSTER_ADDRESSES_MAX {
+            self.roster.pop_last();
+        }
         self.recount();
     }
 
@@ -201,7 +218,7 @@ impl Gate {
     /// Whether `address` is a replica's.
     #[cfg(feature = "node")]
     pub(crate) fn knows(&self, address: IpAddr) -> bool {
-        self.roster.contains(&address.to_canonical())
+        self.roster.contains_key(&address.to_canonical())
     }
 
     /// Connections that have not authenticated.
@@ -210,7 +227,7 @@ impl Gate {
     }
 
     fn source(&self, address: IpAddr, now: Instant) -> Source {
-        if self.roster.contains(&address) || self.proven.contains(address, now) {
+        if self.roster.contains_key(&address) || self.proven.contains(address, now) {
             Source::Address(address)
         } else {
             Source::of_stranger(address)
@@ -222,7 +239,7 @@ impl Gate {
     }
 
     fn is_on_roster(&self, source: Source) -> bool {
-        matches!(source, Source::Address(address) if self.roster.contains(&address))
+        matches!(source, Source::Address(address) if self.roster.contains_key(&address))
     }
 
     /// Whether one more connection from `source` takes a slot that is kept back for it.
@@ -237,6 +254,7 @@ impl Gate {
     fn add(&mut self, source: Source) {
         self.kept_in_use += u32::from(self.has_kept_back(source));
         *self.counts.entry(source).or_default() += 1;
+        self.networks.add(source);
     }
 
     /// The slot, which is free now; `None` if it is another gate's.
@@ -252,6 +270,7 @@ impl Gate {
                 self.counts.remove(&source);
             }
         }
+        self.networks.remove(source);
         self.kept_in_use -= u32::from(self.has_kept_back(source));
         Some(slot)
     }
@@ -260,11 +279,12 @@ impl Gate {
     fn recount(&mut self) {
         self.shares = Shares::new(&self.terms, self.roster.len());
         self.counts.clear();
+        self.networks = Networks::default();
         self.kept_in_use = 0;
         let mut pending = std::mem::take(&mut self.pending);
         for connection in pending.values_mut() {
             let source = match connection.address {
-                address if self.roster.contains(&address) => Source::Address(address),
+                address if self.roster.contains_key(&address) => Source::Address(address),
                 address => Source::of_stranger(address),
             };
             connection.source = source;

@@ -68,7 +68,19 @@ impl Model {
             .map(|other| kept.saturating_sub(self.count(*other)))
             .sum();
         let own = self.roster.contains(&address) && self.count(address) < kept;
+        let stranger = !self.roster.contains(&address);
+        let has_room = |(prefix, times): (u8, u32)| {
+            let within = |other: IpAddr| match (address, other) {
+                (IpAddr::V6(a), IpAddr::V6(b)) if stranger && !self.roster.contains(&other) => {
+                    a.octets()[..usize::from(prefix / 8)] == b.octets()[..usize::from(prefix / 8)]
+                }
+                _ => false,
+            };
+            let count = self.open.iter().filter(|(_, other)| within(*other)).count();
+            u32::try_from(count).unwrap() < times * self.per_address
+        };
         self.total() < self.max_pending
+            && NETWORKS.into_iter().all(has_room)
             && self.count(address) < self.per_address
             && (own || self.total() + for_others < self.max_pending)
     }
@@ -87,7 +99,7 @@ fn run(seed: u64) {
     let pool: Vec<IpAddr> = (0..24)
         .map(|number| match number % 3 {
             0 => ip(&format!("10.0.0.{number}")),
-            1 => ip(&format!("2001:db8::{number:x}")),
+            1 => ip(&format!("2001:db8:0:{number:x}00::{number:x}")),
             _ => ip(&format!("2001:db8:0:{number:x}::1")),
         })
         .collect();
@@ -158,5 +170,8 @@ fn run(seed: u64) {
     for (slot, _) in model.open {
         gate.release(slot);
     }
-    assert_eq!((gate.pending(), gate.kept_in_use, gate.counts.len(), gate.deadlines.len()), (0, 0, 0, 0));
+    assert_eq!(
+        (gate.pending(), gate.kept_in_use, gate.counts.len(), gate.networks.len(), gate.deadlines.len()),
+        (0, 0, 0, 0, 0)
+    );
 }

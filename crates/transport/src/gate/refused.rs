@@ -21,11 +21,11 @@ pub enum Refused {
     },
     /// `max_pending_per_address` is reached.
     #[error(
-        "{pending} connections from this address have not authenticated, which is max_pending_per_address; \
-         closed unread"
+        "{pending} connections from this address, or from the IPv6 network around it, have not authenticated, which \
+         is what max_pending_per_address allows; closed unread"
     )]
     Address {
-        /// Connections from this address, or from its /64, that have not authenticated.
+        /// Connections from this address, or from its /64, /56 or /48, that have not authenticated.
         pending: u32,
     },
 }

@@ -315,3 +315,38 @@ fn only_a_link_that_proved_itself_lifts_the_throttle() {
     assert_eq!(gate.pending(), 0);
     let _slots = [gate.admit(peer, now).unwrap(), gate.admit(peer, now).unwrap()];
 }
+
+/// Who owns a /56 or a /48 has no end of /64s, and does not take all slots with them.
+#[test]
+fn ipv6_networks_are_bounded() {
+    let now = Instant::now();
+    for (prefix, at_most) in [(56, 4 * 4), (48, 8 * 4)] {
+        let mut gate = Gate::new(terms(256, 4), [ip("2001:db8:0:ff::1")]);
+        let address = |number: u128| {
+            let network = 0x2001_0db8_u128 << 96;
+            // Another /56 each time where it is about the /48.
+            let subnet = if prefix == 56 { number } else { number << 8 };
+            IpAddr::from(std::net::Ipv6Addr::from_bits(network | subnet << 64 | 7))
+        };
+        let admitted: Vec<_> = (0..200).map_while(|number| gate.admit(address(number), now).ok()).collect();
+        assert_eq!(admitted.len(), at_most, "of a /{prefix}");
+        let refused = Refused::Address { pending: u32::try_from(at_most).unwrap() };
+        assert_eq!(gate.admit(address(201), now).unwrap_err(), refused);
+        let _elsewhere = gate.admit(ip("2001:db8:7::1"), now).unwrap();
+        let _replica = gate.admit(ip("2001:db8:0:ff::1"), now).unwrap();
+        for slot in admitted {
+            gate.release(slot);
+        }
+        let _again = gate.admit(address(201), now).unwrap();
+    }
+}
+
+/// Several replicas on one machine: each of them may dial as if it were alone.
+#[test]
+fn replicas_that_share_an_address_have_room_each() {
+    let now = Instant::now();
+    let address = ip("10.0.0.1");
+    let mut gate = Gate::new(terms(64, 4), [address, address, address]);
+    let admitted: Vec<_> = (0..20).map_while(|_| gate.admit(address, now).ok()).collect();
+    assert_eq!(admitted.len(), 12);
+}

@@ -120,7 +120,9 @@ impl Mesh {
 
     /// When to call [`Self::handle_timeout`]; may be past. `None` if there is nothing to wait for.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let dials = self.slots.values().filter_map(Slot::due);
+        let dialed = self.fully_dialed();
+        let dials = self.slots.iter().filter(|((peer, _), _)| !dialed.contains_key(peer));
+        let dials = dials.filter_map(|(_, slot)| slot.due());
         let links = self.links.values().filter_map(|link| match &link.leaving {
             Some(leaving) => Some(leaving.until),
             None => link.due(&self.settings),
@@ -139,12 +141,31 @@ impl Mesh {
             let lanes = self.settings.lanes;
             self.actions.push_back(Action::Warn(MeshWarning::LanesMissing { peer, up, lanes }));
         }
+        let mut dialing = self.dialing();
         for (&(peer, lane), slot) in &mut self.slots {
-            if slot.due().is_some_and(|due| due <= now) {
+            let at_once = dialing.entry(peer).or_default();
+            if slot.due().is_some_and(|due| due <= now) && *at_once < self.settings.dials_at_once {
+                *at_once += 1;
                 slot.dial();
                 self.actions.push_back(Action::Dial { peer, lane });
             }
         }
+    }
+
+    /// On how many lanes each peer is being dialed.
+    fn dialing(&self) -> BTreeMap<ReplicaId, usize> {
+        let mut dialing = BTreeMap::new();
+        for (&(peer, _), _) in self.slots.iter().filter(|(_, slot)| slot.is_dialing()) {
+            *dialing.entry(peer).or_default() += 1;
+        }
+        dialing
+    }
+
+    /// The peers of whom no further lane is dialed before one of the others has ended.
+    fn fully_dialed(&self) -> BTreeMap<ReplicaId, usize> {
+        let mut dialing = self.dialing();
+        dialing.retain(|_, at_once| *at_once >= self.settings.dials_at_once);
+        dialing
     }
 
     /// What this mesh is configured with.

@@ -31,6 +31,8 @@ pub struct MeshSettings {
     pub pairs: HashMap<KeyId, ReplicaId>,
     /// What this end gives its links where the peer takes part: a link that comes up with less is told of.
     pub flags: Flags,
+    /// Lanes of one peer that are dialed at once. The others wait, so that a start is no flood for the peer.
+    pub dials_at_once: usize,
     /// Time between two pings; zero for none but while a frame is arriving (C-2), and then silence ends no
     /// link.
     pub heartbeat_interval: Duration,
@@ -57,6 +59,7 @@ impl MeshSettings {
             migrating: false,
             pairs: HashMap::new(),
             flags: Flags::NONE,
+            dials_at_once: 8,
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_secs(5),
             reconnect_min: Duration::from_millis(50),

@@ -69,9 +69,10 @@ impl Addresses {
         self.0.get(&replica).map_or(&[], |known| &known.found)
     }
 
-    /// The addresses that replicas connect from.
-    pub(super) fn roster(&self) -> BTreeSet<IpAddr> {
-        self.0.values().flat_map(|known| &known.found).map(SocketAddr::ip).collect()
+    /// The addresses that replicas connect from: one that several share as often as there are.
+    pub(super) fn roster(&self) -> Vec<IpAddr> {
+        let of_one = |found: &[SocketAddr]| found.iter().map(SocketAddr::ip).collect::<BTreeSet<_>>();
+        self.0.values().flat_map(|known| of_one(&known.found)).collect()
     }
 }
 

@@ -35,6 +35,7 @@
 //! there are none.
 
 mod addresses;
+mod binding;
 #[cfg_attr(
     not(all(feature = "hand-off", target_os = "linux")),
     allow(dead_code, reason = "only a hand-over collects links")
@@ -168,7 +169,8 @@ pub enum BindError {
 
 impl Node {
     /// Opens the port of a replica. If its own address is a name, looks that up, and waits for it; names of other
-    /// replicas are looked up when the shards are polled, and nobody waits for them.
+    /// replicas are looked up when the shards are polled, and nobody waits for them. Where the port is in use this
+    /// waits two seconds for it to become free: the process before may have been killed just now.
     ///
     /// # Errors
     ///
@@ -183,7 +185,7 @@ impl Node {
         for warning in SecurityStatus::of_own_name(&settings.config, listen, &found) {
             tracing::warn!(%replica, "{warning}");
         }
-        let listener = TcpListener::bind(&found[..]).map_err(failed)?;
+        let listener = binding::bind(&found, replica).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self::on(settings, placement, listener, address))
     }

@@ -777,3 +777,20 @@ fn a_migrating_mesh_prefers_proved_links() {
     let refused = Verdict::Refuse { status: Status::UNKNOWN_KEY, retry_after_ms: 0 };
     assert_eq!(one.mesh.judge(&unproved, address(1), one.now), refused);
 }
+
+/// A start is no flood: some lanes are dialed at once, and the next whenever one has come up or failed.
+#[test]
+fn lanes_are_dialed_a_few_at_once() {
+    let mut one = One::new(0, changed(settings(2), |settings| settings.lanes = 64));
+    let lanes = |actions: &[Action]| {
+        let dials = actions.iter().filter(|action| matches!(action, Action::Dial { .. }));
+        dials.count()
+    };
+    assert_eq!(lanes(&one.actions()), 8);
+    assert_eq!(one.mesh.next_timeout(), None, "it does not spin meanwhile");
+    for lane in 0..64 {
+        let (_, actions) = one.establish(&changed(peer(1, Side::Dialer), |peer| peer.lane = lane), 1);
+        assert_eq!(lanes(&actions), usize::from(lane < 56), "after lane {lane}");
+    }
+    assert_eq!(one.mesh.links().count(), 64);
+}

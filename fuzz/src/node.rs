@@ -358,17 +358,19 @@ impl Knobs {
         if let Some(fault) = wire::handshake_fault(finish, wire::FINISH) {
             return Err(FinishFault::Frame(fault));
         }
-        let mac = if v2 {
-            key.dialer(hello, challenge, finish, self.binding())
+        let proved = if v2 {
+            same(&finish[wire::MAC], key.dialer(hello, challenge, finish, self.binding()))
         } else {
-            key.v1(hello, challenge, self.replica, self.binding(), 1)
+            // K-2: any key of the ring.
+            let mac = |key: Keys| key.v1(hello, challenge, self.replica, self.binding(), 1);
+            self.serving(hello[wire::REPLICA]).any(|key| same(&finish[wire::MAC], mac(key)))
         };
         let repeats = |from: &Frame, field: std::ops::Range<usize>| finish[field.clone()] == from[field];
         let refused = [
             (finish[wire::VERSION] != hello[wire::VERSION], 6),
             (finish[wire::CLUSTER] != *CLUSTER, 2),
             (finish[wire::REPLICA] != hello[wire::REPLICA], 3),
-            (!same(&finish[wire::MAC], mac), 5),
+            (!proved, 5),
             (!repeats(challenge, wire::FLAGS), 14),
             (!repeats(hello, wire::KEY_ID) || !repeats(hello, wire::LANE), 14),
             (!repeats(hello, wire::INCARNATION) || !repeats(hello, wire::RELEASE), 14),
@@ -380,6 +382,13 @@ impl Knobs {
             return Ok([0; 32]);
         }
         draw.agree(hello).ok_or(FinishFault::Status(14))
+    }
+
+    /// The key that a Finish is proved with, where it is: of version 1 the one of the ring that fits (K-2).
+    pub fn key_of_finish(&self, hello: &Frame, challenge: &Frame, finish: &Frame, key: &Keys) -> Keys {
+        let mac = |key: &Keys| key.v1(hello, challenge, self.replica, self.binding(), 1);
+        let fits = |key: &Keys| hello[wire::VERSION] == 0 && same(&finish[wire::MAC], mac(key));
+        self.serving(hello[wire::REPLICA]).find(fits).unwrap_or(*key)
     }
 
     /// D-12: what a reject in the place of the Finish is.
@@ -710,8 +719,9 @@ impl Knobs {
     /// What the protocol has this node, a dialer, make of the answer: the X25519 secret of K-4, or
     /// why it gives up.
     fn judge_challenge(&self, dialing: &Dialing, frame: &Frame) -> Result<[u8; 32], DialFault> {
-        let Dialing { target, key, draw, dialed, .. } = dialing;
+        let Dialing { target, draw, dialed, .. } = dialing;
         let hello = &dialed.hello;
+        let key = self.key_of_challenge(dialing, frame);
         if let Some(fault) = wire::handshake_fault(frame, wire::CHALLENGE) {
             return Err(DialFault::Frame(fault));
         }
@@ -752,10 +762,19 @@ impl Knobs {
         draw.agree(frame).ok_or(DialFault::LowOrderShare)
     }
 
+    /// The key that a challenge is proved with: of version 1 the one of the ring that fits, if one does (K-2).
+    fn key_of_challenge(&self, dialing: &Dialing, frame: &Frame) -> Keys {
+        let Dialing { target, key, dialed, .. } = dialing;
+        let mac = |key: &Keys| key.v1(&dialed.hello, frame, target.peer, self.binding(), 2);
+        let fits = |key: &Keys| self.v1() && same(&frame[wire::MAC], mac(key));
+        self.serving(target.peer).find(fits).unwrap_or(*key)
+    }
+
     /// Hands the answer to a dialer under test, and checks everything that comes of it.
     pub fn answer(&self, dialing: Dialing, frame: &Frame) -> Result<Up, DialFault> {
         let expected = self.judge_challenge(&dialing, frame);
-        let Dialing { state, target, key, dialed, .. } = dialing;
+        let key = self.key_of_challenge(&dialing, frame);
+        let Dialing { state, target, dialed, .. } = dialing;
         match state.receive(frame) {
             Ok((link, finish)) => {
                 let shared = expected.unwrap_or_else(|fault| panic!("{fault:?} is to end this"));

@@ -121,7 +121,8 @@ fn against_acceptor(input: &mut Unstructured<'_>, reached: &mut Reached) -> Opti
     let shared = expected.expect("nothing is wrong with the Finish that was accepted");
     reached.verified += 1;
     reached.shared += usize::from(shared != [0; 32]);
-    let peer = peer(dialer.replica, Side::Acceptor, &key, &hello, &challenge);
+    let proved = knobs.key_of_finish(&hello, &challenge, &finish, &key);
+    let peer = peer(dialer.replica, Side::Acceptor, &proved, &hello, &challenge);
     assert_eq!(verified.peer(), &peer);
 
     let choice = byte(input);
@@ -363,7 +364,8 @@ fn between(input: &mut Unstructured<'_>, reached: &mut Reached) -> Option<()> {
     reached.both += 1;
     reached.shared += usize::from(shared != [0; 32]);
     let v2 = hello[wire::VERSION] == 2;
-    let peer = peer(dialer.replica, Side::Acceptor, &key, &hello, &challenge);
+    let proved = acceptor.key_of_finish(&hello, &challenge, &finish, &key);
+    let peer = peer(dialer.replica, Side::Acceptor, &proved, &hello, &challenge);
     let session = key.session([&hello, &challenge, &finish], acceptor.binding(), &shared);
     // Either end is compared with one and the same session key, exports included.
     let mut far = End::new(verified.admit(), &acceptor, peer, v2.then_some(session), None);

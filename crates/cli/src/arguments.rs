@@ -127,10 +127,13 @@ pub(crate) struct ServeOptions {
     /// How to write events to stdout
     #[arg(long, value_enum, default_value_t = EventFormat::Text)]
     pub(crate) events: EventFormat,
+    /// How to write logs to stderr
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log: LogFormat,
     /// Also write an event for every frame
     #[arg(long)]
     pub(crate) print_frames: bool,
-    /// Serve Prometheus metrics there, at /metrics
+    /// Serve Prometheus metrics there, at /metrics, and /healthz and /readyz
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
 }
@@ -141,6 +144,14 @@ pub(crate) enum EventFormat {
     Json,
     /// One readable line each
     Text,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One readable line each
+    Text,
+    /// One JSON object per line
+    Json,
 }
 
 #[derive(Args)]

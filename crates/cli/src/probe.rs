@@ -1,11 +1,15 @@
 //! `replink probe`: one handshake, and what it shows.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use replink_transport::blocking::{self, LinkEnd, Receiver, Sender};
-use replink_transport::exchange::DialFailure;
+use replink_transport::config::Address;
+use replink_transport::exchange::{DialFailure, UnreachableReason};
 use replink_transport::frame::{Flags, GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, ControlMessage, DialError, DialTarget, Peer};
 use replink_transport::mesh::PROBE_LANE;
@@ -13,18 +17,21 @@ use replink_transport::{Endpoint, InboundError, Received, incarnation};
 use serde_json::{Value, json};
 
 use crate::arguments::ProbeOptions;
-use crate::serve::{print_line, status_name};
-use crate::{configuration, fail};
+use crate::serve::{incarnation_text, status_name};
+use crate::{configuration, fail, output};
 
 /// Exit codes beyond 0 (up) and 1 (bad configuration).
 const REJECTED: u8 = 2;
 const UNREACHABLE: u8 = 3;
 
+/// How long to wait for a name server. It is not the peer's time.
+const LOOK_UP_MAX: Duration = Duration::from_secs(10);
+
 /// What a probe found out.
 enum Outcome {
     Up { peer: Peer, address: SocketAddr, handshake: Duration, round_trip: Option<Duration> },
     Rejected { status: Status, authenticated: bool, by_us: bool, explanation: String },
-    Unreachable { explanation: String },
+    Unreachable { reason: UnreachableReason, explanation: String },
 }
 
 pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
@@ -53,24 +60,28 @@ pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
         Ok(endpoint) => endpoint,
         Err(error) => return fail(error),
     };
-    let deadline = Instant::now() + config.auth.handshake_timeout;
-    let (outcome, address) = match node.address.to_socket_addrs() {
+    let (outcome, address) = match look_up(node.address.clone()) {
         Ok(addresses) => {
-            let addresses: Vec<_> = addresses.collect();
+            let deadline = Instant::now() + config.auth.handshake_timeout;
             (probe(&endpoint, peer, &addresses, deadline), addresses.first().copied())
         }
         Err(error) => {
             let explanation = format!("can't resolve {}: {error}", node.address);
-            (Outcome::Unreachable { explanation }, None)
+            (Outcome::Unreachable { reason: UnreachableReason::Name, explanation }, None)
         }
     };
     let report = outcome.report(peer, address);
-    print_line(&if options.json { report.to_string() } else { text(&report) });
-    match outcome {
-        Outcome::Up { .. } => ExitCode::SUCCESS,
-        Outcome::Rejected { .. } => ExitCode::from(REJECTED),
-        Outcome::Unreachable { .. } => ExitCode::from(UNREACHABLE),
-    }
+    let text = if options.json { report.to_string() } else { text(&report) };
+    output::report(&text, outcome.exit_code())
+}
+
+/// What a name stands for, on a thread that is left alone where the system's resolver hangs.
+fn look_up(address: Address) -> io::Result<Vec<SocketAddr>> {
+    let (answers, answer) = channel();
+    thread::Builder::new().name("look-up".to_owned()).spawn(move || {
+        let _ = answers.send(address.to_socket_addrs().map(Iterator::collect));
+    })?;
+    answer.recv_timeout(LOOK_UP_MAX).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Version 1 has no lanes: there a probe takes the place of the link.
@@ -80,6 +91,7 @@ fn probe(endpoint: &Endpoint, peer: ReplicaId, addresses: &[SocketAddr], deadlin
     let target = DialTarget::new(peer).lane(lane);
     let authenticated = match blocking::connect(endpoint, target, addresses, deadline) {
         Ok(authenticated) => authenticated,
+        Err(failure) if failure.reason() != UnreachableReason::Rejected => return unreachable(&failure),
         Err(DialFailure::Handshake(error)) => {
             let (authenticated, by_us) = match &error {
                 DialError::Rejected(reject) => (reject.authenticated, false),
@@ -88,13 +100,23 @@ fn probe(endpoint: &Endpoint, peer: ReplicaId, addresses: &[SocketAddr], deadlin
             let status = error.status().unwrap_or_default();
             return Outcome::Rejected { status, authenticated, by_us, explanation: error.to_string() };
         }
-        Err(error) => return Outcome::Unreachable { explanation: error.to_string() },
+        Err(failure) => return unreachable(&failure),
     };
     let handshake = began.elapsed();
     match blocking::open(authenticated, endpoint.outbound_limits()) {
         Ok((sender, receiver)) => confirm(handshake, sender, receiver, deadline),
-        Err(error) => Outcome::Unreachable { explanation: error.to_string() },
+        Err(error) => ended(error.to_string()),
     }
+}
+
+fn unreachable(failure: &DialFailure) -> Outcome {
+    let reason = failure.reason();
+    Outcome::Unreachable { reason, explanation: format!("{failure}; {}", reason.advice()) }
+}
+
+/// The connection failed when the handshake was over.
+fn ended(explanation: String) -> Outcome {
+    Outcome::Unreachable { reason: UnreachableReason::Ended, explanation }
 }
 
 /// How long to wait for a pong; a peer that takes the handshake and answers none is up all the same.
@@ -106,13 +128,12 @@ const LATE_REJECT_WAIT: Duration = Duration::from_millis(200);
 /// The acceptor has the last word (H-9): a ping that is answered says that it took our Finish.
 fn confirm(handshake: Duration, mut sender: Sender, mut receiver: Receiver, deadline: Instant) -> Outcome {
     let (peer, address) = (*receiver.peer(), receiver.link().peer_address());
-    let unreachable = |explanation: String| Outcome::Unreachable { explanation };
     let wait = if peer.version == Version::V2 { PONG_WAIT } else { LATE_REJECT_WAIT };
     let deadline = deadline.min(Instant::now() + wait);
     let pinged = Instant::now();
     let counter = match sender.ping() {
         Ok(counter) => counter,
-        Err(error) => return unreachable(format!("connection failed after the handshake: {error}")),
+        Err(error) => return ended(format!("connection failed after the handshake: {error}")),
     };
     let round_trip = loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -120,7 +141,7 @@ fn confirm(handshake: Duration, mut sender: Sender, mut receiver: Receiver, dead
             break None;
         }
         if let Err(error) = receiver.set_timeout(Some(left)) {
-            return unreachable(error.to_string());
+            return ended(error.to_string());
         }
         match receiver.receive() {
             Ok(Some(Received::Control(ControlMessage::Pong { echo }))) if Some(echo) == counter => {
@@ -135,7 +156,7 @@ fn confirm(handshake: Duration, mut sender: Sender, mut receiver: Receiver, dead
                     explanation: reject.to_string(),
                 };
             }
-            Err(end) => return unreachable(format!("after the handshake: {end}")),
+            Err(end) => return ended(format!("after the handshake: {end}")),
         }
     };
     let _ = sender.goodbye(GoodbyeReason::OPERATOR);
@@ -143,6 +164,14 @@ fn confirm(handshake: Duration, mut sender: Sender, mut receiver: Receiver, dead
 }
 
 impl Outcome {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Up { .. } => ExitCode::SUCCESS,
+            Self::Rejected { .. } => ExitCode::from(REJECTED),
+            Self::Unreachable { .. } => ExitCode::from(UNREACHABLE),
+        }
+    }
+
     /// `first` is where it was tried first.
     fn report(&self, replica: ReplicaId, first: Option<SocketAddr>) -> Value {
         let address = first.map(|address| address.to_string());
@@ -158,7 +187,7 @@ impl Outcome {
                 "sealed": peer.flags.contains(Flags::SEALED),
                 "forward_secret": peer.flags.contains(Flags::EPHEMERAL),
                 "key_id": peer.authentication.key_id().map(|id| id.to_string()),
-                "incarnation": (peer.version == Version::V2).then(|| format!("{:016x}", peer.incarnation)),
+                "incarnation": incarnation_text(peer),
                 "release": (peer.version == Version::V2).then_some(peer.release),
                 "handshake_ms": milliseconds(*handshake),
                 "round_trip_ms": round_trip.map(milliseconds),
@@ -172,10 +201,11 @@ impl Outcome {
                 "by": if *by_us { "us" } else { "peer" },
                 "explanation": explanation,
             }),
-            Self::Unreachable { explanation } => json!({
+            Self::Unreachable { reason, explanation } => json!({
                 "result": "unreachable",
                 "peer": replica.0,
                 "address": address,
+                "reason": reason.name(),
                 "explanation": explanation,
             }),
         }
@@ -252,5 +282,31 @@ mod tests {
             assert_eq!(report["result"], "up", "{report}");
             assert_eq!(report["address"], addresses[1].to_string());
         });
+    }
+
+    /// Whatever else listens there, it is no replica that refuses.
+    #[test]
+    fn something_else_is_no_replica() {
+        let answers = [b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n".to_vec(), vec![b'x'; 4096]];
+        for answer in answers {
+            let other = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = other.local_addr().unwrap();
+            let server = thread::spawn(move || {
+                let mut stream = other.accept().unwrap().0;
+                stream.read_exact(&mut [0; 256]).unwrap();
+                stream.write_all(&answer).unwrap();
+                stream.shutdown(std::net::Shutdown::Write).unwrap();
+                let _ = stream.read(&mut [0]);
+            });
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let outcome = probe(&endpoint(0), ReplicaId(1), &[address], deadline);
+            let report = outcome.report(ReplicaId(1), Some(address));
+            assert_eq!(
+                (&report["result"], &report["reason"]),
+                (&"unreachable".into(), &"not_a_replica".into())
+            );
+            assert_eq!(outcome.exit_code(), ExitCode::from(UNREACHABLE));
+            server.join().unwrap();
+        }
     }
 }

@@ -10,6 +10,9 @@ use replink_transport::node::{Event, Handle, Shard};
 /// How long the shards get to end their links, besides the time that one may take to leave.
 const STOP_SLACK: Duration = Duration::from_secs(1);
 
+/// The longest that all of it may take, whatever the configuration says.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
 /// How long a shard is left alone whose poller failed.
 const POLL_AGAIN: Duration = Duration::from_millis(10);
 
@@ -51,7 +54,7 @@ impl ShardThreads {
     /// Ends all links with a goodbye, and waits until every shard is at its end.
     pub(crate) fn stop(self) {
         self.handle.shutdown();
-        let patience = self.handle.leave_max() + STOP_SLACK;
+        let patience = (self.handle.leave_max() + STOP_SLACK).min(STOP_MAX);
         let deadline = Instant::now() + patience;
         let left = deadline.saturating_duration_since(Instant::now());
         if self.ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {

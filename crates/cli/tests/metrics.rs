@@ -4,10 +4,11 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use replink_tests::fixtures::OTHER_SECRET;
 use replink_tests::raw_peer::{RawPeer, command};
@@ -23,6 +24,23 @@ fn a_running_serve_shows_its_links_keys_and_handshakes() {
     let mut serve =
         Running::serve(&cluster.config(), 1, &["--metrics", &address.to_string(), "--shards", "3"]);
     let before = Samples::scrape(address);
+    // What was not seen yet is there, and nothing is linked but this voter.
+    for zero in [
+        "replink_handshakes_total{status=\"mac_mismatch\",by=\"us\"}",
+        "replink_dial_failures_total{peer=\"2\",reason=\"silent\"}",
+        "replink_links_ended_total{peer=\"0\",reason=\"reset\"}",
+        "replink_broken_records_total{peer=\"2\"}",
+        "replink_reloads_total{result=\"failed\"}",
+        "replink_peer_up{peer=\"0\",lane=\"0\"}",
+        "replink_ready",
+    ] {
+        assert_eq!(before.get(zero), 0.0, "{zero}");
+    }
+    assert_eq!(before.get("replink_healthy"), 1.0);
+    let hash = |samples: &Samples| samples.name_of("replink_config_info");
+    let first_hash = hash(&before);
+    let page = |path: &str| http(address, &format!("GET {path} HTTP/1.1\r\n\r\n"));
+    assert!(page("/healthz").starts_with("HTTP/1.1 200") && page("/readyz").starts_with("HTTP/1.1 503"));
     assert_eq!((before.get("replink_links"), before.get("replink_accepted_total")), (0.0, 0.0));
 
     let mut peer = peer::dial(cluster.addresses[1], 0, 2);
@@ -53,6 +71,25 @@ fn a_running_serve_shows_its_links_keys_and_handshakes() {
     assert_eq!(of_link("shard"), up["shard"].as_f64().unwrap());
     assert!(of_link("up_seconds") > 0.0 && of_link("round_trip_smoothed_seconds") > 0.0);
 
+    assert_eq!(samples.get("replink_peer_up{peer=\"0\",lane=\"0\"}"), 1.0);
+    assert!(samples.get("replink_peer_last_life_seconds{peer=\"0\",lane=\"0\"}") < 20.0);
+    assert!(samples.get("replink_round_trip_seconds_count") >= 1.0);
+    assert_eq!(samples.get("replink_handshake_seconds_count"), 1.0);
+    assert!(page("/readyz").starts_with("HTTP/1.1 200"), "two voters of three");
+
+    // A configuration that is taken, and one that is not.
+    cluster.write_config("shared_secret_file = \"cluster.key\"", "heartbeat_interval = \"30ms\"");
+    serve.signal("HUP");
+    assert_eq!(serve.event("reloaded")["changed"][0], "cluster.link.heartbeat_interval");
+    cluster.write_config("shared_secret = \"short\"", "");
+    serve.signal("HUP");
+    assert_eq!(serve.event_where("warning", |warning| warning["kind"] == "not_reloaded")["replica"], 1);
+    let samples = Samples::scrape(address);
+    for result in ["ok", "failed"] {
+        assert_eq!(samples.get(&format!("replink_reloads_total{{result=\"{result}\"}}")), 1.0, "{result}");
+    }
+    assert_ne!(hash(&samples), first_hash);
+
     // Somebody with another key.
     let impostor = RawPeer::new(0, OTHER_SECRET);
     let mut stream = connect(cluster.addresses[1]);
@@ -67,7 +104,7 @@ fn a_running_serve_shows_its_links_keys_and_handshakes() {
     drop(peer);
     serve.event("down");
     let samples = Samples::scrape(address);
-    assert_eq!((samples.get("replink_links"), samples.get("replink_links_ended_total")), (0.0, 1.0));
+    assert_eq!((samples.get("replink_links"), samples.sum("replink_links_ended_total")), (0.0, 1.0));
     assert_eq!(samples.find("replink_link_shard{peer=\"0\",lane=\"0\"}"), None);
     assert!(samples.get("replink_received_frames_total") >= frames);
 
@@ -79,10 +116,14 @@ fn a_running_serve_shows_its_links_keys_and_handshakes() {
     ] {
         assert_eq!(http(address, request).split(' ').nth(1), Some(status), "{request}");
     }
-    // One that says nothing is cut off, and the next one is served.
-    let mut silent = connect(address);
+    // Those that say nothing, or stay after their answer, keep nobody out.
+    let mut idle: Vec<_> = (0..40).map(|_| connect(address)).collect();
+    for asks in &mut idle[..20] {
+        asks.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    }
+    let asked = Instant::now();
     assert_eq!(Samples::scrape(address).get("replink_links"), 0.0);
-    assert_eq!(silent.read(&mut [0]).unwrap_or(0), 0);
+    assert!(asked.elapsed() < Duration::from_secs(3));
     serve.signal("TERM");
     assert!(serve.finish().status.success());
 }
@@ -121,7 +162,7 @@ fn counters_never_go_backwards_while_links_come_and_go() {
     }
     done.store(true, Ordering::Release);
     let last = scraper.join().unwrap();
-    assert_eq!((last.get("replink_links"), last.get("replink_links_ended_total")), (0.0, 40.0));
+    assert_eq!((last.get("replink_links"), last.sum("replink_links_ended_total")), (0.0, 40.0));
     assert_eq!(last.get("replink_received_frames_total"), 40.0);
     assert!(last.get("replink_received_bytes_total") >= 40.0 * 1256.0);
 
@@ -130,10 +171,10 @@ fn counters_never_go_backwards_while_links_come_and_go() {
     older.exchange_prepare(1, b"");
     let mut newer = peer::dial(cluster.addresses[1], 0, 2);
     newer.exchange_prepare(2, b"");
-    assert_eq!(serve.event("down")["reason"], "a newer link took over");
+    assert_eq!(serve.event("down")["reason"], "superseded");
     let leaving = Samples::scrape(address);
     assert_eq!(leaving.get("replink_received_frames_total"), 42.0);
-    assert_eq!((leaving.get("replink_links"), leaving.get("replink_links_ended_total")), (1.0, 41.0));
+    assert_eq!((leaving.get("replink_links"), leaving.sum("replink_links_ended_total")), (1.0, 41.0));
     drop(older);
     newer.exchange_prepare(3, b"");
     assert_eq!(Samples::scrape(address).get("replink_received_frames_total"), 43.0);

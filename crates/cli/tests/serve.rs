@@ -22,6 +22,9 @@ fn accepts_a_version_2_peer_answers_prepares_and_pings_and_says_goodbye() {
     let up = serve.event("up");
     assert_eq!((&up["peer"], &up["version"], &up["sealed"]), (&0.into(), &2.into(), &false.into()));
     assert_eq!(up["key_id"].as_str().unwrap().len(), 16);
+    assert_eq!((up["incarnation"].as_str().unwrap().len(), &up["replica"]), (16, &1.into()));
+    let time = up["time"].as_str().unwrap();
+    assert!(time.starts_with("20") && time.contains('T') && time.ends_with('Z'), "{time}");
 
     peer.exchange_prepare(9, b"");
     peer.exchange_prepare(10, &vec![7; 3 << 20]);
@@ -51,11 +54,13 @@ fn dials_a_version_2_peer() {
 
     // A link that ends is made again.
     peer.send_control(command::GOODBYE, 0);
-    assert_eq!(serve.event("down")["reason"], "shutdown");
+    assert_eq!(serve.event("down")["reason"], "goodbye_shutdown");
     let mut peer = peer::answer(peer::accept(&listener), 1);
     peer.exchange_prepare(4, b"again");
     drop(peer);
-    assert!(serve.event_where("down", |_| true)["reason"].as_str().unwrap().contains("without a goodbye"));
+    let down = serve.event("down");
+    assert_eq!((&down["reason"], &down["lane"]), (&"ended".into(), &0.into()), "{down}");
+    assert!(down["explanation"].as_str().unwrap().contains("without a goodbye"), "{down}");
 }
 
 #[test]
@@ -157,7 +162,7 @@ fn violate(
     let mut peer = peer::dial(cluster.addresses[1], 0, 2);
     serve.event("up");
     violation(&mut peer);
-    let reason = serve.event("down")["reason"].as_str().unwrap().to_owned();
+    let reason = serve.event("down")["explanation"].as_str().unwrap().to_owned();
     peer.assert_turned_out(told);
     reason
 }
@@ -284,7 +289,8 @@ fn sighup_rotates_keys_and_closes_links_of_a_dropped_one() {
     let both = "shared_secret_file = \"new.key\"\naccept_secret_files = [\"cluster.key\"]";
     cluster.write_config(both, "");
     serve.signal("HUP");
-    serve.event("reloaded");
+    let changed = &serve.event("reloaded")["changed"];
+    assert!(changed.to_string().contains("cluster.auth secrets"), "{changed}");
     let warning = serve.event("warning");
     assert!(warning["message"].as_str().unwrap().contains("accepted but not offered"), "{warning}");
     peer.exchange_prepare(1, b"still up");
@@ -323,7 +329,7 @@ fn two_serves_find_each_other() {
     assert_eq!(one.event("up")["peer"], 0);
     zero.signal("TERM");
     assert!(zero.finish().status.success());
-    assert_eq!(one.event("down")["reason"], "shutdown");
+    assert_eq!(one.event("down")["reason"], "goodbye_shutdown");
 }
 
 #[test]
@@ -339,7 +345,23 @@ fn refuses_to_start_where_it_could_not_do_what_it_is_asked() {
         (vec![], "which replica to be"),
     ] {
         let serve = finish(replink().args(["serve", "--config"]).arg(cluster.config()).args(arguments));
-        assert_eq!(serve.status.code(), Some(1));
+        let code = if expected.starts_with("can't serve") { 3 } else { 1 };
+        assert_eq!(serve.status.code(), Some(code), "{expected}");
         assert!(serve.stderr.contains(expected), "{}", serve.stderr);
     }
+}
+
+#[test]
+fn a_peer_that_does_not_leave_holds_the_end_up_for_five_seconds_at_most() {
+    let cluster = Cluster::new("", "heartbeat_timeout = \"40s\"");
+    let mut serve = Running::serve(&cluster.config(), 1, &[]);
+    let mut peer = peer::dial(cluster.addresses[1], 0, 2);
+    peer.exchange_prepare(1, b"and nothing more");
+    serve.event("up");
+    let asked = Instant::now();
+    serve.signal("TERM");
+    assert!(serve.finish().status.success());
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    drop(peer);
 }

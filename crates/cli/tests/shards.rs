@@ -32,7 +32,7 @@ fn each_lane_has_its_link_on_its_shard() {
     for mut serve in [one, two] {
         for _ in 0..2 {
             let down = serve.event("down");
-            assert_eq!((&down["peer"], &down["reason"]), (&0.into(), &"shutdown".into()));
+            assert_eq!((&down["peer"], &down["reason"]), (&0.into(), &"goodbye_shutdown".into()));
         }
         serve.signal("TERM");
         assert!(serve.finish().status.success());
@@ -81,7 +81,7 @@ fn a_standby_that_leads_or_votes_is_turned_out() {
         let message = warning["message"].as_str().unwrap();
         assert!(message.contains(&command.to_string()) && message.contains("replica 0"), "{message}");
         let down = serve.event("down");
-        assert!(down["reason"].as_str().unwrap().contains(&command.to_string()), "{down}");
+        assert!(down["explanation"].as_str().unwrap().contains(&command.to_string()), "{down}");
         peer.assert_turned_out(GoodbyeReason::NOT_PERMITTED);
     }
     serve.signal("TERM");

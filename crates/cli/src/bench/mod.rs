@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -12,7 +12,7 @@ use replink_transport::config;
 
 use crate::arguments::{BenchOptions, MeasuredDriver};
 use crate::fail;
-use crate::serve::print_line;
+use crate::output;
 
 pub(crate) fn run(options: &BenchOptions) -> ExitCode {
     let link = measured_link(options);
@@ -20,11 +20,16 @@ pub(crate) fn run(options: &BenchOptions) -> ExitCode {
         if options.unpinned { (Placement::Floating, None) } else { Placement::available() };
     let plan = Plan::within(options.seconds, placement);
     match measure(link, plan) {
-        Ok(found) if options.json => print_line(&report::json(&link, plan, &found).to_string()),
-        Ok(found) => print_line(report::table(&link, plan, reason.as_ref(), &found).trim_end()),
-        Err(failure) => return fail(format_args!("bench with driver {}: {failure}", link.driver)),
+        Ok(found) => {
+            let text = if options.json {
+                report::json(&link, plan, &found).to_string()
+            } else {
+                report::table(&link, plan, reason.as_ref(), &found)
+            };
+            output::report(text.trim_end(), ExitCode::SUCCESS)
+        }
+        Err(failure) => fail(format_args!("bench with driver {}: {failure}", link.driver)),
     }
-    ExitCode::SUCCESS
 }
 
 fn measured_link(options: &BenchOptions) -> ReplicaLink {
@@ -52,9 +57,8 @@ fn measure(link: ReplicaLink, plan: Plan) -> Result<Vec<Comparison>, Failure> {
 }
 
 /// A line for whoever waits and looks.
-#[expect(clippy::print_stderr, reason = "stdout is for the figures")]
 fn progress(begins: &str) {
     if stderr().is_terminal() {
-        eprintln!("measuring {begins} ...");
+        let _ = writeln!(stderr(), "measuring {begins} ...");
     }
 }

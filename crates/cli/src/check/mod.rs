@@ -7,21 +7,20 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use replink_transport::CipherSpeed;
-use replink_transport::config::{ConfigError, ConfigErrors};
+use replink_transport::config::{Config, ConfigError, ConfigErrors};
 use replink_transport::frame::ReplicaId;
 use serde_json::{Value, json};
 
 use self::names::Names;
 use crate::arguments::CheckOptions;
-use crate::serve::print_line;
-use crate::{configuration, fail};
+use crate::{configuration, fail, hex, output};
 
 pub(crate) fn run(options: &CheckOptions) -> ExitCode {
     let config = match configuration::load(&options.config) {
         Ok(config) => config,
         Err(errors) if options.json => {
-            print_line(&json!({"valid": false, "errors": json_errors(&errors)}).to_string());
-            return ExitCode::FAILURE;
+            let report = json!({"valid": false, "errors": json_errors(&errors)});
+            return output::report(&report.to_string(), ExitCode::FAILURE);
         }
         Err(errors) => return fail(errors),
     };
@@ -36,8 +35,15 @@ pub(crate) fn run(options: &CheckOptions) -> ExitCode {
     }
     let names = options.resolve.then(|| Names::look_up(&config, replica));
     let report = report::report(&config, replica, names.as_ref(), CipherSpeed::measure(Instant::now));
-    print_line(&if options.json { report.to_string() } else { report::text(&report) });
-    ExitCode::SUCCESS
+    let text = if options.json { report.to_string() } else { report::text(&report) };
+    output::report(&text, ExitCode::SUCCESS)
+}
+
+/// A hash of a configuration as `check` shows it, with secrets as their key ids: the same for all replicas that have
+/// the same file, and no help to whoever guesses at a secret beyond what a key id is.
+pub(crate) fn configuration_hash(config: &Config) -> String {
+    let shown = report::configuration(config, None).to_string();
+    hex::encode(&blake3::hash(shown.as_bytes()).as_bytes()[..8])
 }
 
 fn json_errors(errors: &ConfigErrors) -> Vec<Value> {

@@ -27,6 +27,16 @@ pub(super) fn report(
     })
 }
 
+/// The effective configuration alone.
+pub(super) fn configuration(config: &Config, replica: Option<ReplicaId>) -> Value {
+    json!({
+        "cluster": cluster(config, replica),
+        "auth": auth(config),
+        "link": link(config),
+        "nodes": nodes(config, replica, None),
+    })
+}
+
 fn cluster(config: &Config, replica: Option<ReplicaId>) -> Value {
     json!({
         "name": config.name,

@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::arguments::DemoOptions;
 use crate::fail;
 use crate::hex;
-use crate::serve::print_line;
+use crate::output;
 use cluster::{Cluster, NAME};
 use recording::Recording;
 
@@ -60,10 +60,7 @@ impl DemoError {
 
 pub(crate) fn run(options: &DemoOptions) -> ExitCode {
     match demonstrate(options) {
-        Ok(()) => {
-            print_line("all of it held");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => output::report("all of it held", ExitCode::SUCCESS),
         Err(error) => fail(format_args!("demo failed: {error}")),
     }
 }
@@ -76,11 +73,11 @@ fn demonstrate(options: &DemoOptions) -> Result<(), DemoError> {
 
     let recording = Recording::new(NAME, &input).map_err(DemoError::io(format!("{}", input.display())))?;
     let mut cluster = Cluster::prepare(&executable, options, recording)?;
-    print_line(&format!(
+    say(&format!(
         "replicating {} ({size} bytes) from replica 0 to {} others, each a process of its own",
         input.display(),
         options.replicas - 1
-    ));
+    ))?;
     cluster.start(&input, options.frame_size)?;
     progress::watch(&mut cluster, size)?;
 
@@ -89,14 +86,18 @@ fn demonstrate(options: &DemoOptions) -> Result<(), DemoError> {
         if hash != original {
             return Err(DemoError::Differs { replica });
         }
-        print_line(&format!("replica {replica} holds an identical copy: blake3 {}", hex::encode(&hash)));
+        say(&format!("replica {replica} holds an identical copy: blake3 {}", hex::encode(&hash)))?;
     }
     for turned_away in impostors::try_all(&cluster)? {
-        print_line(&turned_away);
+        say(&turned_away)?;
     }
     let recording = cluster.stop()?;
-    print_line(&recording.verdict(size * u64::from(options.replicas - 1))?);
-    Ok(())
+    say(&recording.verdict(size * u64::from(options.replicas - 1))?)
+}
+
+/// Writes a line for the person who looks.
+fn say(line: &str) -> Result<(), DemoError> {
+    output::print_line(line).map_err(DemoError::io("can't write what is seen"))
 }
 
 fn hash_file(path: &Path) -> Result<[u8; 32], DemoError> {

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::DemoError;
 use super::cluster::{Cluster, Report};
-use crate::serve::print_line;
+use super::{DemoError, say};
 
 /// The longest time without any progress. The last frame is acknowledged when all is on the disk.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,12 +42,11 @@ pub(super) fn watch(cluster: &mut Cluster, size: u64) -> Result<(), DemoError> {
             Some("replicated") => {
                 bar.finish_and_clear();
                 let (bytes, micros) = (number("bytes"), number("micros").max(1));
-                print_line(&format!(
+                return say(&format!(
                     "every backup wrote and acknowledged {bytes} bytes in {:.3} s: {:.1} MB/s to each",
                     as_f64(micros) / 1e6,
                     as_f64(bytes) / as_f64(micros)
                 ));
-                return Ok(());
             }
             Some("failed") => {
                 // If a backup died, say so rather than that its link is gone.

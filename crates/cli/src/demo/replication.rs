@@ -7,7 +7,7 @@ use std::time::Duration;
 use replink_transport::frame::ReplicaId;
 use serde_json::json;
 
-use crate::serve::print_line;
+use super::replica::tell;
 
 /// How long all backups may take to come up.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -142,7 +142,7 @@ impl Replication {
     /// Tells how far the slowest backup is, and returns it.
     pub(super) fn tell_progress(&self) -> u64 {
         let acknowledged = slowest(&self.lock());
-        print_line(&json!({"event": "progress", "acknowledged": acknowledged}).to_string());
+        tell(&json!({"event": "progress", "acknowledged": acknowledged}));
         acknowledged
     }
 }

@@ -2,14 +2,13 @@
 
 mod pairwise;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use replink_transport::{EntropyError, secret_bytes};
 use zeroize::Zeroizing;
 
 use crate::arguments::KeygenOptions;
-use crate::fail;
+use crate::{fail, output};
 
 pub(crate) fn run(options: &KeygenOptions) -> ExitCode {
     if options.pairwise {
@@ -22,7 +21,9 @@ pub(crate) fn run(options: &KeygenOptions) -> ExitCode {
         Ok(secret) => secret,
         Err(error) => return fail(error),
     };
-    match writeln!(io::stdout(), "{}", *secret) {
+    // Not through the buffer of stdout, which nobody wipes.
+    let line = Zeroizing::new([secret.as_bytes(), b"\n"].concat());
+    match output::print_unbuffered(&line) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(format_args!("can't write the secret: {error}")),
     }

@@ -13,7 +13,7 @@ use replink_transport::{EntropyError, secret_bytes};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::fail;
+use crate::{fail, output};
 
 #[derive(Error, Debug)]
 enum PairwiseError {
@@ -36,7 +36,7 @@ pub(super) fn run(config: &Path, out: &Path) -> ExitCode {
         Ok(report) => report,
         Err(error) => return fail(error),
     };
-    match writeln!(io::stdout(), "{report}") {
+    match output::print_line(&report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(format_args!("the files are written; can't tell their key ids: {error}")),
     }

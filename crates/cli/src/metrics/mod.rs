@@ -1,20 +1,25 @@
-//! `serve --metrics`: what a node shows of itself, for Prometheus to scrape.
+//! `serve --metrics`: what a node shows of itself, for Prometheus to scrape, and for those who keep it running.
 
 mod exposition;
+mod health;
 mod http;
+mod process;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use replink_transport::node::Handle;
+use replink_transport::security::is_public;
 
-/// How long to wait after connections could not be accepted.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+use crate::logging;
+use crate::output::Output;
+use crate::serve::Running;
+use exposition::Snapshot;
+use http::Pages;
 
-/// A port where `/metrics` is to be served. One thread serves one connection after the other: the
-/// others wait in the system's queue, and each has little time.
+/// A port where the pages are to be served, all by one thread.
 pub(crate) struct MetricsServer(TcpListener);
 
 impl MetricsServer {
@@ -22,26 +27,60 @@ impl MetricsServer {
         TcpListener::bind(address).map(Self)
     }
 
-    /// Serves until the process ends.
-    pub(crate) fn start(self, handle: Handle) -> io::Result<()> {
-        tracing::info!(address = %self.0.local_addr()?, "serving metrics");
-        thread::Builder::new().name("metrics".to_owned()).spawn(move || self.serve(&handle)).map(drop)
+    /// What an operator should know of where it listens.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let address = self.0.local_addr().ok()?;
+        let ip = address.ip().to_canonical();
+        let from = if ip.is_unspecified() {
+            "all of this machine's addresses"
+        } else if is_public(ip) {
+            "a public address"
+        } else {
+            return None;
+        };
+        Some(format!(
+            "metrics are served on {from}, {address}, to whoever connects: give --metrics an address of loopback or \
+             of a network for management"
+        ))
     }
 
-    fn serve(&self, handle: &Handle) {
-        loop {
-            match self.0.accept() {
-                Ok((stream, address)) => {
-                    let metrics = || exposition::text(&handle.stats(), handle.replica());
-                    if let Err(error) = http::serve(&stream, metrics) {
-                        tracing::debug!(%address, "metrics: {error}");
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!("metrics: can't accept connections: {error}");
-                    thread::sleep(ACCEPT_AGAIN);
-                }
+    /// Serves until the process ends.
+    pub(crate) fn start(self, handle: Handle, running: Running, events: Output) -> io::Result<()> {
+        tracing::info!(address = %self.0.local_addr()?, "serving metrics");
+        let pages = Arc::new(NodePages { handle, running, events });
+        let serve = move || {
+            if let Err(error) = http::serve(self.0, &pages) {
+                tracing::error!("metrics are not served any more: {error}");
             }
-        }
+        };
+        thread::Builder::new().name("metrics".to_owned()).spawn(serve).map(drop)
+    }
+}
+
+/// What a node shows.
+struct NodePages {
+    handle: Handle,
+    running: Running,
+    events: Output,
+}
+
+impl Pages for NodePages {
+    fn metrics(&self) -> String {
+        exposition::text(Snapshot {
+            stats: self.handle.stats(),
+            replica: self.handle.replica(),
+            in_force: self.running.get(),
+            events_dropped: self.events.dropped(),
+            log_lines_dropped: logging::output().map_or(0, Output::dropped),
+            process: process::Usage::now(),
+        })
+    }
+
+    fn healthy(&self) -> Result<(), String> {
+        health::healthy(&self.handle.stats(), &self.running.get())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        health::ready(&self.handle.stats(), &self.running.get())
     }
 }

@@ -1,45 +1,63 @@
-//! Where the lines go.
+//! Where the events go.
 
-use std::io::{self, Write};
+use std::io;
+use std::time::SystemTime;
 
+use replink_transport::frame::ReplicaId;
 use replink_transport::node::Handle;
 
 use super::event::Line;
 use crate::arguments::EventFormat;
+use crate::output::Output;
 
-/// Writes events to stdout, from any thread.
-#[derive(Clone, Copy)]
-pub(super) struct Printer(EventFormat);
+/// Writes events to stdout, from any thread, and never waits.
+#[derive(Clone)]
+pub(crate) struct Printer {
+    output: Output,
+    format: EventFormat,
+    replica: ReplicaId,
+}
 
 impl Printer {
-    pub(super) fn new(format: EventFormat) -> Self {
-        Self(format)
+    pub(super) fn new(format: EventFormat, replica: ReplicaId) -> io::Result<Self> {
+        let output = Output::stdout(move |count| {
+            let message = format!(
+                "{count} events were dropped: nobody took them in time, or they could not be written; the metrics \
+                 count all"
+            );
+            let warning = Line::Warning { kind: "events_dropped", message: &message };
+            text_of(&warning, format, replica) + "\n"
+        })?;
+        Ok(Self { output, format, replica })
     }
 
-    pub(super) fn print(self, line: &Line<'_>) {
-        print_line(&match self.0 {
-            EventFormat::Json => line.json().to_string(),
-            EventFormat::Text => line.text(),
-        });
+    pub(super) fn print(&self, line: &Line<'_>) {
+        self.output.line(&text_of(line, self.format, self.replica));
     }
 
     /// A warning that the node has not logged itself.
-    pub(super) fn warn(self, message: &str) {
+    pub(super) fn warn(&self, kind: &str, message: &str) {
         tracing::warn!("{message}");
-        self.print(&Line::Warning { message });
+        self.print(&Line::Warning { kind, message });
     }
 
     /// What an operator should look at in the configuration in force.
-    pub(super) fn warn_of_security(self, handle: &Handle) {
+    pub(super) fn warn_of_security(&self, handle: &Handle) {
         for warning in handle.security_status().warnings() {
-            self.warn(&warning.to_string());
+            self.warn("configuration", &warning.to_string());
         }
+    }
+
+    /// Where the events go.
+    pub(super) fn output(&self) -> &Output {
+        &self.output
     }
 }
 
-/// Writes one whole line, so that those who read the pipe see each event at once. A reader that
-/// went away does not stop a replica.
-pub(crate) fn print_line(line: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+fn text_of(line: &Line<'_>, format: EventFormat, replica: ReplicaId) -> String {
+    let time = humantime::format_rfc3339_micros(SystemTime::now());
+    match format {
+        EventFormat::Json => line.json(&time, replica).to_string(),
+        EventFormat::Text => line.text(&time, replica),
+    }
 }

@@ -26,7 +26,7 @@ impl Serving {
 
 impl Handler for Serving {
     fn event(&mut self, event: Event<'_>) {
-        let printer = self.printer;
+        let printer = &self.printer;
         match event {
             Event::Up(up) => printer.print(&Line::Up { up: &up, shard: self.shard }),
             Event::Frame { link, peer, lane, frame } => {
@@ -39,20 +39,20 @@ impl Handler for Serving {
                     let body = frame.body();
                     let problem = self.acknowledgements.acknowledge(link, (peer, lane), header, body);
                     if let Some(problem) = problem {
-                        printer.warn(&problem);
+                        printer.warn("acknowledgements", &problem);
                     }
                 }
             }
             Event::Drained { link, peer, lane } => {
                 let problem = self.acknowledgements.drained(link, (peer, lane));
                 if let Some(problem) = problem {
-                    printer.warn(&problem);
+                    printer.warn("acknowledgements", &problem);
                 }
             }
             Event::Renewed { link, peer, lane, by } => {
                 let problem = self.acknowledgements.renewed(link, by, (peer, lane));
                 if let Some(problem) = problem {
-                    printer.warn(&problem);
+                    printer.warn("acknowledgements", &problem);
                 }
             }
             Event::Down(down) => {
@@ -61,9 +61,12 @@ impl Handler for Serving {
             }
             Event::Rejected(refusal) => printer.print(&Line::Rejected(&refusal)),
             // The node has logged it.
-            Event::Warning(warning) => printer.print(&Line::Warning { message: &warning.to_string() }),
-            Event::Reloaded(_) => {
-                printer.print(&Line::Reloaded);
+            Event::Warning(warning) => {
+                printer.print(&Line::Warning { kind: warning.kind(), message: &warning.to_string() });
+            }
+            Event::Unreachable(unreachable) => printer.print(&Line::Unreachable(&unreachable)),
+            Event::Reloaded(reloaded) => {
+                printer.print(&Line::Reloaded(&reloaded));
                 printer.warn_of_security(&self.handle);
             }
             // Nothing here moves a link, and who ends the shard sees that it has ended.

@@ -15,7 +15,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn replink() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_replink"));
-    command.env_remove("REPLINK_CLUSTER_AUTH_SHARED_SECRET").env_remove("REPLINK_LOG").stdin(Stdio::null());
+    command
+        .env_remove("REPLINK_CLUSTER_AUTH_SHARED_SECRET")
+        .env_remove("REPLINK_LOG")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null());
     command
 }
 

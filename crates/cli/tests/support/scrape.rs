@@ -39,7 +39,7 @@ impl Samples {
         }
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
-        assert!(head.contains("Content-Type: text/plain; version=0.0.4"), "{head}");
+        assert!(head.to_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
         let samples = body.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (name, value) = line.rsplit_once(' ').unwrap();
             (name.to_owned(), value.parse().unwrap())
@@ -54,6 +54,17 @@ impl Samples {
 
     pub fn get(&self, name: &str) -> f64 {
         self.find(name).unwrap_or_else(|| panic!("no {name} in {:#?}", self.0))
+    }
+
+    /// The first sample of this name, with its labels.
+    pub fn name_of(&self, name: &str) -> String {
+        self.0.keys().find(|sample| sample.split('{').next() == Some(name)).unwrap().clone()
+    }
+
+    /// The sum of all samples of this name, whatever their labels.
+    pub fn sum(&self, name: &str) -> f64 {
+        let of_name = |sample: &&String| sample.split('{').next() == Some(name);
+        self.0.keys().filter(of_name).map(|sample| self.0[sample]).sum()
     }
 
     /// The node's own counters: those that are no link's.

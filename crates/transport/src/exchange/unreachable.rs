@@ -108,12 +108,16 @@ impl DialFailure {
             }
             Self::NoAddress => UnreachableReason::Name,
             Self::Entropy(_) => UnreachableReason::Descriptors,
+            // Not even a frame of the handshake, or of no version of it; or a piece of one, which a replica writes at
+            // once.
+            Self::Handshake(DialError::Frame(_))
+            | Self::Stream(
+                StreamError::Closed { received: 1.., .. } | StreamError::TimedOut { received: 1.., .. },
+            ) => UnreachableReason::NotAReplica,
             Self::Stream(StreamError::TimedOut { .. } | StreamError::NotTaken { .. }) => {
                 UnreachableReason::Silent
             }
             Self::Stream(StreamError::Closed { .. }) => UnreachableReason::Ended,
-            // Not even a frame of the handshake, or of no version of it.
-            Self::Handshake(DialError::Frame(_)) => UnreachableReason::NotAReplica,
             Self::Handshake(_) => UnreachableReason::Rejected,
         }
     }
@@ -155,6 +159,8 @@ mod tests {
             (DialFailure::NoAddress, "name"),
             (StreamError::TimedOut { step: Step::Challenge, received: 0 }.into(), "silent"),
             (StreamError::Closed { step: Step::Challenge, received: 0 }.into(), "ended"),
+            (StreamError::Closed { step: Step::Challenge, received: 57 }.into(), "not_a_replica"),
+            (StreamError::TimedOut { step: Step::Challenge, received: 21 }.into(), "not_a_replica"),
             (DialError::Frame(frame).into(), "not_a_replica"),
             (DialError::Mac.into(), "rejected"),
         ] {

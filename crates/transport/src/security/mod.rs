@@ -131,7 +131,7 @@ fn public_address(config: &Config, replica: ReplicaId) -> Option<SocketAddr> {
 }
 
 /// Whether an address is one of the internet's.
-fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();

@@ -10,11 +10,10 @@ use replink_transport::config::Config;
 use replink_transport::frame::{Command, GenericHeader};
 use replink_transport::node::Event;
 
-use super::{failed, start};
+use super::{failed, start, tell};
 use crate::acknowledgements::Acknowledgements;
 use crate::arguments::DemoReplicaOptions;
 use crate::demo::place::Place;
-use crate::serve::print_line;
 use crate::shard_threads::{Handler, ShardThreads};
 
 /// Receives the file into `output`, until the process is asked to stop.
@@ -64,7 +63,7 @@ impl Handler for Backup {
             _ => None,
         };
         if let Some(problem) = problem {
-            print_line(&failed(&problem).to_string());
+            tell(&failed(&problem));
         }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::RELEASE;
 use crate::arguments::DemoReplicaOptions;
 use crate::command_policy::command_policy;
-use crate::serve::print_line;
+use crate::output::print_line;
 use crate::serve::signals::Signals;
 use crate::shard_threads::{Handler, ShardThreads};
 use crate::{configuration, fail};
@@ -27,6 +27,7 @@ pub(crate) fn run(options: &DemoReplicaOptions) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(format_args!("can't listen for signals: {error}")),
     };
+    signals.started();
     let started = match (&options.input, &options.output) {
         (Some(input), None) => primary::send(options, config, input),
         (None, Some(output)) => backup::receive(options, config, output),
@@ -39,7 +40,7 @@ pub(crate) fn run(options: &DemoReplicaOptions) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(message) => {
-            print_line(&failed(&message).to_string());
+            tell(&failed(&message));
             ExitCode::FAILURE
         }
     }
@@ -56,6 +57,11 @@ fn start<H: Handler>(
     let shards = node.into_shards(options.shards.into()).map_err(|error| error.to_string())?;
     let handle = shards.first().map(Shard::handle).ok_or("a replica needs a shard")?;
     ShardThreads::start(handle, shards, handler).map_err(|error| error.to_string())
+}
+
+/// Tells the demo's own process, which reads as long as it lives and ends this one when it does not.
+pub(super) fn tell(event: &Value) {
+    let _ = print_line(&event.to_string());
 }
 
 fn failed(message: &str) -> Value {

@@ -12,11 +12,10 @@ use replink_transport::frame::{Command, GenericHeader, HEADER_SIZE, ReplicaId};
 use replink_transport::node::{Event, Handle};
 use serde_json::json;
 
-use super::start;
+use super::{start, tell};
 use crate::arguments::DemoReplicaOptions;
 use crate::demo::place::Place;
 use crate::demo::replication::{PROGRESS_INTERVAL, Replication};
-use crate::serve::print_line;
 use crate::shard_threads::{Handler, ShardThreads};
 
 /// Sends the file to all backups, and returns when each has acknowledged all of it.
@@ -58,7 +57,7 @@ pub(super) fn send(
     }
     replication.wait_until_acknowledged(size)?;
     let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    print_line(&json!({"event": "replicated", "bytes": size, "micros": micros}).to_string());
+    tell(&json!({"event": "replicated", "bytes": size, "micros": micros}));
     Ok(threads)
 }
 

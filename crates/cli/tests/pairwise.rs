@@ -204,7 +204,7 @@ fn a_pair_is_rotated_and_no_other_link_goes_down() {
     }
     let mut secrets = pairs.secrets();
     // Both orders of both steps.
-    for (rotation, (first, second)) in [(0, 1), (1, 0)].into_iter().enumerate() {
+    for (first, second) in [(0, 1), (1, 0)] {
         let old = pairs.secret(0, 1);
         let old_id = key_ids(&pairs.configs[0], 1)[0].clone();
         let new = finish(replink().arg("keygen")).stdout.trim_end().to_owned();
@@ -223,8 +223,8 @@ fn a_pair_is_rotated_and_no_other_link_goes_down() {
         assert_eq!(accepted, old_id);
         let (code, report) = probe(&pairs.configs[0], 0, 1);
         assert_eq!((code, &report["key_id"]), (Some(0), &new_id.clone().into()), "{report}");
-        for (replica, serve) in serves.iter_mut().enumerate() {
-            assert_eq!(serve.count("down", |_| true), if replica == 2 { 0 } else { rotation });
+        for serve in &mut serves {
+            assert_eq!(serve.count("down", |_| true), 0);
         }
         // Step 2.
         set(&mut serves, second, &[&new]);
@@ -238,7 +238,8 @@ fn a_pair_is_rotated_and_no_other_link_goes_down() {
     for (replica, serve) in serves.iter_mut().enumerate() {
         for peer in (0..3_usize).filter(|&peer| peer != replica) {
             let rotated = replica < 2 && peer < 2;
-            assert_eq!(serve.count("down", |down| down["peer"] == peer), if rotated { 2 } else { 0 });
+            // One that is made anew is up before the old one leaves, and nobody is told of that.
+            assert_eq!(serve.count("down", |down| down["peer"] == peer), 0);
             assert_eq!(serve.count("up", |up| up["peer"] == peer), if rotated { 3 } else { 1 });
         }
     }

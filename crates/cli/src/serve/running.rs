@@ -1,6 +1,6 @@
 //! The configuration that a replica runs with, and how often it was read again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -94,7 +94,7 @@ impl Reloader {
     }
 }
 
-fn serve(asked: &Receiver<()>, path: &PathBuf, handle: &Handle, printer: &Printer, running: &Running) {
+fn serve(asked: &Receiver<()>, path: &Path, handle: &Handle, printer: &Printer, running: &Running) {
     for () in asked {
         match reload(path, handle) {
             Ok(in_force) => running.reloaded(in_force),
@@ -106,7 +106,7 @@ fn serve(asked: &Receiver<()>, path: &PathBuf, handle: &Handle, printer: &Printe
     }
 }
 
-fn reload(path: &PathBuf, handle: &Handle) -> Result<InForce, String> {
+fn reload(path: &Path, handle: &Handle) -> Result<InForce, String> {
     let config = configuration::load(path)
         .map_err(|errors| format!("not reloaded, the old configuration stays in force:\n{errors}"))?;
     let in_force = InForce::new(&config, handle.replica());

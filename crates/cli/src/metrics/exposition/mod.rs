@@ -147,6 +147,11 @@ impl Snapshot {
             "replink_weaker_links_total",
             "Links that came up weaker than this replica would have had them: not sealed, or not forward-secret.",
             by_peer(&peers, &stats.weaker_links),
+        )?;
+        page.counter(
+            "replink_links_renewed_total",
+            "Links that were made anew without a loss, because of their key or their age.",
+            by_peer(&peers, &stats.links_renewed),
         )
     }
 
@@ -158,6 +163,11 @@ impl Snapshot {
             "replink_sealed_links",
             "Links that are up and sealed: encrypted and proved.",
             single(stats.sealed_links()),
+        )?;
+        page.gauge(
+            "replink_unauthenticated_links",
+            "Links that are up and that nobody has proved.",
+            single(stats.unauthenticated_links()),
         )?;
         for (name, help, count) in [
             ("replink_received_bytes_total", "Bytes received on all links.", received.bytes),

@@ -38,7 +38,7 @@ fn stats() -> NodeStats {
     stats.peers = [0, 2].map(|id| PeerStats::new(ReplicaId(id), 0, Role::Voter)).into();
     (stats.peers[1].up, stats.peers[1].last_life) = (true, Some(Duration::from_millis(250)));
     stats.shards = vec![ShardStats::new(Duration::from_millis(500))];
-    stats.backpressure = 3;
+    (stats.backpressure, stats.links_renewed) = (3, vec![(ReplicaId(2), 7)]);
     let milliseconds = Duration::from_millis;
     stats.round_trips.buckets = vec![(milliseconds(1), 2), (milliseconds(10), 5)];
     (stats.round_trips.count, stats.round_trips.sum) = (6, milliseconds(1500));
@@ -98,6 +98,9 @@ fn every_number_has_its_line() {
         "replink_dial_failures_total{peer=\"2\",reason=\"not_a_replica\"} 0",
         "replink_broken_records_total{peer=\"0\"} 0",
         "replink_weaker_links_total{peer=\"0\"} 0",
+        "replink_links_renewed_total{peer=\"0\"} 0",
+        "replink_links_renewed_total{peer=\"2\"} 7",
+        "replink_unauthenticated_links 0",
         "replink_handshakes_total{status=\"mac_mismatch\",by=\"us\"} 0",
         "replink_handshakes_total{status=\"mac_mismatch\",by=\"peer\"} 0",
         "replink_sealed_links 1",

@@ -53,7 +53,7 @@ impl Link {
     }
 
     /// Has the system ask the peer's machine whether it is there while nothing is sent (TCP keepalive), and end
-    /// the connection within 25 seconds where it is not. Of a machine that vanishes while something is on its way
+    /// the connection within 19 seconds where it is not. Of a machine that vanishes while something is on its way
     /// [`Link::unacknowledged_for`] knows.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Link {
     pub fn keep_alive(&self) -> io::Result<()> {
         let keepalive = TcpKeepalive::new()
             .with_time(Duration::from_secs(10))
-            .with_interval(Duration::from_secs(5))
+            .with_interval(Duration::from_secs(3))
             .with_retries(3);
         SockRef::from(&*self.stream).set_tcp_keepalive(&keepalive)
     }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 /// How often it is looked whether an answer is owed.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// For how long one may be owed. With the time until it is seen that is 25 seconds, as long as it takes where
-/// nothing is sent ([`Link::keep_alive`](crate::Link::keep_alive)).
-const OWED_MAX: Duration = Duration::from_secs(20);
+/// For how long nothing may be heard of a machine that owes one. With the time until it is seen it is gone within 30
+/// seconds, also where it vanished while nothing was sent: its silence then began with the questions of TCP keepalive
+/// ([`Link::keep_alive`](crate::Link::keep_alive)), which end with the first byte that is sent.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// What was seen of one connection.
 #[derive(Debug, Default)]
@@ -24,9 +25,9 @@ impl Unanswered {
             self.since = None;
             return false;
         };
-        // One that was silent before it was asked anything owes an answer only since then.
+        // One that was asked just now may be about to answer: the last answer may be as old as the last question.
         let owed = now.saturating_duration_since(*self.since.get_or_insert(now));
-        owed.min(silent) >= OWED_MAX
+        owed >= LOOK_EVERY && silent >= SILENCE_MAX
     }
 }
 
@@ -39,12 +40,12 @@ mod tests {
         let (mut unanswered, start) = (Unanswered::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let silent = |seconds| Some(Duration::from_secs(seconds));
-        assert!(!unanswered.is_over(silent(3600), at(0)), "it was not asked before");
-        assert!(!unanswered.is_over(silent(3619), at(19)));
-        assert!(unanswered.is_over(silent(3620), at(20)));
-        assert!(!unanswered.is_over(silent(1), at(25)), "it has answered, and is asked again");
-        assert!(!unanswered.is_over(None, at(30)));
+        assert!(!unanswered.is_over(silent(100), at(0)), "it was asked just now");
+        assert!(!unanswered.is_over(silent(104), at(4)));
+        assert!(!unanswered.is_over(None, at(5)), "it has answered");
         assert!(!unanswered.is_over(silent(60), at(60)));
-        assert!(unanswered.is_over(silent(80), at(80)));
+        assert!(!unanswered.is_over(silent(1), at(65)), "it has answered, and is asked again");
+        assert!(!unanswered.is_over(silent(19), at(83)));
+        assert!(unanswered.is_over(silent(20), at(84)));
     }
 }

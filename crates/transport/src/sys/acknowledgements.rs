@@ -14,7 +14,8 @@ pub(crate) fn unacknowledged_for(stream: &TcpStream) -> Option<Duration> {
     // What is in flight is sent again and again: only what came after the last time is an answer to it. (With
     // the window shut that may be two minutes apart, and the answer as old.)
     let owed = info.tcpi_unacked > 0 && info.tcpi_last_ack_recv > info.tcpi_last_data_sent;
-    if !owed && info.tcpi_probes == 0 {
+    // One lost question about the window is no silence either: the next may come two minutes later.
+    if !owed && info.tcpi_probes < 2 {
         return None;
     }
     let silent = info.tcpi_last_ack_recv.min(info.tcpi_last_data_recv);

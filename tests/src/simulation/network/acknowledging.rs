@@ -17,8 +17,8 @@ const SEGMENT: usize = 1460;
 
 /// After how long with nothing to send a machine is asked, how often then, and when it is given up.
 const IDLE: u64 = 10 * SECOND;
-const ASK_EVERY: u64 = 5 * SECOND;
-const GIVE_UP: u64 = 25 * SECOND;
+const ASK_EVERY: u64 = 3 * SECOND;
+const GIVE_UP: u64 = 19 * SECOND;
 
 /// How often it is asked while something is not acknowledged.
 const PROBE_EVERY: u64 = SECOND;
@@ -250,7 +250,7 @@ mod tests {
             let (network, dialed, _) = connected(seed);
             let mut state = network.lock();
             vanish(&mut state);
-            run_for(&mut state, 24 * SECOND);
+            run_for(&mut state, 18 * SECOND);
             assert_eq!((state.unacknowledged_for(dialed), failure(&state, dialed)), (None, None));
             run_for(&mut state, 2 * SECOND);
             assert_eq!(failure(&state, dialed), Some(io::ErrorKind::TimedOut));

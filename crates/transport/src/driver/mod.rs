@@ -82,7 +82,9 @@ pub trait Driver: Send + 'static {
     fn listen(&mut self, token: Token, listener: &Self::Listener) -> io::Result<Registration>;
 
     /// From here on at most `at_most` connections are accepted, until this is called again: each
-    /// [`Completion::Accepted`] counts one, failures too. The system keeps all others waiting.
+    /// [`Completion::Accepted`] counts one, failures too. The system keeps all others waiting. What was accepted
+    /// before and has not been taken by [`Driver::next`] counts as well: a shard that does not look holds no
+    /// more than it has asked for.
     fn accept(&mut self, token: Token, at_most: usize);
 
     /// Begins to connect: from `source`, an address of this machine, or from whichever the system chooses. [`Completion::Connected`] brings the socket, which is registered under this token
@@ -106,7 +108,10 @@ pub trait Driver: Send + 'static {
     fn register(&mut self, token: Token, socket: &Self::Socket) -> io::Result<Registration>;
 
     /// Begins to receive at most `at_most` bytes, which is not zero: into `memory`, or where there is none into
-    /// a [`Block`] of the driver's own, which no idle connection has.
+    /// a [`Block`] of the driver's own, which no idle connection has. Whether a receive is a
+    /// [short](SHORT_RECEIVE_MAX) one is by `at_most`, however much comes. Which memory it was comes with the
+    /// completion: [`ReceiveMemory::into_block`] gives nothing where the driver had to make memory that is none of
+    /// its blocks.
     fn receive(&mut self, token: Token, memory: Option<ReceiveMemory>, at_most: usize);
 
     /// Begins to send what is in `batch`, which is not empty: as much of it as the system takes at once.
@@ -116,8 +121,8 @@ pub trait Driver: Send + 'static {
     fn recycle(&mut self, block: Block);
 
     /// Waits until there is a completion, the waker is called or `timeout` is over. `None` waits without end.
-    /// Adds to `arrived` the connections on which something has come that is not taken yet: the peer is
-    /// alive, whenever the shard gets to look at it.
+    /// Adds to `arrived` the connections on which something has come since the wait before, and is not taken yet: it
+    /// came at that time, whenever the shard gets to look at it. What the shard does not take is not named again.
     ///
     /// # Errors
     ///
@@ -197,7 +202,8 @@ impl<S> Completion<S> {
 pub struct Released {
     /// The memory of a receive, and how many bytes had come.
     pub received: Option<(ReceiveMemory, usize)>,
-    /// The batch of a send, and how many bytes of it were taken.
+    /// The batch of a send, and how many bytes of it were taken: 0 where the system had not begun, after which all
+    /// of it is still to be sent; an error where that is not known.
     pub sent: Option<(SendBatch, io::Result<usize>)>,
 }
 
@@ -259,7 +265,9 @@ impl fmt::Debug for Registration {
     }
 }
 
-/// For drivers: what was registered and is not any more. Looked at before each wait and each registration.
+/// For drivers: what was registered and is not any more. Looked at before each wait, each registration, and each
+/// [`Driver::next`] and [`Driver::next_received`]; only then what is under way ends, and a socket that nobody else
+/// holds closes.
 #[derive(Default)]
 pub struct Departures {
     any: AtomicBool,

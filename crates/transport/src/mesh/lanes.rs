@@ -1,11 +1,14 @@
 //! Peers that dial us and have fewer links than there are lanes.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use replink_frame::ReplicaId;
 
 use super::MeshSettings;
+
+/// How long a peer may take to make them all, a few at once, and to try again what comes to nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Those peers, until they have all their links or none.
 #[derive(Default)]
@@ -24,8 +27,7 @@ impl Lanes {
             self.0.remove(&peer);
             return;
         }
-        // The peer tries each lane again within its longest wait, which is this end's where both have one file.
-        let new = || Missing { up, due: Some(now + settings.reconnect_max.min(settings.leave_max())) };
+        let new = || Missing { up, due: Some(now + PATIENCE.min(settings.leave_max())) };
         self.0.entry(peer).or_insert_with(new).up = up;
     }
 

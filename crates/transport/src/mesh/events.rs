@@ -145,13 +145,19 @@ impl Mesh {
         let down = DownReason::Left(reason);
         // A peer that says so on every link at once gets none beside it.
         let stayed_up = state.up_for(&self.settings, now) >= self.settings.stay_up_min();
-        if reason == GoodbyeReason::KEY_RETIRED && state.is_up() && stayed_up {
+        let waits = match (reason, state.peer.side) {
+            _ if !state.is_up() => false,
             // What is sent until another link has its place still goes out on this one.
-            let renewing = state.renewing || self.renew(link, now);
-            if let Some(state) = self.links.get_mut(&link).filter(|_| renewing) {
-                state.let_be_renewed(reason, &self.settings, now);
-                return;
+            (GoodbyeReason::KEY_RETIRED, Side::Dialer) => {
+                stayed_up && (state.renewing || self.renew(link, now))
             }
+            // The other link is on its way, and this goodbye was faster.
+            (GoodbyeReason::SUPERSEDED, Side::Acceptor) => true,
+            _ => false,
+        };
+        if let Some(state) = self.links.get_mut(&link).filter(|_| waits) {
+            state.let_be_renewed(reason, &self.settings, now);
+            return;
         }
         let Some(state) = self.links.get_mut(&link) else { return };
         if state.is_up() {

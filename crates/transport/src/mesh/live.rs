@@ -30,8 +30,8 @@ pub(super) struct LinkState {
     pub(super) renew_at: Option<Instant>,
     /// Whether another one is being made in its place.
     pub(super) renewing: bool,
-    /// The peer has said its last, because of its key. This end may still send, until the link that is being made has
-    /// its place, or until then.
+    /// The peer has said its last, because of its key or since another link is on its way. This end may still send, until
+    /// that one has its place, or until then.
     pub(super) last_said: Option<(GoodbyeReason, Instant)>,
     /// Set once it takes its leave. It is no longer up then.
     pub(super) leaving: Option<Leaving>,

@@ -230,7 +230,8 @@ impl Mesh {
             link.retire_at = Some(now + self.settings.leave_max()); // if it comes to nothing
             self.renew(id, now);
         } else if is_due(link.retire_at) || is_due(until) {
-            self.leave(id, GoodbyeReason::KEY_RETIRED, now, jitter);
+            let said = link.last_said.map_or(GoodbyeReason::KEY_RETIRED, |(said, _)| said);
+            self.leave(id, said, now, jitter);
         } else if is_due(link.renew_at) {
             link.renew_at = None;
             self.renew(id, now);

@@ -153,6 +153,7 @@ impl Mesh {
             }
             // The other link is on its way, and this goodbye was faster.
             (GoodbyeReason::SUPERSEDED, Side::Acceptor) => true,
+            (GoodbyeReason::SUPERSEDED, Side::Dialer) => state.renewing,
             _ => false,
         };
         if let Some(state) = self.links.get_mut(&link).filter(|_| waits) {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use support::cluster::Cluster;
 use support::peer;
-use support::process::{PATIENCE, Running, finish, replink};
+use support::process::{PATIENCE, Running, finish, replink, serve_command};
 use support::scrape::{Samples, free_address};
 
 /// A replica 1 whose outputs are the test's affair; killed at the end.
@@ -77,9 +77,7 @@ impl Drop for Serve {
 }
 
 fn serve(cluster: &Cluster) -> Command {
-    let mut command = replink();
-    command.args(["serve", "--events", "json", "--replica-id", "1", "--config"]).arg(cluster.config());
-    command
+    serve_command(&cluster.config(), 1)
 }
 
 fn full() -> Stdio {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use replink_tests::fixtures::SECRET;
 use serde_json::Value;
 use support::cluster::Cluster;
-use support::process::{Finished, Running, finish, replink};
+use support::process::{Finished, Running, finish, replink, serve_command};
 
 const VARIABLE: &str = "REPLINK_CLUSTER_AUTH_SHARED_SECRET";
 
@@ -67,16 +67,8 @@ fn a_secret_in_a_configuration_that_everybody_may_read_is_an_error() {
 fn the_secret_is_taken_out_of_the_environment_and_kept_for_a_reload() {
     let cluster = Cluster::new("", "");
     cluster.write_config("", "");
-    let child = replink()
-        .args(["serve", "--events", "json", "--replica-id", "1", "--config"])
-        .arg(cluster.config())
-        .env(VARIABLE, std::str::from_utf8(SECRET).unwrap())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut serve = Running::new(child);
-    serve.event("listening");
+    let mut command = serve_command(&cluster.config(), 1);
+    let mut serve = Running::listening(command.env(VARIABLE, std::str::from_utf8(SECRET).unwrap()));
     match fs::read(format!("/proc/{}/environ", serve.id())) {
         Ok(block) => {
             let found = block.windows(SECRET.len()).any(|window| window == SECRET);

@@ -8,7 +8,6 @@ mod support;
 
 use std::fs;
 use std::io::Write;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use replink_tests::nodes::connect_from;
 use replink_tests::raw_peer::RawPeer;
 use support::cluster::Cluster;
 use support::peer;
-use support::process::{Running, replink};
+use support::process::{Running, serve_command};
 use support::scrape::{Samples, free_address};
 
 /// How long they are at it.
@@ -54,24 +53,8 @@ fn strangers_stop_silence_and_slow_down_nothing() {
     // Strangers come from 127.0.0.10 and on, which are no replica's.
     let cluster = Cluster::new("", "");
     let metrics = free_address();
-    let child = replink()
-        .args([
-            "serve",
-            "--events",
-            "json",
-            "--replica-id",
-            "1",
-            "--metrics",
-            &metrics.to_string(),
-            "--config",
-        ])
-        .arg(cluster.config())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut serve = Running::new(child);
-    serve.event("listening");
+    let mut command = serve_command(&cluster.config(), 1);
+    let mut serve = Running::listening(command.args(["--metrics", &metrics.to_string()]));
     let process = serve.id();
     let mut link = peer::dial(cluster.addresses[1], 0, 2);
     serve.event("up");

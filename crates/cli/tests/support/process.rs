@@ -23,6 +23,13 @@ pub fn replink() -> Command {
     command
 }
 
+/// `serve` of a configuration, with JSON events.
+pub fn serve_command(config: &Path, replica: u8) -> Command {
+    let mut command = replink();
+    command.args(["serve", "--events", "json", "--replica-id", &replica.to_string(), "--config"]).arg(config);
+    command
+}
+
 /// What a command that ended printed.
 pub struct Finished {
     pub status: ExitStatus,
@@ -47,15 +54,12 @@ pub struct Running {
 impl Running {
     /// `serve` of the cluster's configuration, with JSON events.
     pub fn serve(config: &Path, replica: u8, arguments: &[&str]) -> Self {
-        let child = replink()
-            .args(["serve", "--events", "json", "--replica-id", &replica.to_string(), "--config"])
-            .arg(config)
-            .args(arguments)
-            .env("REPLINK_LOG", "trace")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::listening(serve_command(config, replica).args(arguments).env("REPLINK_LOG", "trace"))
+    }
+
+    /// A `serve` with JSON events, once it listens.
+    pub fn listening(command: &mut Command) -> Self {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut serve = Self::new(child);
         serve.event("listening");
         serve

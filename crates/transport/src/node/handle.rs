@@ -175,7 +175,7 @@ impl<S: Socket> Handle<S> {
             accepted: counters.accepted.load(Ordering::Relaxed),
             closed_unread: counters.closed_unread.load(Ordering::Relaxed),
             broken: counters.broken.load(Ordering::Relaxed),
-            handshakes: three(counters.handshakes()),
+            handshakes: three(counters.handshakes.all()),
             accept_errors: counters.accept_errors.load(Ordering::Relaxed),
             broken_records: counters.broken_records.all(),
             weaker_links: counters.weaker.all(),
@@ -185,7 +185,7 @@ impl<S: Socket> Handle<S> {
             dial_failures: three(counters.dial_failures.all()),
             peers: self.peers(),
             shards: self.shard_stats(),
-            backpressure: counters.backpressure(),
+            backpressure: counters.backpressure.load(Ordering::Relaxed),
             handshake_times: counters.handshake_times.histogram(),
             round_trips: counters.round_trips.histogram(),
         }

@@ -70,12 +70,12 @@ pub(super) struct Counters {
     pub(super) downs: Counts<(ReplicaId, &'static str)>,
     pub(super) renewed: Counts<ReplicaId>,
     /// Frames that were given back, by whoever sends.
-    backpressure: AtomicU64,
+    pub(super) backpressure: AtomicU64,
     pub(super) handshake_times: Times,
     pub(super) round_trips: Times,
     /// When links that are down last showed life, in nanoseconds of the node's time.
     last_lives: Mutex<BTreeMap<(ReplicaId, u16), u64>>,
-    handshakes: Counts<(Status, RejectedBy)>,
+    pub(super) handshakes: Counts<(Status, RejectedBy)>,
     ended: Mutex<EndedStats>,
 }
 
@@ -164,9 +164,7 @@ impl<S: Socket> Shared<S> {
         body: Bytes,
     ) -> Result<Sent, SendError> {
         let find = || self.routes.find(peer, lane);
-        let link = find();
-        let sent = self.send_on(link.as_deref(), header, body);
-        Self::unless_renewed(link, sent, find, |link, header, body| self.send_on(link, header, body))
+        Self::on_found(find, header, body, |link, header, body| self.send_on(link, header, body))
     }
 
     /// As [`Shared::send`], on this link, or on one to the same process that has its place.
@@ -178,9 +176,7 @@ impl<S: Socket> Shared<S> {
         body: Bytes,
     ) -> Result<Sent, SendError> {
         let find = || self.routes.find(peer, lane).filter(|found| found.stands_for(link));
-        let found = find();
-        let sent = self.send_on(found.as_deref(), header, body);
-        Self::unless_renewed(found, sent, find, |link, header, body| self.send_on(link, header, body))
+        Self::on_found(find, header, body, |link, header, body| self.send_on(link, header, body))
     }
 
     /// Queues a frame for the link to `peer` on `lane`, to go out when its owner is polled.
@@ -192,24 +188,23 @@ impl<S: Socket> Shared<S> {
         body: Bytes,
     ) -> Result<(), SendError> {
         let find = || self.routes.find(peer, lane);
-        let link = find();
-        let queued = self.queue_on(link.as_deref(), header, body);
-        Self::unless_renewed(link, queued, find, |link, header, body| self.queue_on(link, header, body))
+        Self::on_found(find, header, body, |link, header, body| self.queue_on(link, header, body))
     }
 
-    /// Has a frame go out on the link that has just taken the place of the one that it was given to.
+    /// Gives a frame to the link that `find` finds; or to the one that has just taken its place.
     #[inline]
-    fn unless_renewed<T>(
-        link: Option<Arc<SharedLink<S>>>,
-        result: Result<T, SendError>,
+    fn on_found<T>(
         find: impl Fn() -> Option<Arc<SharedLink<S>>>,
-        again: impl Fn(Option<&SharedLink<S>>, &GenericHeader, Bytes) -> Result<T, SendError>,
+        header: &GenericHeader,
+        body: Bytes,
+        give: impl Fn(Option<&SharedLink<S>>, &GenericHeader, Bytes) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
-        match result {
+        let link = find();
+        match give(link.as_deref(), header, body) {
             Err(error) if error.cause() == SendCause::Leaving => match find() {
                 Some(newer) if link.is_none_or(|link| link.id() != newer.id()) => {
                     let (header, body) = error.into_frame();
-                    again(Some(&newer), &header, body)
+                    give(Some(&newer), &header, body)
                 }
                 _ => Err(error),
             },
@@ -326,14 +321,6 @@ impl<S: Socket> Shared<S> {
 impl Counters {
     pub(super) fn count_handshake(&self, status: Status, by: RejectedBy) {
         self.handshakes.count((status, by));
-    }
-
-    pub(super) fn handshakes(&self) -> Vec<((Status, RejectedBy), u64)> {
-        self.handshakes.all()
-    }
-
-    pub(super) fn backpressure(&self) -> u64 {
-        self.backpressure.load(Ordering::Relaxed)
     }
 
     /// A link is down, on which the peer was `heard` last.

@@ -13,13 +13,11 @@ use replink_frame::ReplicaId;
 use super::{Control, Message, Turn};
 use crate::config::Address;
 use crate::driver::Driver;
+use crate::mesh::WARN_AGAIN;
 use crate::node::inbox::LookedUp;
 
 /// A name is not looked up more often, however often its replica can't be reached.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long it is not said again that a name can't be looked up.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Names that are being looked up or were.
 #[derive(Default)]
@@ -77,7 +75,7 @@ impl<D: Driver> Control<D> {
                 }
             }
             // It stands for what it stood for before.
-            Err(error) if state.told.is_none_or(|told| told + TELL_AGAIN <= now) => {
+            Err(error) if state.told.is_none_or(|told| told + WARN_AGAIN <= now) => {
                 state.told = Some(now);
                 tracing::warn!(%peer, "can't look up {name}: {error}");
             }

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use replink_frame::{ReplicaId, Status};
 
 use crate::exchange::UnreachableReason;
-
-/// How long the same is not told again.
-pub(super) const TELL_AGAIN: Duration = Duration::from_secs(60);
+use crate::mesh::WARN_AGAIN;
 
 /// How long a link has to be up for what was before it to be over. One that an acceptor refuses after all (H-9) is up
 /// for a moment, again and again.
@@ -51,7 +49,7 @@ impl Unreachable {
         }
         trouble.attempts += 1;
         let told = trouble.told.get(&why);
-        if told.is_some_and(|&told| now < told + TELL_AGAIN) {
+        if told.is_some_and(|&told| now < told + WARN_AGAIN) {
             return None;
         }
         trouble.told.insert(why, now);

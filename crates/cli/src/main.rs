@@ -10,6 +10,7 @@ mod demo;
 mod hex;
 mod keygen;
 mod logging;
+mod look_up;
 mod metrics;
 mod output;
 mod probe;

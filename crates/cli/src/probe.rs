@@ -1,14 +1,11 @@
 //! `replink probe`: one handshake, and what it shows.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use replink_transport::blocking::{self, LinkEnd, Receiver, Sender};
-use replink_transport::config::Address;
 use replink_transport::exchange::{DialFailure, UnreachableReason};
 use replink_transport::frame::{Flags, GoodbyeReason, ReplicaId, Status, Version};
 use replink_transport::handshake::{Authentication, ControlMessage, DialError, DialTarget, Peer};
@@ -17,15 +14,13 @@ use replink_transport::{Endpoint, InboundError, Received, incarnation};
 use serde_json::{Value, json};
 
 use crate::arguments::ProbeOptions;
+use crate::look_up::look_up;
 use crate::serve::{incarnation_text, status_name};
 use crate::{configuration, fail, output};
 
 /// Exit codes beyond 0 (up) and 1 (bad configuration).
 const REJECTED: u8 = 2;
 const UNREACHABLE: u8 = 3;
-
-/// How long to wait for a name server. It is not the peer's time.
-const LOOK_UP_MAX: Duration = Duration::from_secs(10);
 
 /// What a probe found out.
 enum Outcome {
@@ -60,7 +55,9 @@ pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
         Ok(endpoint) => endpoint,
         Err(error) => return fail(error),
     };
-    let (outcome, address) = match look_up(node.address.clone()) {
+    // A name server's time is not the peer's.
+    let answer = look_up(std::slice::from_ref(&node.address)).pop().flatten();
+    let (outcome, address) = match answer.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
         Ok(addresses) => {
             let deadline = Instant::now() + config.auth.handshake_timeout;
             (probe(&endpoint, peer, &addresses, deadline), addresses.first().copied())
@@ -73,15 +70,6 @@ pub(crate) fn run(options: &ProbeOptions) -> ExitCode {
     let report = outcome.report(peer, address);
     let text = if options.json { report.to_string() } else { text(&report) };
     output::report(&text, outcome.exit_code())
-}
-
-/// What a name stands for, on a thread that is left alone where the system's resolver hangs.
-fn look_up(address: Address) -> io::Result<Vec<SocketAddr>> {
-    let (answers, answer) = channel();
-    thread::Builder::new().name("look-up".to_owned()).spawn(move || {
-        let _ = answers.send(address.to_socket_addrs().map(Iterator::collect));
-    })?;
-    answer.recv_timeout(LOOK_UP_MAX).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Version 1 has no lanes: there a probe takes the place of the link.

@@ -1,15 +1,11 @@
-//! What the names of a configuration stand for, on this machine and now.
+//! What the names of a configuration stand for.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
 
 use replink_transport::config::{Address, Config};
 use replink_transport::frame::ReplicaId;
 
-/// How long all look-ups may take together: longer than a name server that is asked a second time.
-const TIME: Duration = Duration::from_secs(10);
+use crate::look_up::{LOOK_UP_MAX, look_up};
 
 /// Names that were looked up, each with what it stands for, or why that is not known.
 #[derive(Default)]
@@ -20,29 +16,17 @@ impl Names {
     pub(super) fn look_up(config: &Config, replica: Option<ReplicaId>) -> Self {
         let listen = replica.and_then(|replica| config.listen_address(replica));
         let addresses = config.nodes.iter().map(|node| &node.address).chain(listen);
-        let mut names: Vec<(Address, _)> = Vec::new();
+        let mut names: Vec<Address> = Vec::new();
         for name in addresses.filter(|address| matches!(address, Address::Name { .. })) {
-            if !names.iter().any(|(known, _)| known == name) {
-                names.push((name.clone(), Err(format!("no answer within {} s", TIME.as_secs()))));
+            if !names.contains(name) {
+                names.push(name.clone());
             }
         }
-        let (found, answers) = channel();
-        for (index, (name, _)) in names.iter().enumerate() {
-            let (name, found) = (name.clone(), found.clone());
-            // One that goes on after its time ends with the command.
-            thread::spawn(move || {
-                let addresses = name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-                found.send((index, addresses.map_err(|error| error.to_string())))
-            });
-        }
-        drop(found);
-        let deadline = Instant::now() + TIME;
-        loop {
-            match answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok((index, answer)) => names[index].1 = answer,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Self(names),
-            }
-        }
+        let found = look_up(&names).into_iter().map(|answer| match answer {
+            Some(found) => found.map_err(|error| error.to_string()),
+            None => Err(format!("no answer within {} s", LOOK_UP_MAX.as_secs())),
+        });
+        Self(names.into_iter().zip(found).collect())
     }
 
     /// What a name stands for, if that is known.
